@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+// house: the rules of the source tree; unit: everything that needs no root and no other machine;
+// lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces.
+export default defineConfig({
+  test: {
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: 'house', include: ['test/house/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/house/**', 'test/lab/**'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          pool: 'forks',
+          poolOptions: { forks: { singleFork: true } },
+        },
+      },
+    ],
+  },
+});
