@@ -35,19 +35,26 @@ export type ClientMessage =
       /** The frontend's cxmrc; keys that /etc/cxm/cxmrc of the host sets win over it. */
       readonly settings: Readonly<Record<string, string>>;
     }
-  /** The lock that was asked for is held by the action until `unlock` or the end of the helper. */
-  | { readonly kind: 'grant' }
+  /** The answer to the helper's last question. */
+  | { readonly kind: 'answer'; readonly value: unknown }
   /** Roll back and end. */
   | { readonly kind: 'abort' };
+
+/**
+ * What the helper may ask; it asks one thing at a time and waits for the answer.
+ * - `lock`: the lock under which volume group metadata is changed; answered once it is held.
+ * - `unlock`: gives it back.
+ * - `stored`: all data was sent; answered once it is safe on the other side, so that the source may go.
+ * - `route`: what this host has of a disk that moves; answered with the way it should go.
+ */
+export type Topic = 'lock' | 'unlock' | 'stored' | 'route';
 
 /** From the helper to the action. */
 export type HelperMessage =
   | { readonly kind: 'log'; readonly severity: 'INFO' | 'DEBUG' | 'WARN'; readonly text: string }
-  /** Asks for the lock of a volume group before its metadata is changed; answered by `grant`. */
-  | { readonly kind: 'lock'; readonly volumeGroup: string; readonly uuid: string }
-  | { readonly kind: 'unlock' }
-  /** The helper is prepared and takes data now. */
-  | { readonly kind: 'ready'; readonly [key: string]: unknown }
+  | { readonly kind: 'ask'; readonly topic: Topic; readonly detail: Readonly<Record<string, unknown>> }
+  /** The helper takes data now, or is about to send some, which `detail` describes. */
+  | { readonly kind: 'ready'; readonly detail: Readonly<Record<string, unknown>> }
   | { readonly kind: 'result'; readonly value: unknown }
   | {
       readonly kind: 'error';
