@@ -1,0 +1,267 @@
+/**
+ * The action's side of a conversation with `cxm-host`: starts it (over ssh, or through sudo on the host itself), sends
+ * one request, answers its questions and carries the data.
+ *
+ * The lock of a volume group is a lock of a file of the caller. The descriptor is handed to the process that holds the
+ * connection, too: when the action is killed, the lock lasts until the helper on the other side has ended.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { CxmError, errorCodes, type ErrorCode } from '../errors.ts';
+import { FrameWriter, readFrames } from './frames.ts';
+import { helperPath, protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
+import type { Data } from './operation.ts';
+import type { MetadataLock } from './lock.ts';
+
+/** How the helper is reached. */
+export type Route =
+  { readonly kind: 'ssh'; readonly host: string; readonly connectTimeoutSeconds: number } | { readonly kind: 'sudo' };
+
+export interface Call {
+  readonly operation: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** cxmrc of the caller, see settingsToRecord. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly lock: MetadataLock;
+  log(severity: 'INFO' | 'DEBUG' | 'WARN', text: string): void;
+  /** Called once the helper is ready for data; sends it. The end is marked by the caller of this function. */
+  readonly send?: (sink: DataSink, detail: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** Called when the helper is about to send data. */
+  readonly receive?: (data: AsyncIterable<Data>, detail: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** Answers questions other than the lock's. */
+  readonly answer?: (topic: Topic, detail: Readonly<Record<string, unknown>>) => Promise<unknown>;
+}
+
+export interface DataSink {
+  data(data: Buffer): Promise<void>;
+  extent(offset: number, data: Buffer): Promise<void>;
+}
+
+const ownEnd = new CxmError('INTERRUPTED', 'the conversation has ended');
+
+/**
+ * Runs one operation and returns its result.
+ * @throws CxmError what the helper said, or HOST_UNREACHABLE, HELPER_MISSING, PROTOCOL
+ */
+export async function callHelper(route: Route, call: Call): Promise<unknown> {
+  const lockFile = await call.lock.open();
+  const child = start(route, lockFile.fd);
+  const conversation = new Conversation(child, call, lockFile.fd);
+  try {
+    return await conversation.run();
+  } catch (error) {
+    throw (await conversation.explain(route)) ?? error;
+  } finally {
+    await conversation.close();
+    await lockFile.close();
+  }
+}
+
+/** The command line that reaches the helper. */
+export function helperCommand(route: Route): readonly string[] {
+  if (route.kind === 'sudo') return ['sudo', '-n', helperPath];
+  const options = [
+    'BatchMode=yes',
+    `ConnectTimeout=${route.connectTimeoutSeconds}`,
+    'ServerAliveInterval=5',
+    'ServerAliveCountMax=6',
+    'ControlMaster=no',
+    'Compression=no',
+  ];
+  return ['ssh', '-T', ...options.flatMap((option) => ['-o', option]), '--', route.host, `sudo -n ${helperPath}`];
+}
+
+function start(route: Route, lockFd: number): ChildProcess {
+  // The shell holds the lock's descriptor: ssh closes all that it doesn't know.
+  const args = ['-c', '"$@"; exit $?', 'cxm', ...helperCommand(route)];
+  return spawn('sh', args, { stdio: ['pipe', 'pipe', 'pipe', lockFd] });
+}
+
+class Conversation {
+  private readonly writer: FrameWriter;
+  private readonly exited: Promise<number>;
+  private stderr = '';
+  private answered = false;
+  private sending: Promise<void> = Promise.resolve();
+  private receiving: Promise<void> = Promise.resolve();
+  private incoming: DataPipe | undefined;
+
+  constructor(
+    private readonly child: ChildProcess,
+    private readonly call: Call,
+    private readonly lockFd: number,
+  ) {
+    const { stdin, stderr } = child;
+    if (stdin === null || stderr === null) throw new CxmError('INTERNAL', 'a child without pipes');
+    this.writer = new FrameWriter(stdin);
+    stderr.on('data', (chunk: Buffer) => {
+      if (this.stderr.length < 10_000) this.stderr += chunk.toString();
+    });
+    this.exited = new Promise((resolve) => {
+      child.on('error', () => resolve(127));
+      child.on('close', (code) => resolve(code ?? 255));
+    });
+  }
+
+  async run(): Promise<unknown> {
+    const { operation, parameters, settings } = this.call;
+    const request = { kind: 'request', version: protocolVersion, operation, parameters, settings };
+    await this.writer.message(request);
+    const { stdout } = this.child;
+    if (stdout === null) throw new CxmError('INTERNAL', 'a child without pipes');
+    for await (const frame of readFrames(stdout)) {
+      this.answered = true;
+      if (frame.type === 'data' || frame.type === 'extent') await this.incoming?.push(frame);
+      else if (frame.type === 'end') await this.finishReceiving();
+      else {
+        const result = await this.handle(frame.message as HelperMessage);
+        if (result !== undefined) return result.value;
+      }
+    }
+    throw new CxmError('INTERRUPTED', 'the connection to the host broke off', { changed: 'maybe' });
+  }
+
+  /** Ends the helper, which rolls back whatever is not finished, and waits for that. */
+  async close(): Promise<void> {
+    this.incoming?.fail(ownEnd);
+    this.child.stdin?.end();
+    this.child.stdout?.resume();
+    await Promise.allSettled([this.sending, this.receiving, this.exited]);
+  }
+
+  /** A better error than a broken stream when the helper never spoke. */
+  async explain(route: Route): Promise<CxmError | undefined> {
+    if (this.answered) return undefined;
+    this.child.stdin?.end();
+    const code = await this.exited;
+    return explainSilence(route, code, this.stderr);
+  }
+
+  private async handle(message: HelperMessage): Promise<{ value: unknown } | undefined> {
+    switch (message.kind) {
+      case 'log':
+        this.call.log(message.severity, String(message.text));
+        return undefined;
+      case 'ready':
+        this.startData(message.detail);
+        return undefined;
+      case 'ask':
+        await this.writer.message({ kind: 'answer', value: await this.decide(message.topic, message.detail) });
+        return undefined;
+      case 'result':
+        await this.sending;
+        return { value: message.value };
+      case 'error':
+        throw await this.causeOf(message);
+    }
+  }
+
+  private startData(detail: Readonly<Record<string, unknown>>): void {
+    const { send, receive } = this.call;
+    if (send !== undefined) {
+      const sink: DataSink = {
+        data: (data) => this.writer.data(data),
+        extent: (offset, data) => this.writer.extent(offset, data),
+      };
+      this.sending = send(sink, detail).then(
+        () => this.writer.end(),
+        async (error: unknown) => {
+          await this.writer.message({ kind: 'abort' }).catch(() => undefined);
+          throw error;
+        },
+      );
+      this.sending.catch(() => undefined);
+    }
+    if (receive !== undefined) {
+      this.incoming = new DataPipe();
+      this.receiving = receive(this.incoming.read(), detail);
+      this.receiving.catch((error: unknown) => this.incoming?.fail(error));
+    }
+  }
+
+  private async finishReceiving(): Promise<void> {
+    this.incoming?.end();
+    await this.receiving;
+  }
+
+  private decide(topic: Topic, detail: Readonly<Record<string, unknown>>): Promise<unknown> {
+    if (topic === 'lock') return this.call.lock.acquire(this.lockFd);
+    if (topic === 'unlock') return this.call.lock.release(this.lockFd);
+    return this.call.answer?.(topic, detail) ?? Promise.resolve(null);
+  }
+
+  /** Our own sending may have failed first; then that is what to tell. */
+  private async causeOf(message: Extract<HelperMessage, { kind: 'error' }>): Promise<Error> {
+    if (message.code === 'INTERRUPTED') {
+      const own = await this.sending.then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (own instanceof CxmError && own.code !== 'INTERRUPTED') return own;
+    }
+    const code: ErrorCode = Object.hasOwn(errorCodes, message.code) ? message.code : 'INTERNAL';
+    const { hint, changed } = message;
+    return new CxmError(code, String(message.message), { hint: String(hint), changed });
+  }
+}
+
+/** Why nothing came back: the words of ssh and sudo, told apart. */
+function explainSilence(route: Route, exitCode: number, stderr: string): CxmError {
+  const said = stderr.trim().split('\n').at(-1)?.trim() ?? '';
+  const where = route.kind === 'ssh' ? `host ${route.host}` : 'this host';
+  if (/command not found|No such file|not allowed|may not run|a password is required|sorry, you must/i.test(stderr)) {
+    return new CxmError('HELPER_MISSING', `${where} does not let this user run ${helperPath}: ${said}`);
+  }
+  if (route.kind === 'ssh' && exitCode === 255) {
+    return new CxmError('HOST_UNREACHABLE', `${where} can't be reached over ssh: ${said || 'no answer'}`);
+  }
+  return new CxmError('PROTOCOL', `${where} did not answer (exit code ${exitCode}): ${said || 'no message'}`);
+}
+
+/** Hands data from the reader to the receiver, one piece at a time. */
+class DataPipe {
+  private item: Data | undefined;
+  private ended = false;
+  private failure: unknown;
+  private wake: (() => void)[] = [];
+
+  async push(item: Data): Promise<void> {
+    while (this.item !== undefined && this.failure === undefined) await this.sleep();
+    if (this.failure !== undefined) throw this.failure;
+    this.item = item;
+    this.wakeAll();
+  }
+
+  end(): void {
+    this.ended = true;
+    this.wakeAll();
+  }
+
+  fail(error: unknown): void {
+    if (this.ended) return;
+    this.failure ??= error;
+    this.wakeAll();
+  }
+
+  async *read(): AsyncGenerator<Data> {
+    for (;;) {
+      const item = this.item;
+      if (item !== undefined) {
+        this.item = undefined;
+        this.wakeAll();
+        yield item;
+      } else if (this.failure !== undefined) throw this.failure;
+      else if (this.ended) return;
+      else await this.sleep();
+    }
+  }
+
+  private sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake.push(resolve);
+    });
+  }
+
+  private wakeAll(): void {
+    for (const wake of this.wake.splice(0)) wake();
+  }
+}

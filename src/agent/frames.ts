@@ -1,0 +1,188 @@
+/**
+ * Frames on a byte stream: see protocol.ts for the format. Payloads of data are handed on as they arrive, without
+ * being gathered first; only messages are. A frame that is too long or of an unknown type ends the conversation.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { CxmError } from '../errors.ts';
+import { extentHeaderBytes, frameCodes, maxFrameBytes, type FrameType } from './protocol.ts';
+
+export type Incoming =
+  | { readonly type: 'message'; readonly message: unknown }
+  | { readonly type: 'data'; readonly data: Buffer }
+  /** A part of an extent: where these bytes belong. */
+  | { readonly type: 'extent'; readonly offset: number; readonly data: Buffer }
+  | { readonly type: 'end' };
+
+const headerBytes = 5;
+const maxMessageBytes = 1024 * 1024;
+const types = new Map(Object.entries(frameCodes).map(([type, code]) => [code, type as FrameType]));
+
+/** Writes frames, waiting whenever the stream is full. */
+export class FrameWriter {
+  private failure: Error | undefined;
+
+  constructor(private readonly stream: Writable) {
+    stream.on('error', (error) => {
+      this.failure = error;
+    });
+  }
+
+  async message(message: unknown): Promise<void> {
+    await this.write('message', Buffer.from(JSON.stringify(message)));
+  }
+
+  /** Any length; split into frames. */
+  async data(data: Buffer): Promise<void> {
+    for (let at = 0; at < data.length; at += maxFrameBytes) {
+      await this.write('data', data.subarray(at, at + maxFrameBytes));
+    }
+  }
+
+  async extent(offset: number, data: Buffer): Promise<void> {
+    const limit = maxFrameBytes - extentHeaderBytes;
+    for (let at = 0; at < data.length; at += limit) {
+      const header = Buffer.alloc(extentHeaderBytes);
+      header.writeBigUInt64BE(BigInt(offset + at));
+      await this.write('extent', header, data.subarray(at, at + limit));
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.write('end');
+  }
+
+  private async write(type: FrameType, ...parts: Buffer[]): Promise<void> {
+    if (this.failure !== undefined || this.stream.destroyed) throw this.closed();
+    const header = Buffer.alloc(headerBytes);
+    header.writeUInt8(frameCodes[type]);
+    header.writeUInt32BE(
+      parts.reduce((sum, part) => sum + part.length, 0),
+      1,
+    );
+    this.stream.cork();
+    let room = this.stream.write(header);
+    for (const part of parts) room = this.stream.write(part);
+    this.stream.uncork();
+    if (!room) await this.drained();
+  }
+
+  private drained(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        this.stream.off('drain', done).off('close', done).off('error', done);
+        if (this.failure === undefined && !this.stream.destroyed) resolve();
+        else reject(this.closed());
+      };
+      this.stream.on('drain', done).on('close', done).on('error', done);
+      if (!this.stream.writableNeedDrain) done();
+    });
+  }
+
+  private closed(): CxmError {
+    return new CxmError('INTERRUPTED', 'the other side has closed the connection', { cause: this.failure });
+  }
+}
+
+/**
+ * The frames of a stream, in order; ends where the stream ends.
+ * @throws CxmError PROTOCOL if it isn't frames, or stops within one
+ */
+export async function* readFrames(stream: Readable): AsyncGenerator<Incoming> {
+  const bytes = new ByteQueue();
+  let frame: { type: FrameType; left: number; offset: number } | undefined;
+  for await (const chunk of stream) {
+    bytes.push(chunk as Buffer);
+    for (;;) {
+      frame ??= takeHeader(bytes);
+      if (frame === undefined) break;
+      if (frame.type === 'message' || frame.type === 'end') {
+        const payload = bytes.takeExactly(frame.left);
+        if (payload === undefined) break;
+        yield frame.type === 'end' ? { type: 'end' } : { type: 'message', message: parseMessage(payload) };
+        frame = undefined;
+        continue;
+      }
+      if (frame.type === 'extent' && frame.offset < 0 && !takeOffset(bytes, frame)) break;
+      const data = bytes.takeUpTo(frame.left);
+      if (data !== undefined) {
+        yield frame.type === 'data' ? { type: 'data', data } : { type: 'extent', offset: frame.offset, data };
+        frame.offset += data.length;
+        frame.left -= data.length;
+      }
+      if (frame.left > 0) break;
+      frame = undefined;
+    }
+  }
+  if (frame !== undefined || bytes.length > 0) throw new CxmError('PROTOCOL', 'the connection ended within a frame');
+}
+
+function takeHeader(bytes: ByteQueue): { type: FrameType; left: number; offset: number } | undefined {
+  const header = bytes.takeExactly(headerBytes);
+  if (header === undefined) return undefined;
+  const type = types.get(header.readUInt8());
+  const left = header.readUInt32BE(1);
+  if (type === undefined || left > (type === 'message' ? maxMessageBytes : maxFrameBytes)) {
+    throw new CxmError(
+      'PROTOCOL',
+      `the other side does not speak our protocol: ${JSON.stringify(header.toString('latin1'))}`,
+    );
+  }
+  return { type, left, offset: -1 };
+}
+
+function takeOffset(bytes: ByteQueue, frame: { left: number; offset: number }): boolean {
+  const header = frame.left < extentHeaderBytes ? undefined : bytes.takeExactly(extentHeaderBytes);
+  if (header === undefined) return false;
+  const offset = Number(header.readBigUInt64BE());
+  if (!Number.isSafeInteger(offset)) throw new CxmError('PROTOCOL', 'an extent lies beyond every device');
+  frame.offset = offset;
+  frame.left -= extentHeaderBytes;
+  return true;
+}
+
+function parseMessage(payload: Buffer): unknown {
+  try {
+    return JSON.parse(payload.toString());
+  } catch (cause) {
+    throw new CxmError('PROTOCOL', 'a message of the other side is not JSON', { cause });
+  }
+}
+
+/** Bytes that arrived and were not yet taken. */
+class ByteQueue {
+  length = 0;
+  private readonly chunks: Buffer[] = [];
+
+  push(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.chunks.push(chunk);
+    this.length += chunk.length;
+  }
+
+  /** `count` bytes, or undefined if they are not all there yet. */
+  takeExactly(count: number): Buffer | undefined {
+    if (this.length < count) return undefined;
+    const parts: Buffer[] = [];
+    for (let left = count; left > 0;) {
+      const part = this.takeUpTo(left);
+      if (part === undefined) break;
+      parts.push(part);
+      left -= part.length;
+    }
+    return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+  }
+
+  /** At least one and at most `count` bytes, or undefined if there are none. */
+  takeUpTo(count: number): Buffer | undefined {
+    const first = this.chunks[0];
+    if (first === undefined || count === 0) return undefined;
+    if (first.length <= count) {
+      this.chunks.shift();
+      this.length -= first.length;
+      return first;
+    }
+    this.chunks[0] = first.subarray(count);
+    this.length -= count;
+    return first.subarray(0, count);
+  }
+}

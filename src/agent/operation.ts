@@ -1,0 +1,47 @@
+/**
+ * What an operation of the helper is: a name, a check of its parameters at the door, and a function that works with
+ * the things that its context hands it. Operations are listed in one table (operations/table.ts).
+ */
+import type { Cxmrc } from '../config/cxmrc.ts';
+import type { Commands } from '../host/commands.ts';
+import type { Volumes } from '../lvm/volumes.ts';
+import type { FileSystemTools } from '../transfer/filesystem.ts';
+import type { Incoming } from './frames.ts';
+
+/** The user who called sudo: files in directories of VMs are made with this user's rights, never with root's. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export type Data = Extract<Incoming, { readonly type: 'data' | 'extent' }>;
+
+export interface OperationContext {
+  readonly settings: Cxmrc;
+  readonly commands: Commands;
+  readonly volumes: Volumes;
+  readonly fileSystems: FileSystemTools;
+  readonly owner: Owner;
+  log(severity: 'INFO' | 'DEBUG' | 'WARN', text: string): void;
+  /** Runs `change` while the lock of the volume group is held. */
+  withMetadataLock<T>(change: () => Promise<T>): Promise<T>;
+  /** Asks the action something and waits for the answer. @throws CxmError INTERRUPTED if it is gone */
+  ask(topic: 'stored' | 'route', detail?: Readonly<Record<string, unknown>>): Promise<unknown>;
+  /** Says that data may come now, or will. */
+  ready(detail?: Readonly<Record<string, unknown>>): Promise<void>;
+  /** What the action sends, up to its end. @throws CxmError INTERRUPTED if it stops before its end */
+  incoming(): AsyncIterable<Data>;
+  sendData(data: Buffer): Promise<void>;
+  sendExtent(offset: number, data: Buffer): Promise<void>;
+  sendEnd(): Promise<void>;
+  /** Aborted when the action is gone or says so; long work should stop then. */
+  readonly signal: AbortSignal;
+}
+
+export interface Operation<P = unknown, R = unknown> {
+  readonly name: string;
+  /** @throws CxmError INVALID_INPUT naming the parameter */
+  parse(parameters: Readonly<Record<string, unknown>>): P;
+  /** The result, JSON. Whatever fails leaves nothing half-made behind. */
+  run(context: OperationContext, parameters: P): Promise<R>;
+}

@@ -1,0 +1,238 @@
+/**
+ * The helper's side of a conversation: takes one request, runs its operation and answers. It outlives its caller: when
+ * the action dies or the network goes, the operation is told so and rolls back before the helper ends.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { parseSettings, resolveCxmrc, settingsFromRecord, hostCxmrcPath, type Settings } from '../config/load.ts';
+import type { Cxmrc } from '../config/cxmrc.ts';
+import { asCxmError, CxmError } from '../errors.ts';
+import type { Commands } from '../host/commands.ts';
+import type { Volumes } from '../lvm/volumes.ts';
+import type { FileSystemTools } from '../transfer/filesystem.ts';
+import { FrameWriter, readFrames } from './frames.ts';
+import type { Data, Operation, OperationContext, Owner } from './operation.ts';
+import { protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
+
+export interface HelperEnvironment {
+  readonly commands: Commands;
+  readonly owner: Owner;
+  readonly fileSystems: FileSystemTools;
+  readonly operations: readonly Operation[];
+  volumes(settings: Cxmrc): Volumes;
+  /** The text of /etc/cxm/cxmrc, if there is one. */
+  hostSettings(): string | undefined;
+  /** One line for the system's log: who did what. */
+  audit(line: string): void;
+}
+
+/** Data that may wait between the reader and the operation, in chunks of at most 64 KiB. */
+const maxWaiting = 64;
+
+/** Serves one request. Resolves when everything is answered and rolled back; never rejects. */
+export async function serve(input: Readable, output: Writable, environment: HelperEnvironment): Promise<void> {
+  const session = new Session(input, new FrameWriter(output));
+  try {
+    const request = await session.request();
+    const operation = environment.operations.find(({ name }) => name === request.operation);
+    if (operation === undefined) {
+      throw new CxmError('PROTOCOL', `cxm-host of this host does not know the operation ${request.operation}`);
+    }
+    const settings = effectiveSettings(request.settings, environment);
+    const parameters = operation.parse(request.parameters);
+    environment.audit(`${operation.name} ${JSON.stringify(request.parameters).slice(0, 500)}`);
+    const context = session.context(settings, environment);
+    const value = await operation.run(context, parameters);
+    await session.send({ kind: 'result', value: value ?? null });
+  } catch (thrown) {
+    const { code, message, hint, changed } = asCxmError(thrown);
+    environment.audit(`failed: ${message}`);
+    await session.send({ kind: 'error', code, message, hint, changed }).catch(() => undefined);
+  }
+}
+
+function effectiveSettings(sent: Readonly<Record<string, string>>, environment: HelperEnvironment): Cxmrc {
+  const layers: Settings[] = [settingsFromRecord(sent, 'settings of the caller')];
+  const own = environment.hostSettings();
+  if (own !== undefined) layers.push(parseSettings(own, hostCxmrcPath));
+  return resolveCxmrc(...layers);
+}
+
+interface Request {
+  readonly operation: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+class Session {
+  private readonly abort = new AbortController();
+  private readonly waiting: (Data | 'end')[] = [];
+  private wake: (() => void)[] = [];
+  private answers: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
+  private requested: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
+  /** Between `ready` and the end of the data. */
+  private taking = false;
+  private discarding = false;
+  private failure: CxmError | undefined;
+
+  constructor(
+    input: Readable,
+    private readonly writer: FrameWriter,
+  ) {
+    void this.pump(input);
+  }
+
+  async request(): Promise<Request> {
+    const requested = new Promise<unknown>((resolve, reject) => {
+      this.requested = { resolve, reject };
+    });
+    const message = (await requested) as {
+      version?: unknown;
+      operation?: unknown;
+      parameters?: unknown;
+      settings?: unknown;
+    };
+    if (message.version !== protocolVersion) {
+      throw new CxmError(
+        'PROTOCOL',
+        `this host speaks version ${protocolVersion}, the caller ${String(message.version)}`,
+      );
+    }
+    if (typeof message.operation !== 'string' || !isRecord(message.parameters) || !isRecord(message.settings)) {
+      throw new CxmError('PROTOCOL', 'the request is incomplete');
+    }
+    return { ...message, settings: message.settings as Record<string, string> } as Request;
+  }
+
+  send(message: HelperMessage): Promise<void> {
+    return this.writer.message(message);
+  }
+
+  context(settings: Cxmrc, environment: HelperEnvironment): OperationContext {
+    const volumes = environment.volumes(settings);
+    return {
+      settings,
+      volumes,
+      commands: environment.commands,
+      owner: environment.owner,
+      fileSystems: environment.fileSystems,
+      signal: this.abort.signal,
+      log: (severity, text) => {
+        if (severity !== 'DEBUG' || settings.DEBUG)
+          void this.send({ kind: 'log', severity, text }).catch(() => undefined);
+      },
+      withMetadataLock: (change) => this.withMetadataLock(volumes, change),
+      ask: (topic, detail) => this.ask(topic, detail),
+      ready: (detail = {}) => {
+        this.taking = true;
+        return this.send({ kind: 'ready', detail });
+      },
+      incoming: () => this.incoming(),
+      sendData: (data) => this.writer.data(data),
+      sendExtent: (offset, data) => this.writer.extent(offset, data),
+      sendEnd: () => this.writer.end(),
+    };
+  }
+
+  private async withMetadataLock<T>(volumes: Volumes, change: () => Promise<T>): Promise<T> {
+    const { name, uuid, lockType } = await volumes.info();
+    if (lockType !== '') return change();
+    // An action that is gone can't hold the lock for us; what has to be taken back is taken back all the same.
+    const held = this.failure === undefined && (await this.ask('lock', { name, uuid }).catch(() => undefined)) === true;
+    try {
+      return await change();
+    } finally {
+      if (held) await this.ask('unlock').catch(() => undefined);
+    }
+  }
+
+  private async ask(topic: Topic, detail: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    if (this.failure !== undefined) throw this.failure;
+    // Whoever asks for the lock while data is still coming is rolling back and has no use for it; it must not keep
+    // the answer from being read.
+    this.discarding = topic === 'lock' && this.taking;
+    if (this.discarding) this.clearWaiting();
+    const answer = new Promise((resolve, reject) => {
+      this.answers.push({ resolve, reject });
+    });
+    answer.catch(() => undefined);
+    await this.send({ kind: 'ask', topic, detail });
+    return answer;
+  }
+
+  private async *incoming(): AsyncGenerator<Data> {
+    for (;;) {
+      const next = this.waiting.shift();
+      if (next === 'end') {
+        this.taking = false;
+        return;
+      }
+      if (next !== undefined) {
+        if (this.waiting.length === maxWaiting - 1) this.wakeAll();
+        yield next;
+        continue;
+      }
+      if (this.failure !== undefined) throw this.failure;
+      await this.sleep();
+    }
+  }
+
+  private async pump(input: Readable): Promise<void> {
+    let end = new CxmError('INTERRUPTED', 'the caller went away', { changed: 'rolled-back' });
+    try {
+      for await (const frame of readFrames(input)) {
+        if (frame.type === 'message') this.receive(frame.message);
+        else if (!this.discarding) await this.enqueue(frame.type === 'end' ? 'end' : frame);
+      }
+    } catch (error) {
+      end = asCxmError(error);
+    }
+    this.fail(end);
+  }
+
+  private async enqueue(item: Data | 'end'): Promise<void> {
+    while (this.waiting.length >= maxWaiting && !this.discarding && this.failure === undefined) await this.sleep();
+    if (this.discarding) return;
+    this.waiting.push(item);
+    this.wakeAll();
+  }
+
+  private receive(message: unknown): void {
+    const { kind, value } = isRecord(message) ? message : {};
+    if (kind === 'request' && this.requested !== undefined) {
+      this.requested.resolve(message);
+      this.requested = undefined;
+    } else if (kind === 'answer') {
+      this.answers.shift()?.resolve(value);
+    } else if (kind === 'abort') {
+      this.fail(new CxmError('INTERRUPTED', 'the caller gave up', { changed: 'rolled-back' }));
+    }
+  }
+
+  private fail(error: CxmError): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.requested?.reject(error);
+    for (const { reject } of this.answers.splice(0)) reject(error);
+    this.abort.abort(error);
+    this.wakeAll();
+  }
+
+  private clearWaiting(): void {
+    this.waiting.length = 0;
+    this.wakeAll();
+  }
+
+  private sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake.push(resolve);
+    });
+  }
+
+  private wakeAll(): void {
+    for (const wake of this.wake.splice(0)) wake();
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
