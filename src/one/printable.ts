@@ -4,9 +4,8 @@
  */
 
 /** Line breaks, control characters, and what reorders or hides text in a terminal or a browser. */
-// eslint-disable-next-line no-control-regex
 const invisible = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
-const unpaired = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const unpaired = /\p{Surrogate}/gu;
 
 /** `value` with each invisible character as `\n`, `\t` or `\u{..}`, cut to `limit` characters. */
 export function printable(value: string, limit = 80): string {

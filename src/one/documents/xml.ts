@@ -37,7 +37,6 @@ const parser = new XMLParser({
 const predefinedEntities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
 
 /** What XML 1.0 does not allow in a document, neither raw nor as a reference. */
-// eslint-disable-next-line no-control-regex
 const forbiddenCharacters = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 
 /**
