@@ -70,3 +70,10 @@ export function numbers(parameters: Parameters, name: string): number[] {
   const ok = Array.isArray(value) && value.length <= 1000 && value.every((n) => Number.isSafeInteger(n) && n >= 0);
   return ok ? (value as number[]) : refuse(name, value, 'a list of whole numbers');
 }
+
+/** Any text up to `maxLength`, as a document. */
+export function longText(parameters: Parameters, name: string, maxLength: number): string {
+  const value = parameters[name];
+  if (typeof value === 'string' && value.length <= maxLength) return value;
+  return refuse(name, typeof value, `a text of at most ${maxLength} characters`);
+}

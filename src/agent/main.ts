@@ -1,0 +1,48 @@
+/**
+ * cxm-host: the one program of the drivers that works as root on a Xen host. sudo lets the user oned runs as start it,
+ * without arguments; everything else is said over standard input and output (protocol.ts).
+ */
+import { readFileSync } from 'node:fs';
+import { hostCxmrcPath } from '../config/load.ts';
+import { localCommands } from '../host/commands.ts';
+import { LvmVolumes } from '../lvm/lvm.ts';
+import { rootFileSystemTools } from '../transfer/filesystem.ts';
+import { operations } from './operations/table.ts';
+import type { Owner } from './operation.ts';
+import { serve } from './session.ts';
+
+/** Who called sudo; root itself when nobody did. */
+function caller(): Owner {
+  const uid = Number(process.env.SUDO_UID ?? 0);
+  const gid = Number(process.env.SUDO_GID ?? 0);
+  return Number.isSafeInteger(uid) && Number.isSafeInteger(gid) ? { uid, gid } : { uid: 0, gid: 0 };
+}
+
+function hostSettings(): string | undefined {
+  try {
+    return readFileSync(hostCxmrcPath, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+async function main(): Promise<void> {
+  // The end of the caller is seen on standard input; signals must not cut a roll-back short.
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGPIPE'] as const) process.on(signal, () => undefined);
+  process.stdout.on('error', () => undefined);
+  process.umask(0o022);
+  process.chdir('/');
+  await serve(process.stdin, process.stdout, {
+    commands: localCommands,
+    owner: caller(),
+    operations,
+    fileSystems: rootFileSystemTools,
+    volumes: (settings) => new LvmVolumes(localCommands, settings.VG_NAME),
+    hostSettings,
+    audit: (line) =>
+      void localCommands.run('logger', ['-t', 'cxm-host', '--', line], { okExitCodes: 'any' }).catch(() => undefined),
+  });
+  process.exit(0);
+}
+
+void main();

@@ -1,0 +1,165 @@
+/**
+ * What all operations on disks share: which volume a disk is, whose it is, and how a new one comes into being so that
+ * in the end there is the whole disk or none.
+ */
+import { CxmError } from '../../errors.ts';
+import { diskTags, diskVolumeName, ownership, partialTag, snapshotIdOf, type DiskIdentity } from '../../lvm/names.ts';
+import type { LogicalVolume } from '../../lvm/report.ts';
+import type { OperationContext } from '../operation.ts';
+import { linkTarget, placeLink, removeLink } from '../owner.ts';
+import { absolutePath, optionalNumber, string, wholeNumber, type Parameters } from '../parameters.ts';
+
+export interface DiskParameters extends DiskIdentity {
+  /** `disk.<n>` in the VM's directory on this host. */
+  readonly link: string;
+  readonly imageId: number | undefined;
+}
+
+const maxId = 2 ** 31 - 1;
+const pollMs = 500;
+
+/** The parameters that name a disk. */
+export function parseDisk(parameters: Parameters): DiskParameters {
+  const vmId = wholeNumber(parameters, 'vmId', 0, maxId);
+  const diskId = wholeNumber(parameters, 'diskId', 0, maxId);
+  const link = absolutePath(parameters, 'link');
+  if (!link.endsWith(`/${vmId}/disk.${diskId}`)) {
+    throw new CxmError('INVALID_INPUT', `parameter link is ${link}, but must end in /${vmId}/disk.${diskId}`);
+  }
+  return { vmId, diskId, link, cloud: parseCloud(parameters), imageId: optionalNumber(parameters, 'imageId') };
+}
+
+export function parseCloud(parameters: Parameters): string {
+  return string(parameters, 'cloud', /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/, 'the name of the frontend');
+}
+
+export function volumeName(context: OperationContext, disk: DiskIdentity): string {
+  return diskVolumeName(context.settings.LV_PREFIX, disk.vmId, disk.diskId);
+}
+
+/**
+ * The disk's volume, if there is one.
+ * @throws CxmError FOREIGN if a volume of that name belongs to somebody else
+ */
+export async function findDisk(context: OperationContext, disk: DiskParameters): Promise<LogicalVolume | undefined> {
+  const volume = await context.volumes.find(volumeName(context, disk));
+  if (volume !== undefined) requireOwn(volume, disk);
+  return volume;
+}
+
+/** As `findDisk`. @throws CxmError NOT_FOUND */
+export async function requireDisk(context: OperationContext, disk: DiskParameters): Promise<LogicalVolume> {
+  const volume = await findDisk(context, disk);
+  if (volume === undefined || volume.tags.includes(partialTag)) {
+    const what = `disk ${disk.diskId} of VM ${disk.vmId} (${volumeName(context, disk)})`;
+    throw new CxmError('NOT_FOUND', `there is no volume for ${what} in ${context.settings.VG_NAME} on this host`);
+  }
+  return volume;
+}
+
+/** An untagged volume is ours only if the VM's own link says so, as the drivers of old left it. */
+export function requireOwn(volume: LogicalVolume, disk: DiskParameters): void {
+  const whose = ownership(volume.tags, disk);
+  if (whose === 'ours' || (whose === 'untagged' && linkTarget(disk.link) === volume.path)) return;
+  const tags = volume.tags.length > 0 ? `it is tagged ${volume.tags.join(', ')}` : 'it has no tags';
+  throw new CxmError(
+    'FOREIGN',
+    `logical volume ${volume.name} is not that of VM ${disk.vmId} of ${disk.cloud}: ${tags}`,
+    {
+      hint: 'nothing was touched; give each frontend that shares a volume group an LV_PREFIX of its own',
+    },
+  );
+}
+
+/** The snapshots of a disk that OpenNebula knows. */
+export async function diskSnapshots(
+  context: OperationContext,
+  disk: DiskIdentity,
+): Promise<{ readonly id: number; readonly volume: LogicalVolume }[]> {
+  const name = volumeName(context, disk);
+  const all = await context.volumes.list();
+  return all.flatMap((volume) => {
+    const id = snapshotIdOf(volume.name, name);
+    return id === undefined ? [] : [{ id, volume }];
+  });
+}
+
+export interface NewDisk {
+  readonly sizeBytes: number;
+  /** Keep a volume that is there and large enough, and overwrite it, even while a VM reads it. */
+  readonly inPlace?: boolean;
+}
+
+/**
+ * Makes a disk: a fresh volume, filled by `fill`, then linked. If anything fails the volume is gone again. A volume
+ * that is left from an earlier attempt is replaced.
+ */
+export async function buildDisk(
+  context: OperationContext,
+  disk: DiskParameters,
+  { sizeBytes, inPlace = false }: NewDisk,
+  fill: (volume: LogicalVolume) => Promise<void>,
+): Promise<LogicalVolume> {
+  const name = volumeName(context, disk);
+  const before = inPlace ? await findDisk(context, disk) : undefined;
+  if (before !== undefined && !before.tags.includes(partialTag)) return overwrite(context, disk, sizeBytes, fill);
+  await requireReplaceable(context, disk);
+  const volume = await context.withMetadataLock(async () => {
+    await requireReplaceable(context, disk);
+    await context.volumes.remove(name);
+    return context.volumes.create({ name, sizeBytes, tags: [...diskTags(disk, disk.imageId), partialTag] });
+  });
+  try {
+    await fill(volume);
+    await context.withMetadataLock(() => context.volumes.changeTags(name, { remove: [partialTag] }));
+    placeLink(context.owner, disk.link, volume.path);
+    return volume;
+  } catch (error) {
+    removeLink(context.owner, disk.link, volume.path);
+    await context.withMetadataLock(() => removeWhenFree(context, name));
+    throw error;
+  }
+}
+
+async function overwrite(
+  context: OperationContext,
+  disk: DiskParameters,
+  sizeBytes: number,
+  fill: (volume: LogicalVolume) => Promise<void>,
+): Promise<LogicalVolume> {
+  const name = volumeName(context, disk);
+  await context.volumes.activate(name, 'exclusive');
+  const volume = await context.withMetadataLock(() => context.volumes.extend(name, sizeBytes));
+  await fill(volume);
+  placeLink(context.owner, disk.link, volume.path);
+  return volume;
+}
+
+async function requireReplaceable(context: OperationContext, disk: DiskParameters): Promise<void> {
+  const volume = await findDisk(context, disk);
+  if (volume?.open) {
+    throw new CxmError('IN_USE', `disk ${disk.diskId} of VM ${disk.vmId} exists and is in use (${volume.path})`);
+  }
+}
+
+/**
+ * Waits, in bounds, until nobody on this host holds the volume open, and removes it. Absence is success.
+ * @throws CxmError IN_USE after BUSY_TIMEOUT
+ */
+export async function removeWhenFree(context: OperationContext, name: string): Promise<void> {
+  await whenFree(context, () => context.volumes.remove(name));
+}
+
+/** Runs `work`, again and again while it fails with IN_USE, for at most BUSY_TIMEOUT. */
+export async function whenFree<T>(context: OperationContext, work: () => Promise<T>): Promise<T> {
+  const giveUp = performance.now() + context.settings.BUSY_TIMEOUT * 1000;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const busy = error instanceof CxmError && error.code === 'IN_USE';
+      if (!busy || performance.now() >= giveUp) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}

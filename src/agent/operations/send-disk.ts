@@ -1,0 +1,139 @@
+/**
+ * send-disk: a disk's content to the action: as an archive of its files, or as an image of its blocks (mv to the
+ * frontend, mvds, cpds). With `move`, the disk is removed once the action says that the content is safe.
+ *
+ * Nothing is written to the disk. A disk that is in use, or whose file system has a journal to replay, is read through
+ * a temporary snapshot.
+ */
+import { createReadStream } from 'node:fs';
+import { CxmError } from '../../errors.ts';
+import type { LogicalVolume } from '../../lvm/report.ts';
+import { compress } from '../../transfer/compress.ts';
+import { openExtents } from '../../transfer/extents.ts';
+import { planFetch, type FetchPlan } from '../../transfer/plan.ts';
+import type { Operation, OperationContext } from '../operation.ts';
+import { isFile } from '../owner.ts';
+import { absolutePath, flag, optionalNumber } from '../parameters.ts';
+import { diskSnapshots, parseDisk, removeWhenFree, requireDisk, whenFree, type DiskParameters } from './disk.ts';
+import { removeDisk } from './delete.ts';
+
+interface SendDisk {
+  readonly disk: DiskParameters;
+  /** The VM's directory: a checkpoint in it means that only an exact image will do. */
+  readonly vmDirectory: string;
+  /** Read although the VM runs. */
+  readonly live: boolean;
+  /** Remove the disk afterwards. */
+  readonly move: boolean;
+  /** This snapshot's content instead of the disk's. */
+  readonly snapshotId: number | undefined;
+}
+
+const temporarySuffix = '_reading';
+
+export const sendDisk: Operation<SendDisk, { readonly removed: boolean }> = {
+  name: 'send-disk',
+  parse: (parameters) => ({
+    disk: parseDisk(parameters),
+    vmDirectory: absolutePath(parameters, 'vmDirectory'),
+    live: flag(parameters, 'live'),
+    move: flag(parameters, 'move'),
+    snapshotId: optionalNumber(parameters, 'snapshotId'),
+  }),
+  async run(context, request) {
+    const source = await sourceVolume(context, request);
+    if (request.move) await refuseSnapshots(context, request.disk);
+    const checkpointPresent = isFile(context.owner, `${request.vmDirectory}/checkpoint`);
+    await withReadable(context, source, request, async (readable, isSnapshot) => {
+      const content = await context.fileSystems.identify(readable.path);
+      const situation = { content, checkpointPresent, mode: context.settings.MODE, snapshotPossible: true };
+      const plan = planFetch(situation);
+      context.log('INFO', plan.why);
+      if (plan.kind === 'archive' && plan.replayOnSnapshot && !isSnapshot) {
+        return withSnapshot(context, source, (copy) => sendPlanned(context, copy, plan));
+      }
+      return sendPlanned(context, readable, plan);
+    });
+    if (!request.move) return { removed: false };
+    if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the content was not stored');
+    await removeDisk(context, request.disk);
+    return { removed: true };
+  },
+};
+
+async function sourceVolume(context: OperationContext, { disk, snapshotId }: SendDisk): Promise<LogicalVolume> {
+  if (snapshotId === undefined) return requireDisk(context, disk);
+  await requireDisk(context, disk);
+  const found = (await diskSnapshots(context, disk)).find(({ id }) => id === snapshotId);
+  if (found !== undefined) return found.volume;
+  throw new CxmError('NOT_FOUND', `disk ${disk.diskId} of VM ${disk.vmId} has no snapshot ${snapshotId}`);
+}
+
+async function refuseSnapshots(context: OperationContext, disk: DiskParameters): Promise<void> {
+  const count = (await diskSnapshots(context, disk)).length;
+  if (count === 0) return;
+  const what = `disk ${disk.diskId} of VM ${disk.vmId} has ${count} snapshot(s), which can't leave the volume group`;
+  throw new CxmError('UNSUPPORTED', what, { hint: 'delete the snapshots of the disk first' });
+}
+
+/** Hands on the volume, or a snapshot of it while the VM runs; active for that time. */
+async function withReadable(
+  context: OperationContext,
+  source: LogicalVolume,
+  { live }: SendDisk,
+  work: (readable: LogicalVolume, isSnapshot: boolean) => Promise<void>,
+): Promise<void> {
+  const wasActive = source.active;
+  const volume = await context.volumes.activate(source.name, 'exclusive');
+  if (volume.open && live) return withSnapshot(context, volume, (copy) => work(copy, true));
+  await whenFree(context, async () => {
+    const now = await context.volumes.find(source.name);
+    if (now?.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
+  });
+  await work(volume, false);
+  if (!wasActive) await context.volumes.deactivate(source.name);
+}
+
+/** A copy-on-write snapshot for the time of `work`. */
+export async function withSnapshot(
+  context: OperationContext,
+  volume: LogicalVolume,
+  work: (copy: LogicalVolume) => Promise<void>,
+): Promise<void> {
+  const name = `${volume.name}${temporarySuffix}`;
+  const room = Math.ceil((volume.sizeBytes * context.settings.SNAPSHOT_PERCENT) / 100);
+  const tags = volume.tags.filter((tag) => tag.startsWith('cxm'));
+  const copy = await context.withMetadataLock(async () => {
+    await context.volumes.remove(name);
+    return context.volumes.snapshot(volume.name, name, room, tags);
+  });
+  try {
+    await work(copy);
+  } finally {
+    await context.withMetadataLock(() => removeWhenFree(context, name));
+  }
+}
+
+async function sendPlanned(context: OperationContext, volume: LogicalVolume, plan: FetchPlan): Promise<void> {
+  const { COMPRESS_LEVEL: level, BLOCK_SIZE: blockBytes } = context.settings;
+  const { compression } = plan;
+  await context.ready({ kind: plan.kind, compression, sizeBytes: volume.sizeBytes });
+  if (plan.kind === 'archive') {
+    const note = { ...plan.note, sizeBytes: volume.sizeBytes };
+    const type = note.fileSystemType;
+    const options = { type, compression, level, note, replayJournal: plan.replayOnSnapshot, signal: context.signal };
+    for await (const bytes of context.fileSystems.pack(volume.path, options)) await context.sendData(toBuffer(bytes));
+  } else if (compression === 'none') {
+    const { extents } = await openExtents(volume.path, { blockBytes, signal: context.signal });
+    for await (const { offset, data } of extents) await context.sendExtent(offset, toBuffer(data));
+  } else {
+    const bytes = createReadStream(volume.path, { highWaterMark: blockBytes, signal: context.signal });
+    for await (const part of compress(bytes, { compression, level })) await context.sendData(toBuffer(part));
+  }
+  await context.sendEnd();
+}
+
+/** The same bytes, not a copy. */
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,34 @@
+/** Every operation that the helper knows. */
+import type { Operation } from '../operation.ts';
+import { activateDisks, deactivateDisks } from './activate-disks.ts';
+import { cleanupBackup, prepareBackup } from './backup.ts';
+import { deleteDirectory, deleteDisk } from './delete.ts';
+import { directoryDestination, directorySource, receiveFile } from './directory.ts';
+import { createSnapshot, deleteSnapshot, revertSnapshot } from './disk-snapshots.ts';
+import { moveDestination, moveSource, relinkDisk } from './move-disk.ts';
+import { createDisk, receiveDisk } from './receive-disk.ts';
+import { capacity, resizeDisk } from './resize-disk.ts';
+import { sendDisk } from './send-disk.ts';
+
+export const operations = [
+  receiveDisk,
+  createDisk,
+  sendDisk,
+  deleteDisk,
+  deleteDirectory,
+  moveSource,
+  moveDestination,
+  relinkDisk,
+  activateDisks,
+  deactivateDisks,
+  createSnapshot,
+  revertSnapshot,
+  deleteSnapshot,
+  resizeDisk,
+  capacity,
+  directorySource,
+  directoryDestination,
+  receiveFile,
+  prepareBackup,
+  cleanupBackup,
+] as readonly Operation[];
