@@ -2,8 +2,9 @@
  * The two decisions of a transfer, as tables: how an image travels to a logical volume and lands there, and how the
  * content of a logical volume comes back. Pure.
  */
-import type { ArchiveNote, FileSystemType } from './archive-note.ts';
-import type { Compression, Container, ImageFormat } from './format.ts';
+import { isFileSystemLabel } from './archive-note.ts';
+import type { FileSystemType } from './archive-note.ts';
+import type { Compression, ImageFormat } from './format.ts';
 import type { DeviceContent } from './filesystem.ts';
 
 /** cxmrc's MODE. */
@@ -17,17 +18,25 @@ export type SendPlan =
   | { readonly landing: 'extents'; readonly source: 'raw' | 'qcow2' }
   /** The compressed file travels; the host decompresses it and writes its extents. */
   | { readonly landing: 'decompressedExtents'; readonly compression: 'gzip' | 'zstd' }
-  /** The archive travels as it is (or compressed on the way); the host unpacks it into a fresh file system. */
+  /** The archive travels as it is ; the host unpacks it into a fresh file system. */
   | {
       readonly landing: 'archive';
-      /** As the bytes arrive at the host. */
       readonly compression: Compression;
-      /** The sender compresses a plain archive on the way. */
-      readonly compressOnTheWay: boolean;
-      readonly fileSystem: { readonly type: FileSystemType; readonly uuid?: string; readonly label?: string };
+      readonly fileSystem: FileSystemChoice;
     };
 
+export interface FileSystemChoice {
+  readonly type: FileSystemType;
+  readonly uuid?: string;
+  readonly label?: string;
+}
+
 export interface SendSettings {
+  /**
+   * `new`: an image is cloned, what its FSTYPE says counts most. `return`: a VM's own disk comes back to a host, what it
+   * was counts most, whatever the image said once.
+   */
+  readonly purpose: 'new' | 'return';
   /** FSTYPE of the image or disk, when it says one. */
   readonly requestedType?: FileSystemType;
   /** DEFAULT_FSTYPE. */
@@ -51,6 +60,80 @@ export interface FetchSituation {
   readonly mode: TransferMode;
 }
 
-export type Room = 'fits' | 'too-small' | 'measure';
+/** How an image of this format travels and lands. */
+export function planSend(format: ImageFormat, settings: SendSettings): SendPlan {
+  switch (format.container) {
+    case 'qcow2':
+      return { landing: 'extents', source: 'qcow2' };
+    case 'raw':
+      return format.compression === 'none'
+        ? { landing: 'extents', source: 'raw' }
+        : { landing: 'decompressedExtents', compression: format.compression };
+    case 'tar':
+      return { landing: 'archive', compression: format.compression, fileSystem: landingFileSystem(format, settings) };
+  }
+}
 
-export type { ArchiveNote, Container, ImageFormat };
+/** The file system that an archive is unpacked into; UUID and label of the noted one only if the type is the same. */
+function landingFileSystem({ note }: ImageFormat, settings: SendSettings): FileSystemChoice {
+  const asked = settings.purpose === 'new' ? settings.requestedType : undefined;
+  const type = asked ?? note?.fileSystemType ?? settings.requestedType ?? settings.defaultType;
+  if (note === undefined || !isFileSystemLabelFor(note.label, type)) return { type };
+  return {
+    type,
+    ...(note.uuid === undefined ? {} : { uuid: note.uuid }),
+    ...(note.label === undefined ? {} : { label: note.label }),
+  };
+}
+
+function isFileSystemLabelFor(label: string | undefined, type: FileSystemType): boolean {
+  return label === undefined || isFileSystemLabel(label, type);
+}
+
+/** MODE's compression; the old names say the same as the plain ones. */
+export const modeCompression: Readonly<Record<TransferMode, Compression>> = {
+  RAW: 'none',
+  GZIP: 'gzip',
+  TGZ: 'gzip',
+  ZSTD: 'zstd',
+  TZST: 'zstd',
+};
+
+/** How the content of a logical volume comes back: as an archive only when nothing can get lost by that. */
+export function planFetch(situation: FetchSituation): FetchPlan {
+  const compression = modeCompression[situation.mode];
+  const { content } = situation;
+  const image = (why: string): FetchPlan => ({ kind: 'image', compression, why });
+  if (content.kind === 'nothing') return image('the volume holds nothing that is known');
+  if (content.kind === 'other') return image(`the volume holds ${content.description}`);
+  if (situation.checkpointPresent) return image('the saved memory of the VM refers to the blocks of this disk');
+  if (content.exactOnly !== undefined) return image(`the file system has ${content.exactOnly}`);
+  if (content.clean) {
+    return { kind: 'archive', compression, replayOnSnapshot: false, why: `a clean ${content.type} file system` };
+  }
+  if (situation.snapshotPossible) {
+    const why = `an ${content.type} file system that was not unmounted: its journal is replayed on a snapshot`;
+    return { kind: 'archive', compression, replayOnSnapshot: true, why };
+  }
+  return image('the file system was not unmounted cleanly and no snapshot is possible');
+}
+
+/**
+ * Whether the content fits on a device: `measure` asks for `measureArchive` before anything is created, because an
+ * archive's file headers make its length an upper bound of what it needs, not the need itself.
+ */
+export function roomFor(format: ImageFormat, deviceBytes: number): Room {
+  if (format.minimumSizeBytes > deviceBytes) return 'too-small';
+  if (format.container !== 'tar') return 'fits';
+  const need = format.sizeBytes ?? format.likelySizeBytes;
+  if (need === undefined) return 'fits';
+  if (need + fileSystemOverhead(deviceBytes) <= deviceBytes) return 'fits';
+  return format.sizeBytes === undefined ? 'measure' : 'fits';
+}
+
+/** What a file system keeps for itself, roughly: inodes and journal. */
+function fileSystemOverhead(deviceBytes: number): number {
+  return Math.ceil(deviceBytes * 0.03);
+}
+
+export type Room = 'fits' | 'too-small' | 'measure';

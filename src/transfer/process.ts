@@ -1,0 +1,134 @@
+/**
+ * Bytes through a program: feeds its input, yields its output, and turns its end into a result or one clear error.
+ * Guarantees that the program has ended when the iteration has, whichever way: to its end, by an error or given up.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { CxmError } from '../errors.ts';
+
+export interface ProcessEnd {
+  /** Undefined when a signal ended it. */
+  readonly exitCode?: number;
+  /** The beginning of what it said, at most 16 KiB, without control characters. */
+  readonly stderr: string;
+}
+
+export interface ThroughProcessOptions {
+  /** Standard input; empty when left out. */
+  readonly input?: AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal;
+  /** The program is killed as soon as it says this: it would only go on to fail. */
+  readonly killWhenSaid?: RegExp;
+  /** The error for an end other than exit code 0, or for one that it killed itself for `killWhenSaid`. */
+  readonly explain: (end: ProcessEnd) => CxmError;
+}
+
+/** Programs get this environment and nothing else: BASH_ENV, TAR_OPTIONS, ZSTD_CLEVEL and the like have no say. */
+const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+const maxSaidBytes = 16 * 1024;
+
+/**
+ * Runs a program with its input and output as streams.
+ * @throws (while iterating) what `explain` says, the input's own error, INTERRUPTED, or COMMAND (program missing)
+ */
+export async function* throughProcess(
+  program: string,
+  args: readonly string[],
+  options: ThroughProcessOptions,
+): AsyncGenerator<Uint8Array> {
+  if (options.signal?.aborted) throw interrupted(program);
+  const child = spawn(program, [...args], { env: environment, stdio: ['pipe', 'pipe', 'pipe'] });
+  const kill = (): void => void child.kill('SIGKILL');
+  const ended = watchEnd(child, options.killWhenSaid);
+  ended.catch(() => undefined);
+  const fed = feed(child, options.input);
+  options.signal?.addEventListener('abort', kill, { once: true });
+  try {
+    for await (const chunk of child.stdout) yield chunk as Uint8Array;
+    const end = await ended;
+    if (options.signal?.aborted) throw interrupted(program);
+    if (fed.error !== undefined) throw fed.error;
+    if (end.exitCode !== 0) throw options.explain(end);
+    await fed.done;
+    if (fed.error !== undefined) throw fed.error;
+  } finally {
+    options.signal?.removeEventListener('abort', kill);
+    kill();
+    await ended.catch(() => undefined);
+  }
+}
+
+/** Runs a program that yields nothing of interest on its standard output. */
+export async function drain(bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of bytes) void chunk;
+}
+
+interface Feeding {
+  /** Settles when all of the input was taken (or discarded after the program had closed its end); never rejects. */
+  done: Promise<void>;
+  /** The input's own error. */
+  error: unknown;
+}
+
+function feed(child: ChildProcess, input: AsyncIterable<Uint8Array> | undefined): Feeding {
+  const feeding: Feeding = { done: Promise.resolve(), error: undefined };
+  const stdin = child.stdin;
+  if (stdin === null) return feeding;
+  let open = true;
+  // EPIPE: the program ended; its exit code says why.
+  stdin.on('error', () => (open = false));
+  stdin.on('close', () => (open = false));
+  const run = async (): Promise<void> => {
+    try {
+      for await (const chunk of input ?? []) {
+        if (open && !stdin.write(chunk))
+          await Promise.race([once(stdin, 'drain'), once(stdin, 'close')]).catch(() => null);
+      }
+      if (open) stdin.end();
+    } catch (error) {
+      feeding.error = error;
+      child.kill('SIGKILL');
+    }
+  };
+  feeding.done = run();
+  return feeding;
+}
+
+function watchEnd(child: ChildProcess, killWhenSaid: RegExp | undefined): Promise<ProcessEnd> {
+  let said = '';
+  child.stderr?.setEncoding('latin1');
+  child.stderr?.on('data', (text: string) => {
+    if (said.length < maxSaidBytes) said = (said + text).slice(0, maxSaidBytes);
+    if (killWhenSaid?.test(text)) {
+      said = `${text.slice(0, maxSaidBytes)}\n${said}`.slice(0, maxSaidBytes);
+      child.kill('SIGKILL');
+    }
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        new CxmError('COMMAND', `program ${child.spawnfile} could not be started: ${error.message}`, {
+          hint: `install the package that provides ${child.spawnfile}`,
+          cause: error,
+        }),
+      );
+    });
+    child.on('close', (code) => resolve({ ...(code === null ? {} : { exitCode: code }), stderr: printable(said) }));
+  });
+}
+
+/** What a program said, for a log: hostile file names in it can't steer a terminal or fake log lines. */
+export function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e\n]/g, '?').trim();
+}
+
+/** The first lines of what a program said, as part of a sentence. */
+export function firstLines(said: string, lines = 3): string {
+  const all = said.split('\n').filter((line) => line !== '');
+  return all.slice(0, lines).join('; ').slice(0, 600) || 'it said nothing';
+}
+
+function interrupted(program: string): CxmError {
+  return new CxmError('INTERRUPTED', `${program} was interrupted`, { changed: 'maybe' });
+}
