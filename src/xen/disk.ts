@@ -28,7 +28,7 @@ export interface DiskSpec {
   readonly otherParameters?: readonly string[];
 }
 
-type Draft = { -readonly [Name in keyof DiskSpec]?: DiskSpec[Name] } & { others: string[]; accessGiven?: boolean };
+type Draft = { -readonly [Name in keyof DiskSpec]?: DiskSpec[Name] } & { others: string[] };
 
 const formats = ['raw', 'qcow', 'qcow2', 'vhd', 'qed', 'empty'] as const;
 const backendTypes = ['phy', 'tap', 'qdisk'] as const;
@@ -118,8 +118,7 @@ function readPositional(text: string, draft: Draft, parameter: string): void {
     }
   } else if (draft.vdev === undefined) {
     readVirtualDevice(text, draft, parameter);
-  } else if (draft.accessGiven !== true) {
-    draft.accessGiven = true;
+  } else if (draft.access === undefined) {
     draft.access = accessOf(text, parameter);
   } else {
     throw bad(text, 'it has too many positional parameters');
@@ -134,7 +133,7 @@ function readVirtualDevice(text: string, draft: Draft, parameter: string): void 
 }
 
 function finish(text: string, draft: Draft): DiskSpec {
-  const { others, accessGiven: _accessGiven, ...given } = draft;
+  const { others, ...given } = draft;
   if (given.vdev === undefined || given.vdev === '') throw bad(text, 'it does not name the guest device (vdev)');
   const deviceType = given.deviceType ?? 'disk';
   const target = given.target ?? '';

@@ -27,6 +27,7 @@ export type ToolstackReason =
   | 'badSaveFile'
   | 'unreachable'
   | 'receiverFailed'
+  | 'handshakeLost'
   | 'domainZero'
   | 'noHypervisor'
   | 'timeout'
@@ -71,6 +72,12 @@ const rules: readonly Rule[] = [
     reason: 'noHypervisor',
     code: 'XEN',
     hint: 'boot the host with Xen and start xencommons',
+  },
+  {
+    pattern: /Migration failed during final handshake/,
+    reason: 'handshakeLost',
+    code: 'XEN',
+    hint: 'look on both hosts before doing anything: the domain may run on either, and must not run on both',
   },
   {
     pattern: /is an invalid domain identifier|Can't get domid of domain name|Can't get domain name of domain id/,

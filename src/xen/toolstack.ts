@@ -90,7 +90,8 @@ export interface Toolstack {
    * active there: both are noticed late, the name only at the very end. When it fails the domain goes on at the source,
    * without its monitor if it had suspended; look at both hosts before saying where the VM is (`changed` is 'maybe').
    * An interface whose attach once failed stays in the toolstack's records and makes a migration fail at the destination
-   * with missingBridge. @throws unreachable, missingDisk, missingBridge, nameTaken, noMemory, receiverFailed, timeout
+   * with missingBridge. @throws unreachable, missingDisk, missingBridge, nameTaken, noMemory, receiverFailed, timeout,
+   * handshakeLost (the domain is suspended at the source as NAME--migratedaway and may run at the destination)
    */
   migrate(domain: DomainReference, destination: string, options?: MigrateOptions): Promise<void>;
   /** @throws unknownDomain, deviceExists, missingDisk, diskInUse */
