@@ -51,7 +51,7 @@ const transliterations: Readonly<Record<string, string>> = {
 
 /** Which parts a template needs from the VM's document. */
 export function templateNeeds(template: string): { readonly userName: boolean; readonly vmName: boolean } {
-  const fields = template.match(/%./g) ?? [];
+  const fields: readonly string[] = template.match(/%./g) ?? [];
   return { userName: fields.includes('%U'), vmName: fields.includes('%V') };
 }
 
