@@ -22,8 +22,11 @@ export type FrontendAccess = {
       readonly host: string;
       /** The account that owns OpenNebula, oneadmin. */
       readonly user: string;
-      /** Words for ssh before the host; none when left out. */
-      readonly options?: readonly string[];
+      /**
+       * The local account whose key ssh uses, when this program runs as root: hosts exchange the keys of oneadmin, not
+       * those of root. Our own account when left out.
+       */
+      readonly runAs?: string;
       /** For the connection; 10 s when left out. */
       readonly connectTimeoutSeconds?: number;
     }
@@ -78,10 +81,12 @@ async function ask(
   }
   const where = `the frontend ${access.host}`;
   const connectTimeout = access.connectTimeoutSeconds ?? 10;
-  const sshOptions = ['-o', 'BatchMode=yes', '-o', `ConnectTimeout=${connectTimeout}`, ...(access.options ?? [])];
+  const sshOptions = ['-o', 'BatchMode=yes', '-o', `ConnectTimeout=${connectTimeout}`];
   // The remote shell splits the line again: plain words come out as they went in.
   const line = `${question}; echo ${endMarker}$?`;
-  const result = await commands.run('ssh', [...sshOptions, '-l', access.user, '--', access.host, line], options);
+  const ssh = ['ssh', ...sshOptions, '-l', access.user, '--', access.host, line];
+  const [program = '', ...argv] = access.runAs === undefined ? ssh : ['runuser', '-u', access.runAs, '--', ...ssh];
+  const result = await commands.run(program, argv, options);
   const end = /(?:^|\n)cxm-exit:([0-9]{1,3})\n?$/.exec(result.stdout);
   if (end !== null) {
     return accepted(question, where, {
