@@ -1,0 +1,27 @@
+#!/bin/sh
+# Stands in for onevm, oneimage and onehost on the lab's frontend: `show` prints the document that a test prepared as
+# /var/lib/one/<command>/<id or name>.xml and fails as the real command does when there is none. Anything else is
+# noted in /var/lib/one/one-calls.txt and succeeds.
+command=$(basename "$0")
+if [ "${1:-}" != show ]; then
+  echo "$command $*" >>/var/lib/one/one-calls.txt
+  exit 0
+fi
+shift
+object=
+for argument in "$@"; do
+  case $argument in
+    -*) ;;
+    *) object=$argument ;;
+  esac
+done
+case $object in
+  '' | . | .. | */*) ;;
+  *) [ -f "/var/lib/one/$command/$object.xml" ] && exec cat "/var/lib/one/$command/$object.xml" ;;
+esac
+case $command in
+  onevm) echo "[one.vm.info] Error getting virtual machine [$object]." >&2 ;;
+  oneimage) echo "[one.image.info] Error getting image [$object]." >&2 ;;
+  *) echo "[one.host.info] Error getting host [$object]." >&2 ;;
+esac
+exit 255
