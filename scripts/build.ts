@@ -1,0 +1,147 @@
+/**
+ * The build: everything under dist/.
+ *
+ * - dist/remotes: what is copied to /var/lib/one/remotes, in the layout it has there. All actions of one kind share a
+ *   bundle in dist/remotes/cxm; an action itself is a launcher of a few lines.
+ * - dist/sbin: what is installed on the hosts, each one file.
+ * - dist/sandbox: the tour and the simulated xl.
+ *
+ * It also writes what is generated from the schema: cxmrc.example and docs/cxmrc.md.
+ */
+import { build, type BuildOptions, type Metafile } from 'esbuild';
+import { chmod, cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { renderExample, renderReference } from '../src/config/render.ts';
+import { renderNotices } from './notices.ts';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const dist = join(root, 'dist');
+const maxRemotesBytes = 3 * 1024 * 1024;
+const quiet = process.argv.includes('--quiet');
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+  absWorkingDir: root,
+};
+
+/** Refuses to start on a Node that is too old, with a sentence that says so. */
+const versionCheck = `if (+process.versions.node.split('.')[0] < 20) {
+  process.stderr.write('cxm needs Node.js 20 or later, but this is ' + process.version + ' (' + process.execPath + ')\\n');
+  process.exit(1);
+}
+`;
+
+async function main(): Promise<void> {
+  await rm(dist, { recursive: true, force: true });
+  await mkdir(dist, { recursive: true });
+  await writeFile(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
+  const metafiles: Metafile[] = [];
+  for (const kind of ['tm', 'vmm', 'im'] as const) metafiles.push(...(await buildActions(kind)));
+  if (existsSync(join(root, 'remotes'))) await copyRemotes();
+  for (const [entry, output] of executables) {
+    if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output));
+  }
+  await writeFile(join(root, 'cxmrc.example'), renderExample());
+  await cp(join(root, 'cxmrc.example'), join(dist, 'remotes/cxmrc.example'));
+  await writeFile(join(root, 'docs/cxmrc.md'), renderReference());
+  await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await renderNotices(root, metafiles));
+  await cp(join(dist, 'THIRD-PARTY-NOTICES.txt'), join(dist, 'remotes/cxm/THIRD-PARTY-NOTICES.txt'));
+  const bytes = await sizeOf(join(dist, 'remotes'));
+  if (bytes > maxRemotesBytes) throw new Error(`dist/remotes has ${bytes} bytes, more than ${maxRemotesBytes}`);
+  if (!quiet) process.stdout.write(`dist/remotes: ${Math.ceil(bytes / 1024)} KiB\n`);
+}
+
+/** Entry and output of the programs that are one file each. */
+const executables: readonly (readonly [string, string])[] = [
+  ['src/agent/main.ts', 'sbin/cxm-host'],
+  ['hooks/one-migrate.ts', 'sbin/one-migrate'],
+  ['src/sandbox/xl/main.ts', 'sandbox/xl'],
+  ['src/sandbox/host/main.ts', 'sandbox/cxm-host'],
+  ['src/sandbox/tour.ts', 'sandbox/tour.cjs'],
+];
+
+async function buildExecutable(entry: string, output: string): Promise<Metafile> {
+  const outfile = join(dist, output);
+  const result = await build({
+    ...common,
+    entryPoints: [entry],
+    outfile,
+    banner: { js: `#!/usr/bin/env node\n${versionCheck}` },
+  });
+  await chmod(outfile, 0o755);
+  return metafileOf(result);
+}
+
+interface ActionFile {
+  /** Path in remotes, as `tm/cxm/clone`. */
+  readonly path: string;
+  readonly entry: string;
+}
+
+/** The actions of one kind: one bundle and a launcher each. */
+async function buildActions(kind: 'tm' | 'vmm' | 'im'): Promise<Metafile[]> {
+  const actions = await findActions(kind === 'im' ? 'remotes/im' : kind, kind);
+  if (actions.length === 0) return [];
+  const imports = actions.map(
+    ({ path, entry }) => `${JSON.stringify(path)}: () => require(${JSON.stringify(`./${entry}`)})`,
+  );
+  const contents = `import { runAction } from './src/one/action.ts';
+    const actions = { ${imports.join(', ')} };
+    exports.run = (path, file) => runAction(actions[path]().action, file, process.argv.slice(2));`;
+  const result = await build({
+    ...common,
+    stdin: { contents, resolveDir: root, loader: 'js' },
+    outfile: join(dist, `remotes/cxm/${kind}.js`),
+  });
+  for (const { path } of actions) await writeLauncher(path, kind);
+  return [metafileOf(result)];
+}
+
+async function findActions(directory: string, kind: string): Promise<ActionFile[]> {
+  if (!existsSync(join(root, directory))) return [];
+  const files = await readdir(join(root, directory), { recursive: true });
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .sort()
+    .map((file) => ({ path: join(kind, file.slice(0, -3)), entry: join(directory, file) }));
+}
+
+async function writeLauncher(path: string, kind: string): Promise<void> {
+  const file = join(dist, 'remotes', path);
+  const up = '../'.repeat(path.split('/').length - 1);
+  const run = `require('${up}cxm/${kind}.js').run(${JSON.stringify(path)}, require('path').resolve(process.argv[1]));\n`;
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `#!/usr/bin/env node\n'use strict';\n${versionCheck}${run}`);
+  await chmod(file, 0o755);
+}
+
+/** What is no TypeScript goes as it is. */
+async function copyRemotes(): Promise<void> {
+  await cp(join(root, 'remotes'), join(dist, 'remotes'), {
+    recursive: true,
+    filter: (source) => !source.endsWith('.ts'),
+  });
+}
+
+function metafileOf(result: { metafile?: Metafile | undefined }): Metafile {
+  if (result.metafile === undefined) throw new Error('esbuild wrote no metafile');
+  return result.metafile;
+}
+
+async function sizeOf(directory: string): Promise<number> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const sizes = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)));
+  return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0);
+}
+
+await main();
