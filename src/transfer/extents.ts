@@ -1,7 +1,15 @@
 /**
- * Disks as extents: the parts that are not zero, with their offsets. Reading skips zeros and holes; writing makes
- * every byte that was not written read as zero, so that a recycled volume never shows what was there before.
+ * Disks as extents: the parts that are not zero, with their offsets. Holes of sparse files are not even read, and the
+ * next block is read while the last one is used. A disk that is written has, when finished, zeros wherever nothing was
+ * written, to the end of the device: a recycled volume never shows what was on it before. All of it is durable then.
  */
+import { open, readFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { CxmError } from '../errors.ts';
+import { ioError } from './io-error.ts';
+import { dataRanges } from './holes.ts';
+import { nonZeroRuns, zeroGrainBytes } from './zeros.ts';
+import type { Run } from './zeros.ts';
 
 export interface Extent {
   readonly offset: number;
@@ -9,29 +17,170 @@ export interface Extent {
 }
 
 export interface ReadExtentsOptions {
-  /** Bytes that are read at a time; a multiple of 64 KiB. 1 MiB when left out. An extent is never longer. */
+  /** Bytes that are read at a time, rounded up to 64 KiB; 1 MiB when left out. An extent is never longer. */
   readonly blockBytes?: number;
   readonly signal?: AbortSignal;
 }
 
 export interface ExtentSource {
   readonly totalBytes: number;
-  /** In rising order of offsets. `data` is valid until the next extent is asked for. */
+  /** In rising order of offsets; to be iterated once. `data` is the consumer's own. */
   readonly extents: AsyncIterable<Extent>;
 }
 
-/** @throws CxmError NOT_FOUND, IO */
-export function openExtents(path: string, options?: ReadExtentsOptions): Promise<ExtentSource> {
-  return Promise.reject(new Error(`openExtents ${path} ${options?.blockBytes}`));
+const defaultBlockBytes = 1024 * 1024;
+
+/** Opens a device or file. @throws CxmError NOT_FOUND, IO, also while iterating */
+export async function openExtents(path: string, options: ReadExtentsOptions = {}): Promise<ExtentSource> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw ioError(error, `cannot open ${path}`);
+  });
+  try {
+    const { sizeBytes, sparse } = await measure(handle, path);
+    const ranges = sparse ? await dataRanges(path, sizeBytes) : [{ start: 0, end: sizeBytes }];
+    // Opened anew when iterated, so that a source that nobody reads holds nothing open.
+    return { totalBytes: sizeBytes, extents: readExtents(path, ranges, options) };
+  } finally {
+    await handle.close();
+  }
 }
 
-/** Turns the bytes of a (decompressed) raw disk into extents. More than `limitBytes` is TOO_SMALL. */
+/** Size of a device or regular file in bytes. @throws CxmError NOT_FOUND, IO, UNSUPPORTED */
+export async function deviceSizeBytes(path: string): Promise<number> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw ioError(error, `cannot open ${path}`);
+  });
+  try {
+    return (await measure(handle, path)).sizeBytes;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Turns the bytes of a (decompressed) raw disk into extents. @throws (while iterating) CxmError TOO_SMALL */
 export async function* extentsOfBytes(
   bytes: AsyncIterable<Uint8Array>,
   options: { readonly limitBytes: number; readonly blockBytes?: number },
 ): AsyncGenerator<Extent, { readonly totalBytes: number }> {
-  for await (const data of bytes) if (options.limitBytes > 0) yield { offset: 0, data };
-  return { totalBytes: 0 };
+  const blockBytes = wholeGrains(options.blockBytes);
+  let block = Buffer.allocUnsafe(blockBytes);
+  let blockOffset = 0;
+  let filled = 0;
+  for await (const chunk of bytes) {
+    if (blockOffset + filled + chunk.length > options.limitBytes) {
+      throw new CxmError('TOO_SMALL', `the image is larger than its logical volume of ${options.limitBytes} bytes`, {
+        changed: 'maybe',
+      });
+    }
+    for (let taken = 0; taken < chunk.length;) {
+      const part = chunk.subarray(taken, taken + blockBytes - filled);
+      block.set(part, filled);
+      taken += part.length;
+      filled += part.length;
+      if (filled < blockBytes) continue;
+      if ((yield* inBlock(block, blockOffset)) > 0) block = Buffer.allocUnsafe(blockBytes);
+      blockOffset += filled;
+      filled = 0;
+    }
+  }
+  yield* inBlock(block.subarray(0, filled), blockOffset);
+  return { totalBytes: blockOffset + filled };
+}
+
+/** The extents of one block; returns how many there were (then its memory has gone to the consumer). */
+export function* inBlock(block: Uint8Array, blockOffset: number): Generator<Extent, number> {
+  const runs = nonZeroRuns(block);
+  for (const { start, end } of runs) yield { offset: blockOffset + start, data: block.subarray(start, end) };
+  return runs.length;
+}
+
+async function* readExtents(
+  path: string,
+  ranges: readonly Run[],
+  { blockBytes, signal }: ReadExtentsOptions,
+): AsyncGenerator<Extent> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw ioError(error, `cannot open ${path}`);
+  });
+  const blocks = blocksOf(ranges, wholeGrains(blockBytes));
+  const next = (spare?: Buffer): Promise<Block> | undefined => {
+    const block = blocks.next();
+    if (block.done) return undefined;
+    const reading = readBlock(handle, path, block.value, spare);
+    reading.catch(() => undefined);
+    return reading;
+  };
+  // Two reads are under way while a third block is with the consumer; blocks of zeros give their memory back.
+  const underWay: (Promise<Block> | undefined)[] = [next(), next()];
+  try {
+    for (;;) {
+      const block = await underWay.shift();
+      if (block === undefined) return;
+      if (signal?.aborted) throw new CxmError('INTERRUPTED', `reading ${path} was interrupted`);
+      const runs = nonZeroRuns(block.data);
+      underWay.push(next(runs.length === 0 ? block.memory : undefined));
+      for (const { start, end } of runs) yield { offset: block.offset + start, data: block.data.subarray(start, end) };
+    }
+  } finally {
+    await Promise.allSettled(underWay.map((reading) => reading ?? Promise.resolve()));
+    await handle.close();
+  }
+}
+
+interface Block {
+  readonly offset: number;
+  readonly data: Buffer;
+  /** What `data` is a part of. */
+  readonly memory: Buffer;
+}
+
+function* blocksOf(ranges: readonly Run[], blockBytes: number): Generator<Run> {
+  for (const range of ranges) {
+    for (let start = range.start; start < range.end; start += blockBytes) {
+      yield { start, end: Math.min(range.end, start + blockBytes) };
+    }
+  }
+}
+
+async function readBlock(handle: FileHandle, path: string, { start, end }: Run, spare?: Buffer): Promise<Block> {
+  const length = end - start;
+  const memory = spare !== undefined && spare.length >= length ? spare : Buffer.allocUnsafe(length);
+  await readFully(handle, path, memory, start, length);
+  return { offset: start, data: memory.subarray(0, length), memory };
+}
+
+/** Fills the beginning of `into`. @throws CxmError IO, also when the file ends before */
+export async function readFully(
+  handle: FileHandle,
+  path: string,
+  into: Buffer,
+  offset: number,
+  lengthBytes: number,
+): Promise<void> {
+  for (let done = 0; done < lengthBytes;) {
+    const { bytesRead } = await handle.read(into, done, lengthBytes - done, offset + done).catch((error: unknown) => {
+      throw ioError(error, `cannot read ${path} at ${offset + done}`);
+    });
+    if (bytesRead === 0) throw new CxmError('IO', `${path} ends at ${offset + done}, before its end was expected`);
+    done += bytesRead;
+  }
+}
+
+async function measure(handle: FileHandle, path: string): Promise<{ sizeBytes: number; sparse: boolean }> {
+  const stat = await handle.stat();
+  if (stat.isFile()) return { sizeBytes: stat.size, sparse: stat.blocks * 512 < stat.size };
+  if (!stat.isBlockDevice()) throw new CxmError('UNSUPPORTED', `${path} is neither a file nor a block device`);
+  // Linux' numbering of devices (sys/sysmacros.h), then its size in sectors of 512 bytes.
+  const major = Math.floor(stat.rdev / 256) % 4096;
+  const minor = (stat.rdev % 256) + Math.floor(stat.rdev / 2 ** 20) * 256;
+  const sectors = await readFile(`/sys/dev/block/${major}:${minor}/size`, 'latin1').catch((error: unknown) => {
+    throw ioError(error, `cannot learn the size of ${path}`);
+  });
+  return { sizeBytes: Number.parseInt(sectors, 10) * 512, sparse: false };
+}
+
+function wholeGrains(blockBytes = defaultBlockBytes): number {
+  return Math.max(1, Math.ceil(blockBytes / zeroGrainBytes)) * zeroGrainBytes;
 }
 
 export interface ExtentWriterOptions {
@@ -39,22 +188,124 @@ export interface ExtentWriterOptions {
   readonly deviceBytes: number;
   /** All of the device reads as zero already (freshly zeroed): gaps need no work. */
   readonly alreadyZero?: boolean;
-  /** Makes a range read as zero (the agent: `blkdiscard -z`). Zeros are written when left out. */
+  /**
+   * Makes a range read as zero (the agent: `blkdiscard -z`); it begins and ends at multiples of 64 KiB or the end of
+   * the device. Zeros are written when left out.
+   */
   readonly zeroRange?: (offset: number, lengthBytes: number) => Promise<void>;
 }
 
-/** Writes extents to a device or a file; one writer a device. */
-export interface ExtentWriter {
-  /** In any order. @throws CxmError TOO_SMALL (beyond the device), IO */
-  write(extent: Extent): Promise<void>;
-  /** Bytes written so far, zeros not counted. */
-  readonly writtenBytes: number;
-  /** Zeroes whatever was not written, up to the end of the device, and makes all of it durable. Closes. */
-  finish(): Promise<void>;
-  /** Closes without finishing. */
-  abort(): Promise<void>;
+/** Smaller gaps are written: a program for each of them would take longer. */
+const smallGapBytes = 4 * 1024 * 1024;
+const zeroBlock = Buffer.alloc(1024 * 1024);
+
+/** Opens a device, or a regular file (made if absent), for writing from scratch. @throws CxmError NOT_FOUND, IO */
+export async function openExtentWriter(path: string, options: ExtentWriterOptions): Promise<ExtentWriter> {
+  let handle;
+  try {
+    // Opened without O_CREAT first: a device that is missing must not become a file in /dev.
+    handle = await open(path, path.startsWith('/dev/') ? 'r+' : 'a+').then(async (made) => {
+      if (path.startsWith('/dev/')) return made;
+      await made.close();
+      return open(path, 'r+');
+    });
+    const isFile = (await handle.stat()).isFile();
+    if (isFile) {
+      await handle.truncate(0);
+      await handle.truncate(options.deviceBytes);
+    }
+    return new ExtentWriter(handle, path, isFile ? { ...options, alreadyZero: true } : options);
+  } catch (error) {
+    await handle?.close();
+    throw ioError(error, `cannot open ${path} for writing`);
+  }
 }
 
-export function openExtentWriter(path: string, options: ExtentWriterOptions): Promise<ExtentWriter> {
-  return Promise.reject(new Error(`openExtentWriter ${path} ${options.deviceBytes}`));
+/** Owns the open device; one writer a device. */
+export class ExtentWriter {
+  private readonly written: { start: number; end: number }[] = [];
+  private bytes = 0;
+
+  constructor(
+    private readonly handle: FileHandle,
+    private readonly path: string,
+    private readonly options: ExtentWriterOptions,
+  ) {}
+
+  /** Bytes written so far, zeros for gaps not counted. */
+  get writtenBytes(): number {
+    return this.bytes;
+  }
+
+  /** In any order; overlapping is allowed, the later one counts. @throws CxmError TOO_SMALL, IO */
+  async write({ offset, data }: Extent): Promise<void> {
+    const end = offset + data.length;
+    if (!Number.isSafeInteger(offset) || offset < 0 || end > this.options.deviceBytes) {
+      const sentence = `data at ${offset} is beyond the end of the logical volume of ${this.options.deviceBytes} bytes`;
+      throw new CxmError('TOO_SMALL', sentence, { changed: 'maybe' });
+    }
+    if (data.length === 0) return;
+    await this.put(data, offset);
+    this.bytes += data.length;
+    const last = this.written.at(-1);
+    if (last?.end === offset) last.end = end;
+    else this.written.push({ start: offset, end });
+  }
+
+  /** Zeroes what was not written, makes everything durable and closes. @throws CxmError IO */
+  async finish(): Promise<void> {
+    if (!this.options.alreadyZero) {
+      for (const gap of gapsBetween(this.written, this.options.deviceBytes)) await this.zero(gap);
+    }
+    try {
+      await this.handle.sync();
+      await this.handle.close();
+    } catch (error) {
+      throw ioError(error, `cannot write ${this.path} out`);
+    }
+  }
+
+  /** Closes without finishing; what was written is there, what was there before may be too. */
+  async abort(): Promise<void> {
+    await this.handle.close().catch(() => undefined);
+  }
+
+  private async zero({ start, end }: Run): Promise<void> {
+    const { zeroRange, deviceBytes } = this.options;
+    const innerStart = Math.ceil(start / zeroGrainBytes) * zeroGrainBytes;
+    const innerEnd = end === deviceBytes ? end : Math.floor(end / zeroGrainBytes) * zeroGrainBytes;
+    if (zeroRange === undefined || innerEnd - innerStart < smallGapBytes) return this.writeZeros(start, end);
+    await this.writeZeros(start, innerStart);
+    await zeroRange(innerStart, innerEnd - innerStart);
+    await this.writeZeros(innerEnd, end);
+  }
+
+  private async writeZeros(start: number, end: number): Promise<void> {
+    for (let at = start; at < end; at += zeroBlock.length) {
+      await this.put(zeroBlock.subarray(0, Math.min(zeroBlock.length, end - at)), at);
+    }
+  }
+
+  private async put(data: Uint8Array, offset: number): Promise<void> {
+    for (let done = 0; done < data.length;) {
+      const { bytesWritten } = await this.handle
+        .write(data, done, data.length - done, offset + done)
+        .catch((error: unknown) => {
+          throw ioError(error, `cannot write ${this.path} at ${offset + done}`);
+        });
+      done += bytesWritten;
+    }
+  }
+}
+
+/** The parts of `[0, end)` that no range covers, in order. */
+export function gapsBetween(ranges: readonly Run[], end: number): Run[] {
+  const gaps: Run[] = [];
+  let at = 0;
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    if (range.start > at) gaps.push({ start: at, end: range.start });
+    at = Math.max(at, range.end);
+  }
+  if (at < end) gaps.push({ start: at, end });
+  return gaps;
 }

@@ -1,6 +1,19 @@
 /**
- * The work on file systems that needs root: making, identifying, unpacking into and packing from a device.
+ * The work on file systems that needs root: making, identifying, unpacking into and packing from a device. Foreign
+ * archives and file systems are only touched inside the sandbox of archive-sandbox.ts.
  */
+import { CxmError } from '../errors.ts';
+import { localCommands } from '../host/commands.ts';
+import type { Commands } from '../host/commands.ts';
+import { sandboxExit, sandboxLine } from './archive-sandbox.ts';
+import { packFailed, saysFull, tarCreate, tarExtract, unpackFailed } from './archive-tar.ts';
+import { compressor, damaged, decompressors } from './compress.ts';
+import { identify } from './identify.ts';
+import { makeFileSystem, makeSwapSpace } from './make-filesystem.ts';
+import { drain, firstLines, throughProcess } from './process.ts';
+import type { ProcessEnd } from './process.ts';
+import { endingWithZeros } from './archive-end.ts';
+
 import type { ArchiveNote, FileSystemType } from './archive-note.ts';
 import type { Compression } from './format.ts';
 
@@ -45,7 +58,7 @@ export interface PackOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The real body is `rootFileSystemTools`; the sandbox for ordinary users has another that never mounts. */
+/** The real body is `rootFileSystemTools`; unprivileged-filesystem.ts has another that never mounts. */
 export interface FileSystemTools {
   make(device: string, options: MakeFileSystem): Promise<void>;
   makeSwap(device: string, options?: { readonly uuid?: string; readonly label?: string }): Promise<void>;
@@ -54,4 +67,76 @@ export interface FileSystemTools {
   unpack(device: string, options: UnpackOptions): Promise<void>;
   /** The archive's bytes; iterating throws when packing failed, so an end without error is the whole archive. */
   pack(device: string, options: PackOptions): AsyncIterable<Uint8Array>;
+}
+
+/** Covered by an empty tmpfs inside a private mount namespace, never touched outside: any existing directory will do. */
+const mountPoint = '/mnt';
+
+/** The real body, for this machine. */
+export const rootFileSystemTools: FileSystemTools = createRootFileSystemTools(localCommands);
+
+export function createRootFileSystemTools(commands: Commands): FileSystemTools {
+  return {
+    make: (device, options) => makeFileSystem(commands, device, options),
+    makeSwap: (device, options) => makeSwapSpace(commands, device, options),
+    identify: (device) => identify(commands, device),
+    unpack,
+    pack,
+  };
+}
+
+const diskDirectory = '/disk';
+
+async function unpack(device: string, options: UnpackOptions): Promise<void> {
+  const { compression } = options;
+  const [program, ...args] = sandboxLine({
+    purpose: 'unpack',
+    device,
+    type: options.type,
+    mountPoint,
+    tar: tarExtract(diskDirectory),
+    filter: compression === 'none' ? undefined : decompressors[compression],
+  });
+  await drain(
+    throughProcess(program, args, {
+      input: compression === 'none' ? endingWithZeros(options.archive) : options.archive,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      killWhenSaid: saysFull,
+      explain: (end) => sandboxFailed(end, device, compression) ?? unpackFailed(end),
+    }),
+  );
+}
+
+async function* pack(device: string, options: PackOptions): AsyncGenerator<Uint8Array> {
+  const [program, ...args] = sandboxLine({
+    purpose: options.replayJournal ? 'packReplayed' : 'pack',
+    device,
+    type: options.type,
+    mountPoint,
+    tar: tarCreate(diskDirectory, options.note),
+    filter: compressor(options.compression, options.level),
+  });
+  yield* throughProcess(program, args, {
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    explain: (end) => sandboxFailed(end, device, options.compression) ?? packFailed(end),
+  });
+}
+
+/** The error when it was not tar that failed. */
+function sandboxFailed(end: ProcessEnd, device: string, compression: Compression): CxmError | undefined {
+  const said = firstLines(end.stderr);
+  switch (end.exitCode) {
+    case sandboxExit.setup:
+      return new CxmError('COMMAND', `no closed room for the archive could be made: ${said}`);
+    case sandboxExit.mount:
+      return new CxmError('IO', `the file system on ${device} could not be mounted: ${said}`, {
+        hint: 'check the file system with fsck',
+      });
+    case sandboxExit.filter:
+      return damaged(compression, end);
+    case sandboxExit.flush:
+      return new CxmError('IO', `the file system on ${device} could not be written out: ${said}`, { changed: 'maybe' });
+    default:
+      return undefined;
+  }
 }

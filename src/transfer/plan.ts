@@ -3,7 +3,7 @@
  * content of a logical volume comes back. Pure.
  */
 import { isFileSystemLabel } from './archive-note.ts';
-import type { FileSystemType } from './archive-note.ts';
+import type { ArchiveNote, FileSystemType } from './archive-note.ts';
 import type { Compression, ImageFormat } from './format.ts';
 import type { DeviceContent } from './filesystem.ts';
 
@@ -49,6 +49,8 @@ export type FetchPlan =
       readonly compression: Compression;
       readonly replayOnSnapshot: boolean;
       readonly why: string;
+      /** For the archive's note; the size of the volume goes with it. */
+      readonly note: Omit<ArchiveNote, 'sizeBytes'>;
     }
   | { readonly kind: 'image'; readonly compression: Compression; readonly why: string };
 
@@ -108,12 +110,18 @@ export function planFetch(situation: FetchSituation): FetchPlan {
   if (content.kind === 'other') return image(`the volume holds ${content.description}`);
   if (situation.checkpointPresent) return image('the saved memory of the VM refers to the blocks of this disk');
   if (content.exactOnly !== undefined) return image(`the file system has ${content.exactOnly}`);
+  const { type, uuid, label } = content;
+  const note = {
+    fileSystemType: type,
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(label === undefined ? {} : { label }),
+  };
   if (content.clean) {
-    return { kind: 'archive', compression, replayOnSnapshot: false, why: `a clean ${content.type} file system` };
+    return { kind: 'archive', compression, note, replayOnSnapshot: false, why: `a clean ${content.type} file system` };
   }
   if (situation.snapshotPossible) {
     const why = `an ${content.type} file system that was not unmounted: its journal is replayed on a snapshot`;
-    return { kind: 'archive', compression, replayOnSnapshot: true, why };
+    return { kind: 'archive', compression, note, replayOnSnapshot: true, why };
   }
   return image('the file system was not unmounted cleanly and no snapshot is possible');
 }
