@@ -50,9 +50,10 @@ export function driverCalls(driver: 'tm' | 'vmm'): Recording[] {
 
 /** The call of a version with this number. */
 export function recording(version: OneVersion, sequence: number): Recording {
-  const found = recordings(version).find((call) => call.sequence === sequence);
-  if (found === undefined) throw new Error(`there is no recording ${sequence} of ${version}`);
-  return found;
+  const prefix = `${String(sequence).padStart(4, '0')}-`;
+  const file = readdirSync(`${directory}${version}`).find((name) => name.startsWith(prefix));
+  if (file === undefined) throw new Error(`there is no recording ${sequence} of ${version}`);
+  return parseRecording(version, file, recordedFile(version, file));
 }
 
 function parseRecording(version: OneVersion, file: string, text: string): Recording {
