@@ -1,0 +1,122 @@
+/**
+ * What the simulated xl keeps about a domain, and what follows from it at a moment: its memory while it is built, its
+ * CPU time, the letters of its state. Records are plain JSON, one file a domain, so that a test can read and write them.
+ */
+import type { ShutdownCause } from '../../xen/domain-list.ts';
+
+export interface SimulatedDisk {
+  readonly vdev: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+  readonly format: string;
+}
+
+export interface SimulatedNic {
+  readonly index: number;
+  readonly mac: string;
+  readonly bridge: string;
+  /** False: the attach failed, but the configuration kept it, as libxl does. */
+  readonly connected: boolean;
+}
+
+/** What a create, a save file and a migration stream carry. */
+export interface DomainSettings {
+  readonly name: string;
+  readonly uuid: string;
+  readonly type: 'pv' | 'hvm' | 'pvh';
+  readonly memoryKib: number;
+  readonly maximumMemoryKib: number;
+  readonly vcpus: number;
+  readonly maximumVcpus: number;
+  readonly kernel: string | undefined;
+  readonly ramdisk: string | undefined;
+  readonly cmdline: string | undefined;
+  readonly disks: readonly SimulatedDisk[];
+  readonly nics: readonly SimulatedNic[];
+  readonly onPoweroff: string;
+  readonly onReboot: string;
+  readonly onCrash: string;
+}
+
+/** The guest's memory, as far as anyone looks: it survives a save or a migration, and not a reboot. */
+export interface GuestState {
+  /** Drawn when the guest boots. */
+  readonly bootId: string;
+  /** How often the state was moved: saves, restores and migrations each carry one more. */
+  readonly moves: number;
+}
+
+/** A process that keeps files open; `startTicks` tells it from a later one of the same number. */
+export interface ProcessReference {
+  readonly pid: number;
+  readonly startTicks: string;
+}
+
+export interface Holder extends ProcessReference {
+  /** The guest devices whose files it keeps open. */
+  readonly vdevs: readonly string[];
+}
+
+export interface SimulatedDomain {
+  readonly id: number;
+  /** As listed: `NAME--incoming` and `NAME--migratedaway` while a migration is under way. */
+  readonly name: string;
+  readonly settings: DomainSettings;
+  readonly guest: GuestState;
+  /** The kernel's boot id: domains of an earlier boot are gone. */
+  readonly hostBootId: string;
+  readonly holders: readonly Holder[];
+  readonly paused: boolean;
+  readonly shutdown: ShutdownCause | undefined;
+  /** Set while the domain is built: who builds it, and when its memory will be there. */
+  readonly building:
+    { readonly by: ProcessReference; readonly sinceMs: number; readonly durationMs: number } | undefined;
+  /** A process carries out on_poweroff and on_reboot. */
+  readonly monitored: boolean;
+  /** Milliseconds since 1970. */
+  readonly createdMs: number;
+  readonly cpu: { readonly seconds: number; readonly sinceMs: number };
+}
+
+/** A guest uses a twentieth of a CPU. */
+const cpuShare = 0.05;
+const bootSeconds = 0.5;
+
+export function cpuSecondsOf(domain: SimulatedDomain, nowMs: number): number {
+  if (domain.building !== undefined) return 0;
+  const idle = domain.paused || domain.shutdown !== undefined;
+  return domain.cpu.seconds + (idle ? 0 : (Math.max(0, nowMs - domain.cpu.sinceMs) / 1000) * cpuShare);
+}
+
+export function startedCpu(nowMs: number): SimulatedDomain['cpu'] {
+  return { seconds: bootSeconds, sinceMs: nowMs };
+}
+
+/** The same CPU time, counted from now on: wanted whenever a domain is paused, continued or shut down. */
+export function settledCpu(domain: SimulatedDomain, nowMs: number): SimulatedDomain['cpu'] {
+  return { seconds: cpuSecondsOf(domain, nowMs), sinceMs: nowMs };
+}
+
+/** What the list shows: nothing at first, then what has arrived. */
+export function memoryMibOf(domain: SimulatedDomain, nowMs: number): number {
+  const full = Math.floor(domain.settings.memoryKib / 1024);
+  if (domain.building === undefined) return full;
+  const { sinceMs, durationMs } = domain.building;
+  const part = durationMs <= 0 ? 0 : Math.min(1, Math.max(0, (nowMs - sinceMs) / durationMs));
+  return domain.name.endsWith('--incoming') ? Math.floor(full * part) : 0;
+}
+
+export function stateLetters(domain: SimulatedDomain): string {
+  const causes: Readonly<Record<ShutdownCause, string>> = {
+    powerOff: '-',
+    reboot: 'r',
+    suspend: 's',
+    crash: 'c',
+    watchdog: 'w',
+    softReset: 'S',
+    unknown: '?',
+  };
+  const paused = domain.paused || domain.building !== undefined;
+  const ended = domain.shutdown !== undefined;
+  return `-${paused || ended ? '-' : 'b'}${paused ? 'p' : '-'}${ended ? 's' : '-'}${ended ? causes[domain.shutdown ?? 'unknown'] : '-'}-`;
+}

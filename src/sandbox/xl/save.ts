@@ -1,0 +1,125 @@
+/**
+ * Saving a domain to a file and starting one from it. The file begins as xl's do and carries the configuration and the
+ * guest's state, so that a test can see that the same guest goes on.
+ */
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { buildDomain, removeDomain } from './build.ts';
+import { readSettings } from './configuration.ts';
+import { findDomain, parseArguments, XlFailure } from './context.ts';
+import type { Command, Context } from './context.ts';
+import { settledCpu } from './domain.ts';
+import type { DomainSettings, GuestState, SimulatedDomain } from './domain.ts';
+
+const magic = 'Xen saved domain, xl format\n \0 \r';
+
+export interface SavedDomain {
+  readonly settings: DomainSettings;
+  readonly guest: GuestState;
+}
+
+export const streamInfo = '(info 0x3/0x0/1223)';
+
+export const save: Command = async (context, args) => {
+  const { options, operands } = parseArguments(args, ['c', 'p', 'd']);
+  const [reference, file = ''] = operands;
+  const domain = findDomain(context, reference);
+  const { id } = domain;
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'w', 0o600);
+  } catch {
+    throw new XlFailure(1, `Failed to open temp file ${file} for writing`);
+  }
+  context.say(`Saving to ${file} new xl format ${streamInfo}`);
+  context.say(`xc: info: Saving domain ${id}, type x86 ${domain.settings.type.toUpperCase()}`);
+  context.store.update(id, (current) => ({
+    ...current,
+    cpu: settledCpu(current, Date.now()),
+    shutdown: 'suspend',
+    monitored: false,
+  }));
+  const saved: SavedDomain = { settings: domain.settings, guest: { ...domain.guest, moves: domain.guest.moves + 1 } };
+  if (!writeState(context, descriptor, saved)) {
+    resume(context, id);
+    throw new XlFailure(
+      1,
+      'xc: error: Failed to write page data to stream (28 = No space left on device): Internal error',
+      'xc: error: Save failed (28 = No space left on device): Internal error',
+      `libxl: error: libxl_stream_write.c:347:libxl__xc_domain_save_done: Domain ${id}:saving domain: domain responded to suspend request: No space left on device`,
+      'Failed to save domain, resuming domain',
+    );
+  }
+  if (options.has('c') || options.has('p')) resume(context, id, options.has('p'));
+  else await removeDomain(context, id);
+  return 0;
+};
+
+/** False when the file system is full. */
+function writeState(context: Context, descriptor: number, saved: SavedDomain): boolean {
+  const frames = saved.settings.memoryKib / 4;
+  const full = context.store.knobs.saveFails === 'ENOSPC';
+  try {
+    for (let percent = 5; percent <= (full ? 40 : 100); percent += 5) progress(context, frames, percent);
+    if (full) return false;
+    writeSync(descriptor, `${magic}${JSON.stringify(saved)}\n`);
+    context.say('xc: progress: End of stream: 0/0    0%');
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return false;
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function progress(context: Context, frames: number, percent: number): void {
+  const done = Math.floor((frames * percent) / 100);
+  context.say(`xc: progress: Frames: ${done}/${frames}  ${String(percent).padStart(3)}%`);
+}
+
+/** The guest goes on, without the monitor that ended when it was suspended. */
+export function resume(context: Context, id: number, paused = false): void {
+  const cpu = (domain: SimulatedDomain) => ({ ...domain.cpu, sinceMs: Date.now() });
+  context.store.update(id, (domain) => ({ ...domain, shutdown: undefined, paused, cpu: cpu(domain) }));
+}
+
+export const restore: Command = async (context, args) => {
+  const { options, operands } = parseArguments(args, ['p', 'e', 'd', 'F', 'V', 'A']);
+  const file = operands.at(-1) ?? '';
+  const configPath = operands.length > 1 ? operands[0] : undefined;
+  const { settings, guest } = readState(context, file, configPath);
+  const durationMs = context.store.knobs.createMs;
+  context.say('Parsing config from <saved>');
+  try {
+    const monitored = !options.has('e');
+    await buildDomain(context, settings, { durationMs, paused: options.has('p'), monitored, guest });
+  } catch (error) {
+    throw error instanceof XlFailure ? new XlFailure(1, ...error.lines) : error;
+  }
+  sayRestored(context);
+  return 0;
+};
+
+function readState(context: Context, file: string, configPath: string | undefined): SavedDomain {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    throw new XlFailure(1, "Can't open restore file: No such file or directory");
+  }
+  if (!text.startsWith(magic)) throw new XlFailure(1, 'File has wrong magic number - corrupt or for a different tool?');
+  const saved = JSON.parse(text.slice(magic.length)) as SavedDomain;
+  context.say(`Loading new save file ${file} (new xl fmt info 0x3/0x0/1223)`);
+  context.say(' Savefile contains xl domain config in JSON format');
+  if (configPath === undefined) return saved;
+  const bridge = context.store.host.bridges[0] ?? 'xenbr0';
+  return { ...saved, settings: readSettings(readFileSync(configPath, 'utf8'), configPath, bridge, context.say) };
+}
+
+export function sayRestored(context: Context): void {
+  context.say('xc: info: Found x86 PV domain from Xen 4.17');
+  context.say('xc: info: Restoring domain');
+  context.say('xc: info: Restore successful');
+  context.say('xc: info: XenStore: mfn 0x360a4, dom 0, evt 1');
+  context.say('xc: info: Console: mfn 0x360a3, dom 0, evt 2');
+}
