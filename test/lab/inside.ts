@@ -37,10 +37,16 @@ function mountOverlay(name: string, target: string): void {
   run('mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=/,upperdir=${upper},workdir=${work}`, target);
 }
 
-/** The checkout appears in a root even if it is another file system than the machine's root. */
+/**
+ * The checkout appears in a root even if it is on another file system than the machine's root, and so do its
+ * node_modules if they are a link to somewhere else.
+ */
 function showCheckout(root: string, mode: 'ro' | 'rw'): void {
-  fs.mkdirSync(join(root, checkout), { recursive: true });
-  run('mount', '--bind', '-o', mode, checkout, join(root, checkout));
+  const modules = fs.realpathSync(join(checkout, 'node_modules'));
+  for (const directory of modules.startsWith(`${checkout}/`) ? [checkout] : [checkout, modules]) {
+    fs.mkdirSync(join(root, directory), { recursive: true });
+    run('mount', '--bind', '-o', mode, directory, join(root, directory));
+  }
 }
 
 /**
@@ -109,8 +115,11 @@ function runCommand(directory: string, command: readonly string[]): Promise<numb
     cwd: fs.existsSync(directory) ? directory : checkout,
     env: { ...process.env, [labVariable]: '1' },
   });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      process.stderr.write(`lab: ${program} can't be run: ${error.message}\n`);
+      resolve(127);
+    });
     child.on('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
 }
