@@ -158,6 +158,12 @@ export const cxmrcSchema = {
     '600',
     'How long one-migrate goes on trying while the frontend is away.',
   ),
+  CLOUD_NAME: key(
+    'Connections',
+    text('a name of letters, digits and . _ -', /^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$/),
+    '""',
+    'Name of this OpenNebula installation; volumes are tagged with it, and those of another installation are never touched. The host name of the frontend when empty; set it where several frontends share one OpenNebula or the host name may change.',
+  ),
   FRONTEND_NAMES: key(
     'Connections',
     words('a host name', (word) => hostName.test(word)),

@@ -1,12 +1,11 @@
 /**
- * directory-source, directory-destination, receive-file: the directory of a VM (deployment files, checkpoint) between
+ * directory-source, directory-destination: the directory of a VM (deployment files, checkpoint) between
  * hosts and frontend. Everything here is done with the rights of the user oned runs as. Whether both sides see the
  * same directory is found out with a marker, not believed from a configuration.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CxmError } from '../../errors.ts';
@@ -115,38 +114,3 @@ async function runTar(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   if (code !== 0) throw new CxmError('IO', `tar ended with exit code ${code}`, { changed: 'maybe' });
 }
-
-/** receive-file: one small file into the VM's directory (kernel, initrd), whole or not at all. */
-export const receiveFile: Operation<{ readonly path: string }, object> = {
-  name: 'receive-file',
-  parse(parameters) {
-    const path = absolutePath(parameters, 'path');
-    const vmId = wholeNumber(parameters, 'vmId');
-    if (!new RegExp(`/${vmId}/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`).test(path)) {
-      throw new CxmError(
-        'INVALID_INPUT',
-        `parameter path is ${path}, but must be a file in the directory of VM ${vmId}`,
-      );
-    }
-    return { path };
-  },
-  async run(context, { path }) {
-    const temporary = `${path}.cxm-new`;
-    asOwner(context.owner, () => mkdirSync(dirname(path), { recursive: true }));
-    await context.ready();
-    try {
-      asOwner(context.owner, () => writeFileSync(temporary, ''));
-      for await (const bytes of bytesOf(context.incoming())) {
-        asOwner(context.owner, () => writeFileSync(temporary, bytes, { flag: 'a' }));
-      }
-      asOwner(context.owner, () => {
-        chmodSync(temporary, 0o644);
-        renameSync(temporary, path);
-      });
-    } catch (error) {
-      asOwner(context.owner, () => rmSync(temporary, { force: true }));
-      throw error;
-    }
-    return {};
-  },
-};

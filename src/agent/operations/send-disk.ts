@@ -10,6 +10,7 @@ import { CxmError } from '../../errors.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import { compress } from '../../transfer/compress.ts';
 import { openExtents } from '../../transfer/extents.ts';
+import type { DeviceContent } from '../../transfer/filesystem.ts';
 import { planFetch, type FetchPlan } from '../../transfer/plan.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { isFile } from '../owner.ts';
@@ -46,13 +47,18 @@ export const sendDisk: Operation<SendDisk, { readonly removed: boolean }> = {
     const checkpointPresent = isFile(context.owner, `${request.vmDirectory}/checkpoint`);
     await withReadable(context, source, request, async (readable, isSnapshot) => {
       const content = await context.fileSystems.identify(readable.path);
-      const situation = { content, checkpointPresent, mode: context.settings.MODE, snapshotPossible: true };
-      const plan = planFetch(situation);
-      context.log('INFO', plan.why);
-      if (plan.kind === 'archive' && plan.replayOnSnapshot && !isSnapshot) {
-        return withSnapshot(context, source, (copy) => sendPlanned(context, copy, plan));
-      }
-      return sendPlanned(context, readable, plan);
+      const situation = { content, checkpointPresent, mode: context.settings.MODE };
+      const plan = planFetch({ ...situation, snapshotPossible: true });
+      context.log('INFO', `disk ${request.disk.diskId}: ${plan.why}`);
+      const needsSnapshot = plan.kind === 'archive' && plan.replayOnSnapshot && !isSnapshot;
+      if (!needsSnapshot) return sendPlanned(context, readable, content, plan);
+      const fallback = planFetch({ ...situation, snapshotPossible: false });
+      return withSnapshot(
+        context,
+        source,
+        (copy) => sendPlanned(context, copy, content, plan),
+        () => sendPlanned(context, readable, content, fallback),
+      );
     });
     if (!request.move) return { removed: false };
     if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the content was not stored');
@@ -94,19 +100,29 @@ async function withReadable(
   if (!wasActive) await context.volumes.deactivate(source.name);
 }
 
-/** A copy-on-write snapshot for the time of `work`. */
+/**
+ * A copy-on-write snapshot for the time of `work`.
+ * @param withoutRoom what to do when the volume group has no room for it; an error when left out
+ */
 export async function withSnapshot(
   context: OperationContext,
   volume: LogicalVolume,
   work: (copy: LogicalVolume) => Promise<void>,
+  withoutRoom?: () => Promise<void>,
 ): Promise<void> {
   const name = `${volume.name}${temporarySuffix}`;
   const room = Math.ceil((volume.sizeBytes * context.settings.SNAPSHOT_PERCENT) / 100);
   const tags = volume.tags.filter((tag) => tag.startsWith('cxm'));
-  const copy = await context.withMetadataLock(async () => {
-    await context.volumes.remove(name);
-    return context.volumes.snapshot(volume.name, name, room, tags);
-  });
+  const copy = await context
+    .withMetadataLock(async () => {
+      await context.volumes.remove(name);
+      return context.volumes.snapshot(volume.name, name, room, tags);
+    })
+    .catch((error: unknown) => {
+      if (withoutRoom !== undefined && error instanceof CxmError && error.code === 'NO_SPACE') return undefined;
+      throw error;
+    });
+  if (copy === undefined) return withoutRoom?.();
   try {
     await work(copy);
   } finally {
@@ -114,13 +130,19 @@ export async function withSnapshot(
   }
 }
 
-async function sendPlanned(context: OperationContext, volume: LogicalVolume, plan: FetchPlan): Promise<void> {
+async function sendPlanned(
+  context: OperationContext,
+  volume: LogicalVolume,
+  content: DeviceContent,
+  plan: FetchPlan,
+): Promise<void> {
   const { COMPRESS_LEVEL: level, BLOCK_SIZE: blockBytes } = context.settings;
   const { compression } = plan;
   await context.ready({ kind: plan.kind, compression, sizeBytes: volume.sizeBytes });
-  if (plan.kind === 'archive') {
-    const note = { ...plan.note, sizeBytes: volume.sizeBytes };
-    const type = note.fileSystemType;
+  if (plan.kind === 'archive' && content.kind === 'filesystem') {
+    const { type, uuid, label } = content;
+    const known = { ...(uuid !== undefined && { uuid }), ...(label !== undefined && { label }) };
+    const note = { fileSystemType: type, sizeBytes: volume.sizeBytes, ...known };
     const options = { type, compression, level, note, replayJournal: plan.replayOnSnapshot, signal: context.signal };
     for await (const bytes of context.fileSystems.pack(volume.path, options)) await context.sendData(toBuffer(bytes));
   } else if (compression === 'none') {

@@ -3,8 +3,9 @@ import type { Operation } from '../operation.ts';
 import { activateDisks, deactivateDisks } from './activate-disks.ts';
 import { cleanupBackup, prepareBackup } from './backup.ts';
 import { deleteDirectory, deleteDisk } from './delete.ts';
-import { directoryDestination, directorySource, receiveFile } from './directory.ts';
+import { directoryDestination, directorySource } from './directory.ts';
 import { createSnapshot, deleteSnapshot, revertSnapshot } from './disk-snapshots.ts';
+import { deleteFile, receiveFile } from './file.ts';
 import { moveDestination, moveSource, relinkDisk } from './move-disk.ts';
 import { createDisk, receiveDisk } from './receive-disk.ts';
 import { capacity, resizeDisk } from './resize-disk.ts';
@@ -29,6 +30,7 @@ export const operations = [
   directorySource,
   directoryDestination,
   receiveFile,
+  deleteFile,
   prepareBackup,
   cleanupBackup,
 ] as readonly Operation[];

@@ -1,0 +1,158 @@
+/**
+ * Configuration files and autostart links on this host. A file is written whole or not at all, and only files with the
+ * marker of the VM are ever replaced or removed. Names come from nameFault-checked names, so none leads out of its
+ * directory.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs';
+import { resolve } from 'node:path';
+import { CxmError } from '../../errors.ts';
+import { markedVmId } from '../../one/domain/marker.ts';
+import { nameFault } from '../../one/domain/name.ts';
+
+/** More than any configuration is long. */
+const maxFileBytes = 1024 * 1024;
+
+export class DomainFiles {
+  constructor(
+    private readonly configDirectory: string,
+    private readonly autostartDirectory: string,
+  ) {}
+
+  path(name: string): string {
+    const fault = nameFault(name);
+    if (fault !== undefined) throw new CxmError('INVALID_INPUT', `${JSON.stringify(name)} is no name of a VM: ${fault}`);
+    return `${this.configDirectory}/${name}`;
+  }
+
+  /** The text of a VM's configuration; undefined if there is none. */
+  read(name: string): string | undefined {
+    return readSmallFile(this.path(name));
+  }
+
+  /** Whether cxm's other name for the same configuration is taken. */
+  hasOtherForm(name: string): boolean {
+    return existsSync(`${this.path(name)}.cfg`);
+  }
+
+  /** The VM's id in the file of that name: undefined for no file, 'unmarked' for one that is not ours. */
+  vmIdOf(name: string): number | 'unmarked' | undefined {
+    const path = this.path(name);
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+    return markedVmId(readSmallFile(path) ?? '') ?? 'unmarked';
+  }
+
+  /** Names of the configurations that carry the marker of the VM. */
+  namesOf(vmId: number): string[] {
+    let names: string[];
+    try {
+      names = readdirSync(this.configDirectory);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw ioError(this.configDirectory, cause);
+    }
+    return names.filter((name) => nameFault(name) === undefined && this.vmIdOf(name) === vmId).sort();
+  }
+
+  /** Writes the configuration, atomically and durably. Whose it may replace is the caller's decision. */
+  write(name: string, text: string): void {
+    const path = this.path(name);
+    const temporary = `${this.configDirectory}/.${name}.cxm-new`;
+    try {
+      mkdirSync(this.configDirectory, { recursive: true, mode: 0o755 });
+      rmSync(temporary, { force: true });
+      // It may hold the password of the console.
+      const file = openSync(temporary, 'wx', 0o600);
+      try {
+        writeSync(file, text);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      renameSync(temporary, path);
+    } catch (cause) {
+      rmSync(temporary, { force: true });
+      throw ioError(path, cause);
+    }
+  }
+
+  /** Removes the configuration if it carries the marker of the VM. */
+  remove(name: string, vmId: number): void {
+    if (this.vmIdOf(name) === vmId) rmSync(this.path(name), { force: true });
+  }
+
+  /** @throws CxmError IO, also when something else than a link stands there */
+  setAutostart(name: string): void {
+    const link = this.autostartLink(name);
+    const temporary = `${this.autostartDirectory}/.${name}.cxm-new`;
+    try {
+      const found = lstatSync(link, { throwIfNoEntry: false });
+      if (found !== undefined && !found.isSymbolicLink()) throw new Error('it exists and is no link');
+      mkdirSync(this.autostartDirectory, { recursive: true, mode: 0o755 });
+      rmSync(temporary, { force: true });
+      symlinkSync(this.path(name), temporary);
+      renameSync(temporary, link);
+    } catch (cause) {
+      rmSync(temporary, { force: true });
+      throw ioError(link, cause);
+    }
+  }
+
+  /** Removes the autostart link, if it is one to this configuration. */
+  removeAutostart(name: string): void {
+    const link = this.autostartLink(name);
+    if (this.hasAutostart(name)) rmSync(link, { force: true });
+  }
+
+  hasAutostart(name: string): boolean {
+    const link = this.autostartLink(name);
+    if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return false;
+    return resolve(this.autostartDirectory, readlinkSync(link)) === this.path(name);
+  }
+
+  /** A file that says "this directory": whether another host sees it tells whether the directory is shared. */
+  placeProbe(probe: string): void {
+    mkdirSync(this.configDirectory, { recursive: true, mode: 0o755 });
+    closeSync(openSync(`${this.configDirectory}/${probe}`, 'w', 0o600));
+  }
+
+  removeProbe(probe: string): void {
+    rmSync(`${this.configDirectory}/${probe}`, { force: true });
+  }
+
+  seesProbe(probe: string): boolean {
+    return existsSync(`${this.configDirectory}/${probe}`);
+  }
+
+  private autostartLink(name: string): string {
+    this.path(name);
+    return `${this.autostartDirectory}/${name}`;
+  }
+}
+
+/** Names of probe files: dot files, which no tool takes for a configuration. */
+export const probePattern = /^\.cxm-here-[0-9a-f]{16}$/;
+
+function readSmallFile(path: string): string | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() !== true || found.size > maxFileBytes) return undefined;
+  return readFileSync(path, 'utf8');
+}
+
+function ioError(path: string, cause: unknown): CxmError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new CxmError('IO', `${path} could not be written: ${why}`, { cause });
+}

@@ -1,0 +1,82 @@
+/**
+ * What the operations on domains work with on one host: the toolstack, the volumes of the VMs, configuration files and
+ * autostart links, the helpers of other hosts, and time. The real one is made from the operation's context; tests and
+ * the sandbox make others.
+ */
+import { openSync, closeSync } from 'node:fs';
+import { callHelper } from '../client.ts';
+import type { OperationContext } from '../operation.ts';
+import { Xl } from '../../xen/xl.ts';
+import type { Toolstack } from '../../xen/toolstack.ts';
+import { DomainFiles } from './domain-files.ts';
+
+/** Asks the helper of another host, as root over ssh: xl needs this way for migrations anyway. */
+export interface RemoteHelpers {
+  /** @throws CxmError what the other helper said, or HOST_UNREACHABLE, HELPER_MISSING */
+  call(host: string, operation: string, parameters: Readonly<Record<string, unknown>>): Promise<unknown>;
+}
+
+export interface Clock {
+  /** Milliseconds from any fixed point, never going back. */
+  now(): number;
+  sleep(milliseconds: number): Promise<void>;
+}
+
+export interface DomainHost extends Pick<OperationContext, 'settings' | 'commands' | 'volumes' | 'owner' | 'signal' | 'log'> {
+  readonly toolstack: Toolstack;
+  readonly files: DomainFiles;
+  readonly remote: RemoteHelpers;
+  readonly clock: Clock;
+  /** Directory for locks and pipes, root's own. */
+  readonly runDirectory: string;
+}
+
+export const realClock: Clock = {
+  now: () => performance.now(),
+  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+};
+
+export function domainHost(context: OperationContext): DomainHost {
+  const { settings, commands, volumes, owner, signal } = context;
+  return {
+    settings,
+    commands,
+    volumes,
+    owner,
+    signal,
+    log: (severity, text) => context.log(severity, text),
+    toolstack: new Xl(commands),
+    files: new DomainFiles(settings.CFG_DIR, settings.AUTO_DIR),
+    remote: remoteHelpers(context),
+    clock: realClock,
+    runDirectory: process.geteuid?.() === 0 ? '/run/cxm' : `/tmp/cxm-${process.geteuid?.() ?? 0}`,
+  };
+}
+
+/** The other host gets what decides where files and volumes are; its own /etc/cxm/cxmrc wins over it there. */
+function remoteHelpers({ settings, log }: OperationContext): RemoteHelpers {
+  const { VG_NAME, LV_PREFIX, CFG_DIR, AUTO_DIR, CONNECT_TIMEOUT } = settings;
+  return {
+    call: (host, operation, parameters) =>
+      callHelper(
+        { kind: 'ssh', host, connectTimeoutSeconds: CONNECT_TIMEOUT },
+        {
+          operation,
+          parameters,
+          settings: { VG_NAME, LV_PREFIX, CFG_DIR, AUTO_DIR },
+          lock: noLock,
+          log: (severity, text) => log(severity, `${host}: ${text}`),
+        },
+      ),
+  };
+}
+
+/** Operations on domains change no metadata of volume groups, so nobody ever asks for this lock. */
+const noLock = {
+  open: () => {
+    const fd = openSync('/dev/null', 'r');
+    return Promise.resolve({ fd, close: () => Promise.resolve(closeSync(fd)) });
+  },
+  acquire: () => Promise.resolve(true),
+  release: () => Promise.resolve(true),
+};

@@ -1,0 +1,92 @@
+/**
+ * Which domain of this host is a VM's. oned's deploy id may be the name that deploy printed, or `one-7` of other
+ * drivers, or nothing; so the VM's own marks decide: first the configuration file with its marker, then the disks that
+ * a domain holds. A domain that shows neither is somebody else's, whatever it is called.
+ */
+import { CxmError } from '../../errors.ts';
+import { diskIdOfDevice } from '../../one/domain/render.ts';
+import { nameFault } from '../../one/domain/name.ts';
+import { runsHere, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
+import type { DomainHost } from './domain-host.ts';
+import { volumesOf } from './domain-volumes.ts';
+
+export interface FoundDomain {
+  /** Name of the VM within Xen; undefined when this host knows nothing of it. */
+  readonly name: string | undefined;
+  /** All rows of the host's list that are the VM's: besides the guest itself, what migrations leave. */
+  readonly rows: readonly DomainRow[];
+  /** The guest, when it runs here (or is paused). */
+  readonly running: DomainRow | undefined;
+}
+
+export async function findDomain(host: DomainHost, vmId: number, deployId: string | undefined): Promise<FoundDomain> {
+  const rows = await host.toolstack.list();
+  const marked = markedNames(host, vmId, deployId);
+  const name =
+    marked.find((candidate) => rowsOf(rows, candidate).length > 0) ?? (await nameByDisks(host, vmId)) ?? marked[0];
+  const own = name === undefined ? [] : rowsOf(rows, name);
+  return { name, rows: own, running: own.find(runsHere) };
+}
+
+/** @throws CxmError NOT_FOUND when the VM does not run here */
+export async function requireRunning(
+  host: DomainHost,
+  vmId: number,
+  deployId: string | undefined,
+): Promise<{ readonly name: string; readonly row: DomainRow }> {
+  const { name, running } = await findDomain(host, vmId, deployId);
+  if (name !== undefined && running !== undefined) return { name, row: running };
+  throw new CxmError('NOT_FOUND', `VM ${vmId} does not run on this host`, {
+    hint: 'look where it runs with `xl list`; `onevm recover` tells OpenNebula',
+  });
+}
+
+/**
+ * Makes sure that the VM may have this name here.
+ * @throws CxmError NAME_TAKEN naming who has it
+ */
+export async function requireFreeName(host: DomainHost, vmId: number, name: string): Promise<void> {
+  if (host.files.hasOtherForm(name)) throw taken(host, name, 'a configuration file that OpenNebula did not write', '.cfg');
+  const owner = host.files.vmIdOf(name);
+  const present = rowsOf(await host.toolstack.list(), name).length > 0;
+  if (owner === 'unmarked') throw taken(host, name, 'a configuration file that OpenNebula did not write');
+  if (owner === undefined && present && (await nameByDisks(host, vmId)) !== name) {
+    throw new CxmError('NAME_TAKEN', `a domain named ${name} runs on this host that is not VM ${vmId}`);
+  }
+  if (owner === undefined || owner === vmId) return;
+  if (present || (await volumesOf(host, owner)).size > 0) throw taken(host, name, `VM ${owner}`);
+  host.log('INFO', `the configuration ${host.files.path(name)} was left by VM ${owner}, which is gone, and is replaced`);
+}
+
+/** Ids of the VM's own disks among the devices that a domain holds. */
+export async function heldDisks(host: DomainHost, vmId: number, name: string): Promise<number[]> {
+  const details = (await host.toolstack.details(name)).find((domain) => domain.name === name);
+  return (details?.disks ?? []).flatMap(({ target }) => diskIdOfDevice(target, vmId, volumeNames(host)) ?? []);
+}
+
+export function volumeNames({ settings }: DomainHost): { volumeGroup: string; volumePrefix: string } {
+  return { volumeGroup: settings.VG_NAME, volumePrefix: settings.LV_PREFIX };
+}
+
+/** Configurations with the VM's marker, the one that oned names first. */
+function markedNames(host: DomainHost, vmId: number, deployId: string | undefined): string[] {
+  const names = host.files.namesOf(vmId);
+  return deployId !== undefined && nameFault(deployId) === undefined && names.includes(deployId)
+    ? [deployId, ...names.filter((name) => name !== deployId)]
+    : names;
+}
+
+/** The domain that holds a volume of the VM: of one that was moved here without its configuration. */
+async function nameByDisks(host: DomainHost, vmId: number): Promise<string | undefined> {
+  const names = volumeNames(host);
+  for (const domain of await host.toolstack.details()) {
+    const holds = domain.disks.some(({ target }) => diskIdOfDevice(target, vmId, names) !== undefined);
+    const name = domain.name?.replace(/--(incoming|migratedaway)$/, '');
+    if (domain.id !== 0 && holds && name !== undefined && nameFault(name) === undefined) return name;
+  }
+  return undefined;
+}
+
+function taken(host: DomainHost, name: string, by: string, suffix = ''): CxmError {
+  return new CxmError('NAME_TAKEN', `the name ${name} belongs to ${by} (${host.files.path(name)}${suffix})`);
+}

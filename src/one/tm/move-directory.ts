@@ -1,0 +1,132 @@
+/**
+ * The directory of a VM changes its place: its deployment files and, of a suspended VM, the checkpoint. If both sides
+ * see the same directory (a shared system datastore) nothing is done. Links to volumes stay behind: they were made
+ * anew where the disks went.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Data } from '../../agent/operation.ts';
+import { CxmError } from '../../errors.ts';
+import type { ActionContext } from '../action.ts';
+import type { DirectoryLocation } from '../arguments/locations.ts';
+import { openReceiver, type Receiver } from './receiver.ts';
+import { isFrontend, localKind } from './shared.ts';
+
+/** Another directory than the source's, as something data can be written to. */
+interface Target {
+  /** Whether it is the very directory that holds this marker. */
+  isShared(marker: string): Promise<boolean>;
+  receive(data: AsyncIterable<Data>): Promise<void>;
+  /** Nothing comes. */
+  close(): Promise<void>;
+}
+
+export async function moveDirectory(
+  context: ActionContext,
+  from: DirectoryLocation,
+  to: DirectoryLocation,
+  vmId: number,
+): Promise<undefined> {
+  const target = isFrontend(context, to.host) ? here(to.path) : remote(context, to, vmId);
+  if (isFrontend(context, from.host)) {
+    await fromFrontend(from.path, target);
+    return;
+  }
+  await context.helper(
+    { host: from.host },
+    {
+      operation: 'directory-source',
+      parameters: { directory: from.path, vmId },
+      answer: async (topic, detail) => {
+        if (topic === 'stored') return true;
+        if (detail.present === true && !(await target.isShared(String(detail.marker)))) return 'stream';
+        await target.close();
+        return 'nothing';
+      },
+      receive: (data) => target.receive(data),
+    },
+  );
+}
+
+function here(path: string): Target {
+  return {
+    isShared: (marker) => Promise.resolve(existsSync(`${path}/${marker}`)),
+    receive: (data) => unpackHere(path, data),
+    close: () => Promise.resolve(),
+  };
+}
+
+function remote(context: ActionContext, to: DirectoryLocation, vmId: number): Target {
+  let receiver: Receiver | undefined;
+  return {
+    async isShared(marker) {
+      const parameters = { directory: to.path, vmId, marker };
+      receiver = openReceiver(context, to.host, 'directory-destination', parameters);
+      return (await receiver.seen).shared === true;
+    },
+    async receive(data) {
+      receiver?.answer('receive');
+      const sink = await receiver?.sink;
+      try {
+        for await (const item of data) await sink?.data(item.data);
+        receiver?.finish();
+      } catch (error) {
+        receiver?.abort(error);
+        throw error;
+      }
+      await receiver?.done;
+    },
+    async close() {
+      receiver?.answer('nothing');
+      await receiver?.done;
+    },
+  };
+}
+
+async function fromFrontend(path: string, target: Target): Promise<void> {
+  if (localKind(path) !== 'directory') return;
+  const marker = `.cxm-here-${randomBytes(8).toString('hex')}`;
+  const markerPath = `${path}/${marker}`;
+  await writeFile(markerPath, '');
+  const shared = await target.isShared(marker).finally(() => rm(markerPath, { force: true }));
+  if (shared) return target.close();
+  await target.receive(packHere(path));
+  await rm(path, { recursive: true, force: true });
+}
+
+async function* packHere(directory: string): AsyncGenerator<Data> {
+  const names = readdirSync(directory).filter((name) => !/^(disk\.\d+|\.cxm-.*)$/.test(name));
+  const args = ['--create', '--file=-', '--sparse', `--directory=${directory}`, '--null', '--verbatim-files-from'];
+  const child = spawn('tar', [...args, '--files-from=-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = exitOf(child);
+  child.stdin.end(names.map((name) => `./${name}\0`).join(''));
+  for await (const chunk of child.stdout) yield { type: 'data', data: chunk as Buffer };
+  await ended;
+}
+
+async function unpackHere(directory: string, data: AsyncIterable<Data>): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  const args = ['--extract', '--file=-', '--no-same-owner', '--delay-directory-restore', `--directory=${directory}`];
+  const child = spawn('tar', args, { stdio: ['pipe', 'ignore', 'inherit'] });
+  const ended = exitOf(child);
+  await pipeline(Readable.from(bytes(data)), child.stdin);
+  await ended;
+}
+
+async function* bytes(data: AsyncIterable<Data>): AsyncGenerator<Buffer> {
+  for await (const item of data) yield item.data;
+}
+
+function exitOf(child: ReturnType<typeof spawn>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.on('error', (cause) => reject(new CxmError('IO', `tar: ${cause.message}`, { cause })));
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new CxmError('IO', `tar ended with exit code ${code}`, { changed: 'maybe' }));
+    });
+  });
+}

@@ -1,0 +1,143 @@
+/**
+ * An image becomes a volume on a host: what clone, ln and mv (from the frontend) have in common. Everything that can
+ * be known is checked before the host is asked for anything.
+ */
+import { fileSystems } from '../../config/cxmrc.ts';
+import { formatSize } from '../../config/size.ts';
+import { CxmError } from '../../errors.ts';
+import type { FileSystemType } from '../../transfer/archive-note.ts';
+import { measureArchive } from '../../transfer/format.ts';
+import { planSend, roomFor, type SendPlan } from '../../transfer/plan.ts';
+import type { ActionContext } from '../action.ts';
+import type { DiskLocation } from '../arguments/locations.ts';
+import { createFrontend } from '../client.ts';
+import type { Image } from '../documents/image.ts';
+import { diskWithId, type Disk } from '../documents/virtual-machine.ts';
+import { createProgress } from './progress.ts';
+import { cloudName } from './shared.ts';
+import { volumeBytes } from './size.ts';
+import type { OpenSource } from './source.ts';
+
+/** What OpenNebula knows of a disk and its image. */
+export interface DiskFacts {
+  readonly disk: Disk | undefined;
+  readonly image: Image | undefined;
+}
+
+/** Asks oned; a disk that is in no image has only its own document. */
+export async function askDiskFacts(context: ActionContext, vmId: number, diskId: number): Promise<DiskFacts> {
+  const frontend = createFrontend(context.commands, { kind: 'local' });
+  const disk = diskWithId(await frontend.virtualMachine(vmId), diskId);
+  const image = disk?.imageId === undefined ? undefined : await frontend.image(disk.imageId);
+  return { disk, image };
+}
+
+/** FSTYPE of the image or FS of the disk, checked. */
+export function requestedFileSystem({ disk, image }: DiskFacts): FileSystemType | undefined {
+  const asked = image?.fileSystemAttribute ?? disk?.fileSystem ?? image?.fileSystem;
+  if (asked === undefined || asked.trim() === '') return undefined;
+  const type = fileSystems.find((known) => known === asked.trim().toLowerCase());
+  if (type !== undefined) return type;
+  const found = JSON.stringify(asked.slice(0, 40));
+  throw new CxmError('INVALID_INPUT', `FSTYPE of the image is ${found}, but must be one of ${fileSystems.join(', ')}`);
+}
+
+export interface SendImage {
+  readonly source: OpenSource;
+  readonly destination: DiskLocation;
+  readonly vmId: number;
+  readonly facts: DiskFacts;
+  /** `return`: the disk comes back as it was, so what the archive says of itself goes first. */
+  readonly purpose: 'new' | 'return';
+}
+
+export async function sendImage(
+  context: ActionContext,
+  { source, destination, vmId, facts, purpose }: SendImage,
+): Promise<void> {
+  const { format } = source;
+  const sizeBytes = volumeBytes({
+    sizeAttribute: facts.image?.sizeAttribute,
+    diskSizeMb: facts.disk?.sizeMb,
+    originalSizeMb: facts.disk?.originalSizeMb,
+    imageSizeMb: facts.image?.sizeMb,
+    format,
+    defaultBytes: context.config.DEFAULT_LV_SIZE,
+  });
+  await requireRoom(source, sizeBytes);
+  const requestedType = requestedFileSystem(facts);
+  const plan = planSend(format, {
+    purpose,
+    defaultType: context.config.DEFAULT_FSTYPE,
+    ...(requestedType !== undefined && { requestedType }),
+  });
+  const what = `disk ${destination.diskId} of VM ${vmId}`;
+  context.report.info(
+    `${what}: ${describe(source, plan)} to a volume of ${formatSize(sizeBytes)} on ${destination.host}`,
+  );
+  const progress = createProgress(what, format.storedBytes, performance.now());
+  const imageId = facts.image?.id;
+  await context.helper(
+    { host: destination.host },
+    {
+      operation: 'receive-disk',
+      parameters: {
+        vmId,
+        diskId: destination.diskId,
+        link: destination.path,
+        cloud: cloudName(context),
+        sizeBytes,
+        ...(imageId !== undefined && { imageId }),
+        ...landingParameters(plan, source),
+      },
+      send: (sink) => {
+        const count = (bytes: number): void => {
+          const line = progress.advance(bytes, performance.now());
+          if (line !== undefined) context.report.info(line);
+        };
+        const counting = {
+          data: (data: Buffer) => (count(data.length), sink.data(data)),
+          extent: (offset: number, data: Buffer) => (count(data.length), sink.extent(offset, data)),
+        };
+        return source.send(counting, plan.landing === 'extents' && source.seekable ? 'extents' : 'bytes');
+      },
+    },
+  );
+  context.report.info(progress.summary(performance.now()));
+}
+
+/** Refuses what can't fit, before anything is created. */
+async function requireRoom(source: OpenSource, sizeBytes: number): Promise<void> {
+  const { format, name } = source;
+  let room = roomFor(format, sizeBytes);
+  if (room === 'measure' && name.startsWith('/')) {
+    const needed = await measureArchive(name, format.compression);
+    room = needed > sizeBytes ? 'too-small' : 'fits';
+  }
+  if (room !== 'too-small') return;
+  throw new CxmError('TOO_SMALL', `${name} does not fit on a disk of ${formatSize(sizeBytes)}`);
+}
+
+function describe({ name, format }: OpenSource, plan: SendPlan): string {
+  const packed = format.compression === 'none' ? '' : ` (${format.compression})`;
+  return plan.landing === 'archive'
+    ? `archive${packed} ${name} into a new ${plan.fileSystem.type} file system,`
+    : `${format.container} image${packed} ${name}`;
+}
+
+function landingParameters(plan: SendPlan, { seekable }: OpenSource): Record<string, unknown> {
+  switch (plan.landing) {
+    case 'extents':
+      return seekable ? { landing: 'extents' } : { landing: 'image', compression: 'none' };
+    case 'decompressedExtents':
+      return { landing: 'image', compression: plan.compression };
+    case 'archive':
+      return {
+        landing: 'archive',
+        compression: plan.compression,
+        fileSystemType: plan.fileSystem.type,
+        ...(plan.fileSystem.uuid !== undefined && { fileSystemUuid: plan.fileSystem.uuid }),
+        ...(plan.fileSystem.label !== undefined && { fileSystemLabel: plan.fileSystem.label }),
+      };
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * How large the volume of a disk becomes. Pure.
+ *
+ * What a person asked for counts first: the image's SIZE attribute, then a DISK/SIZE that differs from the image's own
+ * size. If that is smaller than the content, it is refused. Then comes what OpenNebula knows, where that is the size
+ * of a disk: of an archive it knows only how long the archive is. DEFAULT_LV_SIZE is the last resort.
+ */
+import { formatSize, parseSize } from '../../config/size.ts';
+import { CxmError } from '../../errors.ts';
+import type { ImageFormat } from '../../transfer/format.ts';
+
+export interface SizeSources {
+  /** Of the image, in LVM syntax. */
+  readonly sizeAttribute: string | undefined;
+  readonly diskSizeMb: number | undefined;
+  readonly originalSizeMb: number | undefined;
+  readonly imageSizeMb: number | undefined;
+  readonly format: ImageFormat;
+  readonly defaultBytes: number;
+}
+
+const mib = 1024 * 1024;
+
+/**
+ * Bytes of the new volume.
+ * @throws CxmError INVALID_INPUT (the attribute is no size) or TOO_SMALL (asked for less than the content needs)
+ */
+export function volumeBytes(sources: SizeSources): number {
+  const { format } = sources;
+  const needed = Math.max(format.minimumSizeBytes, format.container === 'tar' ? 0 : (format.sizeBytes ?? 0));
+  const asked = askedBytes(sources);
+  if (asked !== undefined) {
+    if (asked.bytes >= needed) return asked.bytes;
+    const sizes = `${formatSize(asked.bytes)}, but its content needs at least ${formatSize(needed)}`;
+    throw new CxmError('TOO_SMALL', `${asked.what} is ${sizes}`);
+  }
+  return Math.max(needed, knownBytes(sources) ?? (isCertain(format) ? needed : sources.defaultBytes));
+}
+
+function askedBytes(sources: SizeSources): { readonly bytes: number; readonly what: string } | undefined {
+  const { sizeAttribute, diskSizeMb, originalSizeMb } = sources;
+  const grown = diskSizeMb !== undefined && originalSizeMb !== undefined && diskSizeMb !== originalSizeMb;
+  if (grown) return { bytes: diskSizeMb * mib, what: 'SIZE of the disk' };
+  if (sizeAttribute === undefined) return undefined;
+  return { bytes: parseSize(sizeAttribute, 'SIZE of the image'), what: 'SIZE of the image' };
+}
+
+/** What OpenNebula or the archive itself knows, where that is the size of a disk. */
+function knownBytes({ format, diskSizeMb, imageSizeMb }: SizeSources): number | undefined {
+  if (format.container === 'tar') return format.note?.sizeBytes;
+  const knownMb = diskSizeMb ?? imageSizeMb;
+  // Of a compressed image whose size can't be read from it, OpenNebula knows only the compressed size.
+  return knownMb === undefined || !isCertain(format) ? undefined : knownMb * mib;
+}
+
+function isCertain(format: ImageFormat): boolean {
+  return format.container !== 'tar' && format.sizeBytes !== undefined;
+}
