@@ -99,7 +99,7 @@ export function imageSource(value: string, what: string): ImageSource {
 
 /** An http or https URL, in the form in which it can be an argument. @throws CxmError INVALID_INPUT */
 export function webAddress(value: string, what: string): string {
-  const plain = value.length <= 4096 && /^https?:\/\/[!-~]+$/.test(value) && !/["'`\\<>^{|}]/.test(value);
+  const plain = value.length <= 4096 && /^https?:\/\/[A-Za-z0-9[][!-~]*$/.test(value) && !/["'`\\<>^{|}]/.test(value);
   const url = plain && URL.canParse(value) ? new URL(value) : undefined;
   if (url !== undefined && /^[A-Za-z0-9[]/.test(url.hostname)) return value;
   throw badValue(what, value, 'an http or https URL without blanks and quotes');

@@ -36,7 +36,8 @@ export function readPayload(input: string, what: string): Payload {
 /** The text that `input` holds in base64, line breaks allowed; nothing if it is not base64 of UTF-8 text. */
 export function decodeBase64(input: string): string | undefined {
   const digits = input.replace(/[\r\n\t ]+/g, '');
-  if (digits === '' || digits.length % 4 === 1 || !/^[A-Za-z0-9+/]+={0,2}$/.test(digits)) return undefined;
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(digits) || digits.length % 4 === 1) return undefined;
+  if (digits.endsWith('=') && digits.length % 4 !== 0) return undefined;
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(digits, 'base64'));
   } catch {
