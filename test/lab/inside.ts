@@ -30,10 +30,18 @@ function run(program: string, ...args: readonly string[]): void {
   execFileSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-/** An overlay of this machine's root, with its changes in the stage. */
-function mountOverlay(name: string, target: string): void {
+/**
+ * An overlay of this machine's root, with its changes in the stage. Temporary directories start empty, or what other
+ * programs of this machine do there would look like traces of ours.
+ */
+function mountOverlay(name: string, target: string, emptyDirectories: readonly string[]): void {
   const [upper, work] = [join(stage, 'layers', name, 'upper'), join(stage, 'layers', name, 'work')];
   for (const directory of [upper, work, target]) fs.mkdirSync(directory, { recursive: true });
+  for (const directory of emptyDirectories) {
+    fs.mkdirSync(join(upper, directory), { recursive: true });
+    fs.chmodSync(join(upper, directory), 0o1777);
+    run('setfattr', '-n', 'trusted.overlay.opaque', '-v', 'y', join(upper, directory));
+  }
   run('mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=/,upperdir=${upper},workdir=${work}`, target);
 }
 
@@ -74,11 +82,12 @@ function makeMachines(): void {
   fs.mkdirSync(join(stage, 'system-datastore'), { mode: 0o755 });
   fs.chownSync(join(stage, 'system-datastore'), oneadmin.uid, oneadmin.gid);
 
-  mountOverlay('node', join(stage, 'node-root'));
+  mountOverlay('node', join(stage, 'node-root'), ['tmp', 'var/tmp']);
   showCheckout(join(stage, 'node-root'), 'ro');
   installNode(join(stage, 'node-root'), join(stage, 'keys'));
 
-  mountOverlay('frontend', newRoot);
+  // Commands find this machine's /tmp on the frontend, to be used for scripts in it; writes stay in the lab.
+  mountOverlay('frontend', newRoot, ['var/tmp']);
   showCheckout(newRoot, 'rw');
   run('mount', '-t', 'proc', 'proc', join(newRoot, 'proc'));
   run('mount', '--rbind', '/sys', join(newRoot, 'sys'));

@@ -8,7 +8,16 @@ import * as fs from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { datastores, labVariable, nodeNames, oneadmin, sshConfig, volumeGroup, type NodeName } from './layout.ts';
+import {
+  datastores,
+  labVariable,
+  nodeNames,
+  oneadmin,
+  sshConfig,
+  startedNodes,
+  volumeGroup,
+  type NodeName,
+} from './layout.ts';
 import { contNode, cutNode, healNode, isRunning, killNode, startNode, stopNode } from './nodes.ts';
 
 if (process.env[labVariable] === undefined) {
@@ -218,10 +227,16 @@ function prepareHost(idOrName: number | string, xml: string): void {
 }
 
 /**
- * Brings the frontend and the running nodes back to the start: no logical volumes, devices, mounts below the
- * datastores, VM directories, domains' configurations or prepared documents. The state of the simulated xl stays.
+ * Brings the lab back to the start: node1 and node2 run and are on the network; there and on the frontend are no logical
+ * volumes, devices, mounts below the datastores, VM directories, domains' configurations or prepared documents. The
+ * state of the simulated xl stays.
  */
 async function reset(): Promise<void> {
+  for (const name of nodeNames.filter((other) => isRunning(other))) {
+    contNode(name);
+    healNode(name);
+  }
+  await Promise.all(startedNodes.map((name) => startNode(name)));
   for (const directory of [
     'onevm',
     'oneimage',
