@@ -7,13 +7,14 @@
 import { CxmError } from '../errors.ts';
 import { notePaxOption } from './archive-note.ts';
 import type { ArchiveNote } from './archive-note.ts';
+import type { Line } from './compress.ts';
 import { firstLines } from './process.ts';
 import type { ProcessEnd } from './process.ts';
 
 const fidelity = ['--numeric-owner', '--xattrs', '--xattrs-include=*', '--acls', '--selinux', '--quoting-style=escape'];
 
 /** Unpacks standard input into `directory`; names that leave it are refused by tar. */
-export function tarExtract(directory: string): string[] {
+export function tarExtract(directory: string): Line {
   return [
     'tar',
     '--extract',
@@ -27,7 +28,7 @@ export function tarExtract(directory: string): string[] {
 }
 
 /** Packs `directory` to standard output; `.` and excludes are to be added behind. */
-export function tarCreate(directory: string, note: ArchiveNote): string[] {
+export function tarCreate(directory: string, note: ArchiveNote): Line {
   return [
     'tar',
     '--create',
