@@ -228,8 +228,7 @@ function prepareHost(idOrName: number | string, xml: string): void {
 
 /**
  * Brings the lab back to the start: node1 and node2 run and are on the network; there and on the frontend are no logical
- * volumes, devices, mounts below the datastores, VM directories, domains' configurations or prepared documents. The
- * state of the simulated xl stays.
+ * volumes, devices, mounts below the datastores, VM directories, domains or prepared documents.
  */
 async function reset(): Promise<void> {
   for (const name of nodeNames.filter((other) => isRunning(other))) {
@@ -253,6 +252,8 @@ async function reset(): Promise<void> {
 }
 
 const resetText = `
+  if [ -x /usr/sbin/xl ]; then xl list | awk 'NR > 1 && $2 > 0 {print $1}' | xargs -r -n 1 xl destroy; fi
+  rm -rf /var/lib/xl-simulated
   awk '$2 ~ "^${oneadmin.home}/datastores/[0-9]+/." {print $2}' /proc/mounts | sort -r | xargs -r umount
   lvs --noheadings -o vg_name,lv_name ${volumeGroup} | awk '{print $1 "/" $2}' | xargs -r lvremove -qq -f
   dmsetup ls | grep '^${volumeGroup}-' | cut -f1 | xargs -r -n 1 dmsetup remove
