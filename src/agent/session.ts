@@ -7,6 +7,7 @@ import { parseSettings, resolveCxmrc, settingsFromRecord, hostCxmrcPath, type Se
 import type { Cxmrc } from '../config/cxmrc.ts';
 import { asCxmError, CxmError } from '../errors.ts';
 import type { Commands } from '../host/commands.ts';
+import type { VolumeGroupInfo } from '../lvm/report.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { FileSystemTools } from '../transfer/filesystem.ts';
 import { FrameWriter, readFrames } from './frames.ts';
@@ -73,6 +74,7 @@ class Session {
   private taking = false;
   private discarding = false;
   private failure: CxmError | undefined;
+  private group: Promise<VolumeGroupInfo> | undefined;
 
   constructor(
     input: Readable,
@@ -134,7 +136,9 @@ class Session {
   }
 
   private async withMetadataLock<T>(volumes: Volumes, change: () => Promise<T>): Promise<T> {
-    const { name, uuid, lockType } = await volumes.info();
+    // The group stays the same for the time of one conversation.
+    this.group ??= volumes.info();
+    const { name, uuid, lockType } = await this.group;
     if (lockType !== '') return change();
     // An action that is gone can't hold the lock for us; what has to be taken back is taken back all the same.
     const held = this.failure === undefined && (await this.ask('lock', { name, uuid }).catch(() => undefined)) === true;

@@ -48,13 +48,11 @@ export class LvmVolumes implements Volumes {
     return (await this.list()).find((volume) => volume.name === name);
   }
 
-  async create({ name, sizeBytes, tags }: NewVolume): Promise<LogicalVolume> {
+  async create({ name, sizeBytes, tags }: NewVolume): Promise<void> {
     await this.removeStaleMapping(name, undefined);
-    await this.requireSpace(sizeBytes, name);
     const args = ['--yes', '--wipesignatures', 'n', '--zero', 'n', '--activate', 'ey', '--size', `${sizeBytes}b`];
     const tagArgs = tags.flatMap((tag) => ['--addtag', tag]);
     await this.change('lvcreate', [...args, ...tagArgs, '--name', name, this.volumeGroup]);
-    return this.require(name);
   }
 
   async remove(name: string): Promise<void> {
@@ -69,18 +67,15 @@ export class LvmVolumes implements Volumes {
   async extend(name: string, sizeBytes: number): Promise<LogicalVolume> {
     const volume = await this.require(name);
     if (sizeBytes <= volume.sizeBytes) return volume;
-    await this.requireSpace(sizeBytes - volume.sizeBytes, name);
     await this.change('lvextend', ['--yes', '--size', `${sizeBytes}b`, this.qualified(name)]);
     return this.require(name);
   }
 
-  async snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<LogicalVolume> {
+  async snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void> {
     await this.removeStaleMapping(name, undefined);
-    await this.requireSpace(sizeBytes, name);
     const tagArgs = tags.flatMap((tag) => ['--addtag', tag]);
     const args = ['--yes', '--snapshot', '--size', `${sizeBytes}b`, ...tagArgs, '--name', name, this.qualified(origin)];
     await this.change('lvcreate', args);
-    return this.require(name);
   }
 
   async changeTags(
@@ -122,17 +117,10 @@ export class LvmVolumes implements Volumes {
     return `${this.volumeGroup}/${name}`;
   }
 
-  private async require(name: string): Promise<LogicalVolume> {
+  async require(name: string): Promise<LogicalVolume> {
     const volume = await this.find(name);
     if (volume !== undefined) return volume;
     throw new CxmError('NOT_FOUND', `there is no logical volume ${this.qualified(name)}`);
-  }
-
-  private async requireSpace(sizeBytes: number, name: string): Promise<void> {
-    const { freeBytes } = await this.info();
-    if (freeBytes >= sizeBytes) return;
-    const need = `${sizeBytes} bytes for ${name}, but only ${freeBytes} are free`;
-    throw new CxmError('NO_SPACE', `volume group ${this.volumeGroup} has no room: ${need}`);
   }
 
   /**

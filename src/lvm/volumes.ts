@@ -21,18 +21,20 @@ export interface Volumes {
   info(): Promise<VolumeGroupInfo>;
   list(): Promise<LogicalVolume[]>;
   find(name: string): Promise<LogicalVolume | undefined>;
+  /** @throws CxmError NOT_FOUND */
+  require(name: string): Promise<LogicalVolume>;
 
   /**
    * *metadata*. A new, active volume; its content is undefined: the caller zeroes or overwrites all of it.
    * @throws CxmError NO_SPACE before anything is changed
    */
-  create(volume: NewVolume): Promise<LogicalVolume>;
+  create(volume: NewVolume): Promise<void>;
   /** *metadata*. Deactivates and removes; absence is success. @throws CxmError IN_USE */
   remove(name: string): Promise<void>;
   /** *metadata*. Grows to at least `sizeBytes`; the new part's content is undefined. Never shrinks. */
   extend(name: string, sizeBytes: number): Promise<LogicalVolume>;
   /** *metadata*. A copy-on-write snapshot with room for `sizeBytes` of changes. */
-  snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<LogicalVolume>;
+  snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void>;
   /** *metadata*. */
   changeTags(
     name: string,

@@ -28,11 +28,12 @@ export const createSnapshot: Operation<SnapshotParameters & { readonly live: boo
     const volume = await context.volumes.activate(found.name, 'exclusive');
     const name = snapshotVolumeName(volume.name, snapshotId);
     const tags = diskTags(disk, disk.imageId);
-    const copy = await context.withMetadataLock(async () => {
+    await context.withMetadataLock(async () => {
       await context.volumes.remove(name);
-      return context.volumes.create({ name, sizeBytes: volume.sizeBytes, tags: [...tags, partialTag] });
+      await context.volumes.create({ name, sizeBytes: volume.sizeBytes, tags: [...tags, partialTag] });
     });
     try {
+      const copy = await context.volumes.require(name);
       if (live && volume.open) await withSnapshot(context, volume, (frozen) => copyVolume(context, frozen, copy));
       else if (volume.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
       else await copyVolume(context, volume, copy);

@@ -103,19 +103,19 @@ export async function buildDisk(
   const name = volumeName(context, disk);
   const before = inPlace ? await findDisk(context, disk) : undefined;
   if (before !== undefined && !before.tags.includes(partialTag)) return overwrite(context, disk, sizeBytes, fill);
-  await requireReplaceable(context, disk);
-  const volume = await context.withMetadataLock(async () => {
-    await requireReplaceable(context, disk);
-    await context.volumes.remove(name);
-    return context.volumes.create({ name, sizeBytes, tags: [...diskTags(disk, disk.imageId), partialTag] });
+  await context.withMetadataLock(async () => {
+    await removeReplaceable(context, disk);
+    await context.volumes.create({ name, sizeBytes, tags: [...diskTags(disk, disk.imageId), partialTag] });
   });
+  let volume: LogicalVolume | undefined;
   try {
+    volume = await context.volumes.require(name);
     await fill(volume);
     await context.withMetadataLock(() => context.volumes.changeTags(name, { remove: [partialTag] }));
     placeLink(context.owner, disk.link, volume.path);
     return volume;
   } catch (error) {
-    removeLink(context.owner, disk.link, volume.path);
+    if (volume !== undefined) removeLink(context.owner, disk.link, volume.path);
     await context.withMetadataLock(() => removeWhenFree(context, name));
     throw error;
   }
@@ -135,11 +135,13 @@ async function overwrite(
   return volume;
 }
 
-async function requireReplaceable(context: OperationContext, disk: DiskParameters): Promise<void> {
+/** Removes what an earlier attempt has left. @throws CxmError IN_USE */
+async function removeReplaceable(context: OperationContext, disk: DiskParameters): Promise<void> {
   const volume = await findDisk(context, disk);
   if (volume?.open) {
     throw new CxmError('IN_USE', `disk ${disk.diskId} of VM ${disk.vmId} exists and is in use (${volume.path})`);
   }
+  if (volume !== undefined) await context.volumes.remove(volume.name);
 }
 
 /**

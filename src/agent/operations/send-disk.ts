@@ -113,18 +113,17 @@ export async function withSnapshot(
   const name = `${volume.name}${temporarySuffix}`;
   const room = Math.ceil((volume.sizeBytes * context.settings.SNAPSHOT_PERCENT) / 100);
   const tags = volume.tags.filter((tag) => tag.startsWith('cxm'));
-  const copy = await context
-    .withMetadataLock(async () => {
-      await context.volumes.remove(name);
-      return context.volumes.snapshot(volume.name, name, room, tags);
-    })
-    .catch((error: unknown) => {
-      if (withoutRoom !== undefined && error instanceof CxmError && error.code === 'NO_SPACE') return undefined;
-      throw error;
-    });
-  if (copy === undefined) return withoutRoom?.();
   try {
-    await work(copy);
+    await context.withMetadataLock(async () => {
+      await context.volumes.remove(name);
+      await context.volumes.snapshot(volume.name, name, room, tags);
+    });
+  } catch (error) {
+    if (withoutRoom !== undefined && error instanceof CxmError && error.code === 'NO_SPACE') return withoutRoom();
+    throw error;
+  }
+  try {
+    await work(await context.volumes.require(name));
   } finally {
     await context.withMetadataLock(() => removeWhenFree(context, name));
   }
