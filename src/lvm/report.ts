@@ -7,6 +7,7 @@ import { CxmError } from '../errors.ts';
 export interface LogicalVolume {
   readonly name: string;
   readonly uuid: string;
+  /** Of the device: a copy-on-write snapshot is as large as its origin, whatever room it has for changes. */
   readonly sizeBytes: number;
   readonly tags: readonly string[];
   /** Active on this host. */
@@ -29,7 +30,8 @@ export interface VolumeGroupInfo {
   readonly lockType: string;
 }
 
-export const logicalVolumeFields = 'lv_name,lv_uuid,lv_size,lv_tags,lv_active,lv_device_open,lv_path,origin';
+export const logicalVolumeFields =
+  'lv_name,lv_uuid,lv_size,lv_tags,lv_active,lv_device_open,lv_path,origin,origin_size';
 export const volumeGroupFields = 'vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_lock_type';
 
 type Row = Readonly<Record<string, string>>;
@@ -57,7 +59,8 @@ export function parseLogicalVolumes(json: string): LogicalVolume[] {
   return rows(json, 'lv').map((row) => ({
     name: row.lv_name ?? '',
     uuid: row.lv_uuid ?? '',
-    sizeBytes: bytes(row, 'lv_size'),
+    // lv_size of a copy-on-write snapshot is its room for changes.
+    sizeBytes: bytes(row, row.origin_size ? 'origin_size' : 'lv_size'),
     tags: (row.lv_tags ?? '').split(',').filter((tag) => tag !== ''),
     active: row.lv_active !== '' && row.lv_active !== undefined && row.lv_active !== 'inactive',
     open: row.lv_device_open === 'open',
