@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     commands: localCommands,
     owner: caller(),
     operations,
+    runDirectory: '/run/cxm',
     fileSystems: rootFileSystemTools,
     volumes: (settings) => new LvmVolumes(localCommands, settings.VG_NAME),
     hostSettings,

@@ -22,6 +22,8 @@ export interface OperationContext {
   readonly volumes: Volumes;
   readonly fileSystems: FileSystemTools;
   readonly owner: Owner;
+  /** Directory for locks and pipes, root's own; made when it is missing. */
+  readonly runDirectory: string;
   log(severity: 'INFO' | 'DEBUG' | 'WARN', text: string): void;
   /** Runs `change` while the lock of the volume group is held. */
   withMetadataLock<T>(change: () => Promise<T>): Promise<T>;

@@ -19,6 +19,8 @@ export interface HelperEnvironment {
   readonly owner: Owner;
   readonly fileSystems: FileSystemTools;
   readonly operations: readonly Operation[];
+  /** Directory for locks and pipes, root's own; made when it is missing. */
+  readonly runDirectory: string;
   volumes(settings: Cxmrc): Volumes;
   /** The text of /etc/cxm/cxmrc, if there is one. */
   hostSettings(): string | undefined;
@@ -116,6 +118,7 @@ class Session {
       volumes,
       commands: environment.commands,
       owner: environment.owner,
+      runDirectory: environment.runDirectory,
       fileSystems: environment.fileSystems,
       signal: this.abort.signal,
       log: (severity, text) => {
