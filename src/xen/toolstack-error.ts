@@ -80,6 +80,13 @@ const rules: readonly Rule[] = [
     hint: 'look on both hosts before doing anything: the domain may run on either, and must not run on both',
   },
   {
+    // The exit code of the `timeout` that xl.ts puts before ssh.
+    pattern: /migration transport process \[\d+\] exited with error status (?:124|137)/,
+    reason: 'timeout',
+    code: 'TIMEOUT',
+    hint: 'the guest goes on at the source; look at the network and the load of the destination',
+  },
+  {
     pattern: /is an invalid domain identifier|Can't get domid of domain name|Can't get domain name of domain id/,
     reason: 'unknownDomain',
     code: 'NOT_FOUND',
@@ -87,7 +94,7 @@ const rules: readonly Rule[] = [
   },
   {
     pattern:
-      /^ssh: |Host key verification failed|Permission denied \(|Could not resolve hostname|reading banner from migration receiver/m,
+      /^ssh: |Host key verification failed|Permission denied \(|Could not resolve hostname|^Timeout, server .* not responding|reading banner from migration receiver/m,
     reason: 'unreachable',
     code: 'HOST_UNREACHABLE',
     hint: 'as root on the source host, try `ssh DESTINATION xl info`',

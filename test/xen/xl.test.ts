@@ -88,6 +88,14 @@ describe('a failure', () => {
     expect(isToolstackError(error, 'other')).toBe(false);
   });
 
+  it('of a connection that was ended at its deadline or fell silent is told from other failures', () => {
+    const ended =
+      'migration transport process [7] exited with error status 124\nMigration failed, resuming at sender.\n';
+    expect(toolstackError('xl migrate', 1, ended).reason).toBe('timeout');
+    const silent = 'Timeout, server node2 not responding.\nMigration failed, resuming at sender.\n';
+    expect(toolstackError('xl migrate', 1, silent).reason).toBe('unreachable');
+  });
+
   it('with words nobody knows is other, with the first line that says something', () => {
     const error = toolstackError(
       'xl create',

@@ -18,7 +18,6 @@ export function holdDisks(disks: readonly SimulatedDisk[]): Holder {
       if (disk.target !== '') descriptors.push(openSync(disk.target, disk.readOnly ? 'r' : 'r+'));
     }
     const child = spawn('sleep', ['infinity'], {
-      argv0: 'xl-simulated-domain',
       detached: true,
       cwd: '/',
       env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },

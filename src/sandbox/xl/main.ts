@@ -3,48 +3,17 @@
  * keeps its domains in a state directory and answers as Xen 4.17 does, exit codes and messages included; `xl info` calls it
  * simulated. See knobs.ts for what it can be made to do wrong.
  */
-import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { basename } from 'node:path';
-import { buildDomain, freshGuest } from './build.ts';
-import { readSettings } from './configuration.ts';
-import { findDomain, parseArguments, XlFailure } from './context.ts';
+import { findDomain, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
+import { create } from './create.ts';
 import * as devices from './devices.ts';
 import * as guest from './guest.ts';
 import * as lists from './lists.ts';
 import { migrate, migrateReceive } from './migrate.ts';
 import { restore, save } from './save.ts';
 import { Store } from './store.ts';
-
-const create: Command = async (context, args) => {
-  const { options, operands } = parseArguments(args, ['p', 'q', 'n', 'e', 'F', 'f:', 'quiet', 'dryrun', 'defconfig:']);
-  const settingLines = operands.filter((operand) => operand.includes('=') && !operand.startsWith('/'));
-  const path =
-    options.get('f') ?? options.get('defconfig') ?? operands.find((operand) => !settingLines.includes(operand));
-  let text: string;
-  try {
-    text = readFileSync(path ?? '', 'utf8');
-  } catch {
-    throw new XlFailure(3, `Failed to read config file: ${path ?? ''}: No such file or directory`);
-  }
-  if (!options.has('q') && !options.has('quiet')) context.say(`Parsing config from ${path ?? ''}`);
-  const bridge = context.store.host.bridges[0] ?? 'xenbr0';
-  const settings = readSettings([text, ...settingLines].join('\n'), path ?? '', bridge, context.say);
-  if (options.has('n') || options.has('dryrun')) {
-    context.out(`${JSON.stringify(lists.configurationOf(settings), null, 4)}\n`);
-    return 0;
-  }
-  const { createMs, createFails } = context.store.knobs;
-  if (createFails !== '') throw new XlFailure(3, ...createFails.split('\n'));
-  await buildDomain(context, settings, {
-    durationMs: createMs,
-    paused: options.has('p'),
-    monitored: !options.has('e'),
-    guest: freshGuest(),
-  });
-  return 0;
-};
 
 const info: Command = (context) => {
   const { host } = context.store;
