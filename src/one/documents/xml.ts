@@ -132,19 +132,19 @@ function character(codePoint: number, what: string): string {
 /** The markup alone, so that `<!DOCTYPE` inside a comment or a value is not taken for a declaration. */
 function withoutCharacterData(document: string): string {
   if (!document.includes('<!')) return '';
-  let markup = '';
+  const opening = /<!--|<!\[CDATA\[/g;
+  const markup: string[] = [];
   let position = 0;
-  while (position < document.length) {
-    const next = document.slice(position).search(/<!--|<!\[CDATA\[/);
-    if (next < 0) break;
-    const start = position + next;
-    markup += document.slice(position, start);
-    const end = document.startsWith('<!--', start) ? '-->' : ']]>';
-    const stop = document.indexOf(end, start + 4);
-    if (stop < 0) return markup;
-    position = stop + end.length;
+  for (let match = opening.exec(document); match !== null; match = opening.exec(document)) {
+    markup.push(document.slice(position, match.index));
+    const closing = match[0] === '<!--' ? '-->' : ']]>';
+    const end = document.indexOf(closing, opening.lastIndex);
+    // Never closed: the validator says so.
+    if (end < 0) return markup.join('');
+    position = end + closing.length;
+    opening.lastIndex = position;
   }
-  return markup + document.slice(position);
+  return markup.join('') + document.slice(position);
 }
 
 function refuse(wrong: boolean, what: string, sentence: string): void {
