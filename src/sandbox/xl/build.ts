@@ -7,6 +7,7 @@ import { existsSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { sleep, XlFailure } from './context.ts';
 import type { Context } from './context.ts';
+import { devicePath } from './device-path.ts';
 import { startedCpu } from './domain.ts';
 import type { DomainSettings, GuestState, Holder, SimulatedDisk, SimulatedDomain } from './domain.ts';
 import { holdDisks, releaseDisks, thisProcess } from './holder.ts';
@@ -134,7 +135,7 @@ export function destructionLines(id: number): readonly string[] {
 
 function checkDisks(id: number, disks: readonly SimulatedDisk[]): void {
   disks.forEach((disk, index) => {
-    if (disk.target === '' || existsSync(disk.target)) return;
+    if (disk.target === '' || existsSync(devicePath(disk.target))) return;
     throw new XlFailure(
       3,
       missingDiskLine(disk),
@@ -193,7 +194,7 @@ export function checkUnused(context: Context, disk: SimulatedDisk, id: number): 
 function identityOf(path: string): string {
   let found: Stats;
   try {
-    found = statSync(path);
+    found = statSync(devicePath(path));
   } catch {
     return path;
   }

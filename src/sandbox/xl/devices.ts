@@ -8,6 +8,7 @@ import { bridgeLines, checkUnused, hasBridge, missingDiskLine, openDisks } from 
 import { readDisk, readNic } from './configuration.ts';
 import { findDomain, parseArguments, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
+import { devicePath } from './device-path.ts';
 import type { DomainSettings, SimulatedDomain } from './domain.ts';
 import { releaseDisks } from './holder.ts';
 
@@ -22,7 +23,7 @@ export const blockAttach: Command = (context, args) => {
       const line = `libxl: error: libxl_disk.c:343:device_disk_add: Domain ${id}:device already exists in xenstore`;
       throw new XlFailure(1, line, ...notAdded);
     }
-    if (disk.target !== '' && !existsSync(disk.target)) throw new XlFailure(1, missingDiskLine(disk), ...notAdded);
+    if (disk.target !== '' && !existsSync(devicePath(disk.target))) throw new XlFailure(1, missingDiskLine(disk), ...notAdded);
     try {
       checkUnused(context, disk, id);
     } catch (error) {

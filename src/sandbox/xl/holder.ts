@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { devicePath } from './device-path.ts';
 import type { Holder, ProcessReference, SimulatedDisk } from './domain.ts';
 
 /**
@@ -15,7 +16,7 @@ export function holdDisks(disks: readonly SimulatedDisk[]): Holder {
   const descriptors: number[] = [];
   try {
     for (const disk of disks) {
-      if (disk.target !== '') descriptors.push(openSync(disk.target, disk.readOnly ? 'r' : 'r+'));
+      if (disk.target !== '') descriptors.push(openSync(devicePath(disk.target), disk.readOnly ? 'r' : 'r+'));
     }
     const child = spawn('sleep', ['infinity'], {
       detached: true,
