@@ -34,7 +34,8 @@ export class DomainFiles {
 
   path(name: string): string {
     const fault = nameFault(name);
-    if (fault !== undefined) throw new CxmError('INVALID_INPUT', `${JSON.stringify(name)} is no name of a VM: ${fault}`);
+    if (fault !== undefined)
+      throw new CxmError('INVALID_INPUT', `${JSON.stringify(name)} is no name of a VM: ${fault}`);
     return `${this.configDirectory}/${name}`;
   }
 

@@ -22,13 +22,14 @@ export interface Clock {
   sleep(milliseconds: number): Promise<void>;
 }
 
-export interface DomainHost extends Pick<OperationContext, 'settings' | 'commands' | 'volumes' | 'owner' | 'signal' | 'log'> {
+export interface DomainHost extends Pick<
+  OperationContext,
+  'settings' | 'commands' | 'volumes' | 'owner' | 'signal' | 'log' | 'runDirectory'
+> {
   readonly toolstack: Toolstack;
   readonly files: DomainFiles;
   readonly remote: RemoteHelpers;
   readonly clock: Clock;
-  /** Directory for locks and pipes, root's own. */
-  readonly runDirectory: string;
 }
 
 export const realClock: Clock = {
@@ -37,7 +38,7 @@ export const realClock: Clock = {
 };
 
 export function domainHost(context: OperationContext): DomainHost {
-  const { settings, commands, volumes, owner, signal } = context;
+  const { settings, commands, volumes, owner, signal, runDirectory } = context;
   return {
     settings,
     commands,
@@ -49,7 +50,7 @@ export function domainHost(context: OperationContext): DomainHost {
     files: new DomainFiles(settings.CFG_DIR, settings.AUTO_DIR),
     remote: remoteHelpers(context),
     clock: realClock,
-    runDirectory: process.geteuid?.() === 0 ? '/run/cxm' : `/tmp/cxm-${process.geteuid?.() ?? 0}`,
+    runDirectory,
   };
 }
 

@@ -3,8 +3,9 @@
  * drivers, or nothing; so the VM's own marks decide: first the configuration file with its marker, then the disks that
  * a domain holds. A domain that shows neither is somebody else's, whatever it is called.
  */
+import { dirname } from 'node:path';
 import { CxmError } from '../../errors.ts';
-import { diskIdOfDevice } from '../../one/domain/render.ts';
+import { diskIdOfDevice, type VolumeNames } from '../../one/domain/render.ts';
 import { nameFault } from '../../one/domain/name.ts';
 import { runsHere, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import type { DomainHost } from './domain-host.ts';
@@ -46,7 +47,8 @@ export async function requireRunning(
  * @throws CxmError NAME_TAKEN naming who has it
  */
 export async function requireFreeName(host: DomainHost, vmId: number, name: string): Promise<void> {
-  if (host.files.hasOtherForm(name)) throw taken(host, name, 'a configuration file that OpenNebula did not write', '.cfg');
+  if (host.files.hasOtherForm(name))
+    throw taken(host, name, 'a configuration file that OpenNebula did not write', '.cfg');
   const owner = host.files.vmIdOf(name);
   const present = rowsOf(await host.toolstack.list(), name).length > 0;
   if (owner === 'unmarked') throw taken(host, name, 'a configuration file that OpenNebula did not write');
@@ -55,17 +57,24 @@ export async function requireFreeName(host: DomainHost, vmId: number, name: stri
   }
   if (owner === undefined || owner === vmId) return;
   if (present || (await volumesOf(host, owner)).size > 0) throw taken(host, name, `VM ${owner}`);
-  host.log('INFO', `the configuration ${host.files.path(name)} was left by VM ${owner}, which is gone, and is replaced`);
+  host.log(
+    'INFO',
+    `the configuration ${host.files.path(name)} was left by VM ${owner}, which is gone, and is replaced`,
+  );
 }
 
 /** Ids of the VM's own disks among the devices that a domain holds. */
 export async function heldDisks(host: DomainHost, vmId: number, name: string): Promise<number[]> {
+  const names = await volumeNames(host);
   const details = (await host.toolstack.details(name)).find((domain) => domain.name === name);
-  return (details?.disks ?? []).flatMap(({ target }) => diskIdOfDevice(target, vmId, volumeNames(host)) ?? []);
+  return (details?.disks ?? []).flatMap(({ target }) => diskIdOfDevice(target, vmId, names) ?? []);
 }
 
-export function volumeNames({ settings }: DomainHost): { volumeGroup: string; volumePrefix: string } {
-  return { volumeGroup: settings.VG_NAME, volumePrefix: settings.LV_PREFIX };
+/** How the devices of VMs are called here. The volumes say where they are: the sandbox has them in a directory. */
+export async function volumeNames({ settings, volumes }: DomainHost): Promise<VolumeNames> {
+  const path = (await volumes.list())[0]?.path;
+  const deviceDirectory = path === undefined || path === '' ? `/dev/${settings.VG_NAME}` : dirname(path);
+  return { deviceDirectory, volumePrefix: settings.LV_PREFIX };
 }
 
 /** Configurations with the VM's marker, the one that oned names first. */
@@ -78,7 +87,7 @@ function markedNames(host: DomainHost, vmId: number, deployId: string | undefine
 
 /** The domain that holds a volume of the VM: of one that was moved here without its configuration. */
 async function nameByDisks(host: DomainHost, vmId: number): Promise<string | undefined> {
-  const names = volumeNames(host);
+  const names = await volumeNames(host);
   for (const domain of await host.toolstack.details()) {
     const holds = domain.disks.some(({ target }) => diskIdOfDevice(target, vmId, names) !== undefined);
     const name = domain.name?.replace(/--(incoming|migratedaway)$/, '');

@@ -27,7 +27,10 @@ export async function requireVolume(host: DomainHost, vmId: number, diskId: numb
     throw new CxmError('NOT_FOUND', `there is no volume for ${what} in ${host.settings.VG_NAME} on this host`);
   }
   if (!isOf(volume, vmId)) {
-    throw new CxmError('FOREIGN', `logical volume ${name} is tagged ${volume.tags.join(', ')}, so it is not VM ${vmId}'s`);
+    throw new CxmError(
+      'FOREIGN',
+      `logical volume ${name} is tagged ${volume.tags.join(', ')}, so it is not VM ${vmId}'s`,
+    );
   }
   return volume;
 }

@@ -4,6 +4,7 @@ import { activateDisks, deactivateDisks } from './activate-disks.ts';
 import { cleanupBackup, prepareBackup } from './backup.ts';
 import { deleteDirectory, deleteDisk } from './delete.ts';
 import { directoryDestination, directorySource } from './directory.ts';
+import { domainOperations } from './domain-operations.ts';
 import { createSnapshot, deleteSnapshot, revertSnapshot } from './disk-snapshots.ts';
 import { deleteFile, receiveFile } from './file.ts';
 import { moveDestination, moveSource, relinkDisk } from './move-disk.ts';
@@ -33,4 +34,5 @@ export const operations = [
   deleteFile,
   prepareBackup,
   cleanupBackup,
+  ...domainOperations,
 ] as readonly Operation[];

@@ -69,7 +69,8 @@ export interface DomainDescription {
 
 /** What cxmrc says about VMs, in the words of this module. */
 export interface DomainSettings {
-  readonly volumeGroup: string;
+  /** Where the devices of the volumes are, as /dev/VG0. */
+  readonly deviceDirectory: string;
   readonly volumePrefix: string;
   readonly nameTemplate: string;
   /** Scheduler weight of a VM with CPU = 1. */

@@ -71,7 +71,8 @@ export function nicsOf(vm: VirtualMachine, vmId: number, guest: GuestType): Doma
   return vm.nics.map((nic, index) => nicOf(nic, vmId, nic.nicId ?? index, guest));
 }
 
-function nicOf(nic: Nic, vmId: number, nicId: number, guest: GuestType): DomainNic {
+/** One interface of the document. @throws CxmError INVALID_INPUT */
+export function nicOf(nic: Nic, vmId: number, nicId: number, guest: GuestType): DomainNic {
   const openVSwitch =
     /^ovswitch/i.test(nic.vnMad ?? '') || /^openvswitch/i.test(textOf(nic.element, 'BRIDGE_TYPE') ?? '');
   const named = nic.target !== undefined && nic.vnMad !== undefined && nic.vnMad !== 'dummy';

@@ -34,7 +34,7 @@ export function describeDocument(
     throw new CxmError('UNSUPPORTED', `VM ${vmId} asks for a PCI device, and cxm hands none over`);
   }
   const raw = rawConfig(vm.raw, vmId);
-  const guest = guestTypeIn(raw, vmId) ?? guestTypeOf(vm.operatingSystem);
+  const guest = guestOf(vm, vmId, raw);
   const disks = disksOf(vm, vmId, guest);
   const boot = bootOf(bootWords(vm.operatingSystem, vmDirectory), guest, { vmId, vmDirectory }, settings);
   const order = bootOrder(vm.operatingSystem.boot, vmId, (diskId) =>
@@ -61,6 +61,11 @@ export function describeDocument(
       ...acceptedKeys(raw, vmId, settings.rawKeys),
     ]),
   };
+}
+
+/** How the VM is virtualised. @throws CxmError INVALID_INPUT for RAW data that can't be read */
+export function guestOf(vm: VirtualMachine, vmId: number, raw = rawConfig(vm.raw, vmId)): GuestType {
+  return guestTypeIn(raw, vmId) ?? guestTypeOf(vm.operatingSystem);
 }
 
 /** @throws CxmError FOREIGN when a document is another VM's */

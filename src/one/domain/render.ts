@@ -13,20 +13,20 @@ import type { DomainDescription, DomainDisk, DomainGraphics, DomainSettings } fr
 import { nicSpec } from './devices.ts';
 import { markerText } from './marker.ts';
 
-type VolumeNames = Pick<DomainSettings, 'volumeGroup' | 'volumePrefix'>;
+export type VolumeNames = Pick<DomainSettings, 'deviceDirectory' | 'volumePrefix'>;
 
 /** Device path of a disk's volume, which Xen gets. */
-export function diskDevice(vmId: number, diskId: number, { volumeGroup, volumePrefix }: VolumeNames): string {
-  return `/dev/${volumeGroup}/${diskVolumeName(volumePrefix, vmId, diskId)}`;
+export function diskDevice(vmId: number, diskId: number, { deviceDirectory, volumePrefix }: VolumeNames): string {
+  return `${deviceDirectory}/${diskVolumeName(volumePrefix, vmId, diskId)}`;
 }
 
 /** The id of the disk behind a device of this VM; undefined for any other device. */
 export function diskIdOfDevice(
   device: string,
   vmId: number,
-  { volumeGroup, volumePrefix }: VolumeNames,
+  { deviceDirectory, volumePrefix }: VolumeNames,
 ): number | undefined {
-  const prefix = `/dev/${volumeGroup}/${diskVolumeName(volumePrefix, vmId, 0).slice(0, -1)}`;
+  const prefix = `${deviceDirectory}/${diskVolumeName(volumePrefix, vmId, 0).slice(0, -1)}`;
   const digits = device.startsWith(prefix) ? device.slice(prefix.length) : '';
   return /^(0|[1-9]\d{0,8})$/.test(digits) ? Number(digits) : undefined;
 }

@@ -15,7 +15,7 @@ import { nameFault } from '../../../src/one/domain/name.ts';
 import { harmlessRawKeys } from '../../../src/one/domain/raw-keys.ts';
 
 export const settings: DomainSettings = {
-  volumeGroup: 'VG0',
+  deviceDirectory: '/dev/VG0',
   volumePrefix: 'lv-one',
   nameTemplate: '%V-%I',
   cpuCredit: 256,
@@ -118,7 +118,6 @@ export function outcomeOf(run: () => DomainFile): 'refused' | 'safe' {
     expect(error).toBeInstanceOf(CxmError);
     const { code, message, hint } = error as CxmError;
     expect(['INVALID_INPUT', 'UNSUPPORTED', 'FOREIGN']).toContain(code);
-    // eslint-disable-next-line no-control-regex
     expect(message).not.toMatch(/[\x00-\x1f\x7f]/);
     expect(message.length).toBeLessThan(500);
     expect(hint.length).toBeGreaterThan(5);

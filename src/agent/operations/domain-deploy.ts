@@ -1,0 +1,186 @@
+/**
+ * deploy: from oned's deployment file to a running domain, or to nothing at all. oned calls nothing after a failed
+ * deploy, so everything made on the way is taken back here. A domain of this VM that runs here already (moved or
+ * restarted by the cluster) is taken over: its name is the answer.
+ */
+import { lstatSync } from 'node:fs';
+import { asCxmError, CxmError } from '../../errors.ts';
+import { readPayload } from '../../one/documents/payload.ts';
+import { parseVirtualMachine } from '../../one/documents/virtual-machine.ts';
+import { ownBootFiles } from '../../one/domain/boot.ts';
+import { domainFile, domainSettings, type DomainFile } from '../../one/domain/deployment.ts';
+import type { DomainBoot } from '../../one/domain/description.ts';
+import { isToolstackError } from '../../xen/toolstack-error.ts';
+import { meaningOf, rowsOf } from '../../xen/domain-list.ts';
+import { asOwner } from '../owner.ts';
+import type { DomainHost } from './domain-host.ts';
+import { destroyRow } from './domain-end.ts';
+import { withDomainLock } from './domain-lock.ts';
+import { findDomain, requireFreeName, volumeNames, type FoundDomain } from './domain-lookup.ts';
+import { activateVolumes, deactivateVolumes, requireVolume } from './domain-volumes.ts';
+
+export interface DeployParameters {
+  readonly vmId: number;
+  /** The VM's directory in the system datastore. */
+  readonly directory: string;
+  /** The deployment file as oned sent it. */
+  readonly deployment: string;
+  /** The VM's document, when the deployment file lacks what the name is made of. */
+  readonly document: string | undefined;
+}
+
+export interface DeployResult {
+  /** What oned is to carry: the name of the domain. */
+  readonly deployId: string;
+  /** Path of the configuration, for the link in the VM's directory. */
+  readonly configPath: string;
+  /** It ran already. */
+  readonly takenOver: boolean;
+}
+
+export async function deploy(host: DomainHost, parameters: DeployParameters): Promise<DeployResult> {
+  const file = await configurationOf(host, parameters);
+  requireOwnFiles(host, file.description.boot, parameters.directory);
+  return withDomainLock(host, parameters.vmId, () => deployLocked(host, file));
+}
+
+/** The configuration that a deployment file asks for. @throws CxmError INVALID_INPUT, UNSUPPORTED, FOREIGN */
+async function configurationOf(
+  host: DomainHost,
+  { vmId, directory, deployment, document }: DeployParameters,
+): Promise<DomainFile> {
+  const payload = readPayload(deployment, 'the deployment file');
+  const vm = document === undefined ? undefined : parseVirtualMachine(document, `the document of VM ${vmId}`);
+  const { deviceDirectory } = await volumeNames(host);
+  const settings = domainSettings(host.settings, deviceDirectory);
+  return domainFile(payload, { vmId, vmDirectory: directory, document: vm }, settings);
+}
+
+/**
+ * Kernel images lie in a directory that the user oned runs as can write: a link there would make root read anything.
+ * @throws CxmError INVALID_INPUT
+ */
+export function requireOwnFiles({ owner }: Pick<DomainHost, 'owner'>, boot: DomainBoot, directory: string): void {
+  for (const path of ownBootFiles(boot, directory)) {
+    const found = asOwner(owner, () => lstatSync(path, { throwIfNoEntry: false }));
+    if (found?.isFile() === true) continue;
+    throw new CxmError('INVALID_INPUT', `the VM boots from ${path}, which is ${found ? 'no plain file' : 'missing'}`);
+  }
+}
+
+async function deployLocked(host: DomainHost, { description, config }: DomainFile): Promise<DeployResult> {
+  const { vmId, name } = description;
+  const found = await findDomain(host, vmId, name);
+  if (found.running !== undefined && found.name !== undefined) {
+    host.log('INFO', `VM ${vmId} runs here already as ${found.name} and is taken over`);
+    return takeOver(host, found.name, vmId, config.toString(), name);
+  }
+  await requireFreeName(host, vmId, name);
+  const diskIds = description.disks.map(({ diskId }) => diskId);
+  for (const diskId of diskIds) await requireVolume(host, vmId, diskId);
+  await removeRemains(host, vmId, found, name);
+  const start = (path: string): Promise<void> => host.toolstack.create(path);
+  await startDomain(host, { vmId, name, text: config.toString(), diskIds }, start);
+  return { deployId: name, configPath: host.files.path(name), takenOver: false };
+}
+
+/** A domain that runs has its configuration and autostart link here; missing ones are made. */
+function takeOver(host: DomainHost, running: string, vmId: number, text: string, name: string): DeployResult {
+  if (running === name && host.files.vmIdOf(name) === undefined) host.files.write(name, text);
+  if (host.files.vmIdOf(running) === vmId) host.files.setAutostart(running);
+  return { deployId: running, configPath: host.files.path(running), takenOver: true };
+}
+
+/**
+ * Removes what an earlier life of the VM has left here: domains that have ended but were never removed, files under an
+ * older name.
+ * @throws CxmError XEN when the VM is just arriving or leaving: then it must not be started a second time
+ */
+export async function removeRemains(host: DomainHost, vmId: number, found: FoundDomain, name: string): Promise<void> {
+  for (const row of found.rows) {
+    const meaning = meaningOf(row);
+    if (meaning !== 'shutDown' && meaning !== 'dying') {
+      throw new CxmError('XEN', `domain ${row.id} (${row.name ?? name}) of VM ${vmId} is ${meaning} on this host`, {
+        hint: 'wait for the migration to end, or destroy a domain that it has left with `xl destroy`',
+      });
+    }
+    host.log('INFO', `domain ${row.id} (${name}) of VM ${vmId} has ended but was never removed`);
+    await destroyRow(host, row);
+  }
+  for (const old of host.files.namesOf(vmId)) {
+    if (old === name) continue;
+    host.files.removeAutostart(old);
+    host.files.remove(old, vmId);
+  }
+}
+
+export interface StartedDomain {
+  readonly vmId: number;
+  readonly name: string;
+  /** Its configuration. */
+  readonly text: string;
+  readonly diskIds: readonly number[];
+}
+
+/**
+ * Writes the configuration, activates the disks, sets the autostart link and starts the domain with `start`. When
+ * anything fails, or the action is gone meanwhile, all of it is taken back.
+ */
+export async function startDomain(
+  host: DomainHost,
+  { vmId, name, text, diskIds }: StartedDomain,
+  start: (configPath: string) => Promise<void>,
+): Promise<void> {
+  const before = host.files.vmIdOf(name) === vmId ? host.files.read(name) : undefined;
+  const volumes = await activateVolumes(host, vmId, diskIds, 'exclusive');
+  try {
+    host.files.write(name, text);
+    host.files.setAutostart(name);
+    requireCaller(host);
+    await start(host.files.path(name));
+    requireCaller(host);
+  } catch (error) {
+    await takeBack(host, vmId, name, error);
+    host.files.removeAutostart(name);
+    if (before === undefined) host.files.remove(name, vmId);
+    else host.files.write(name, before);
+    const others = await activeNames(host, vmId, diskIds, volumes);
+    await deactivateVolumes(host, others);
+    throw rolledBack(error);
+  }
+}
+
+/** Removes a domain that was half-built. One that took the name between our look and our start is not ours. */
+async function takeBack(host: DomainHost, vmId: number, name: string, error: unknown): Promise<void> {
+  if (isToolstackError(error, 'nameTaken')) return;
+  for (const { id } of rowsOf(await host.toolstack.list(), name)) {
+    await host.toolstack.destroy(id).catch((cause: unknown) => {
+      if (isToolstackError(cause, 'unknownDomain')) return;
+      host.log('WARN', `domain ${name} of VM ${vmId} could not be destroyed: ${asCxmError(cause).message}`);
+    });
+  }
+}
+
+/** The disks that are to be inactive again: all of the VM's, since it does not run. */
+async function activeNames(
+  host: DomainHost,
+  vmId: number,
+  diskIds: readonly number[],
+  activated: readonly string[],
+): Promise<string[]> {
+  const names = new Set(activated);
+  for (const diskId of diskIds) {
+    const volume = await requireVolume(host, vmId, diskId).catch(() => undefined);
+    if (volume?.active === true) names.add(volume.name);
+  }
+  return [...names];
+}
+
+function requireCaller({ signal }: DomainHost): void {
+  if (signal.aborted) throw new CxmError('INTERRUPTED', 'the action was ended before the domain had started');
+}
+
+function rolledBack(error: unknown): CxmError {
+  const { code, message, hint } = asCxmError(error);
+  return new CxmError(code, message, { hint, cause: error, changed: 'rolled-back' });
+}

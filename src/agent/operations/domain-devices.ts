@@ -1,0 +1,162 @@
+/**
+ * Disks and network interfaces of a running domain come and go. Each step can be repeated, and what the domain has is
+ * written to its configuration, too, so that a restart on any host finds it.
+ */
+import { existsSync } from 'node:fs';
+import { CxmError } from '../../errors.ts';
+import type { DomainDisk, DomainNic } from '../../one/domain/description.ts';
+import { nicSpec } from '../../one/domain/devices.ts';
+import { diskDevice, diskIdOfDevice, diskLine, diskSpec } from '../../one/domain/render.ts';
+import { parseDomainConfig, type ConfigValue, type DomainConfig } from '../../xen/config-file.ts';
+import { parseDiskSpec } from '../../xen/disk.ts';
+import { formatNicSpec, parseNicSpec } from '../../xen/nic.ts';
+import type { DomainHost } from './domain-host.ts';
+import { withDomainLock } from './domain-lock.ts';
+import { requireRunning, volumeNames } from './domain-lookup.ts';
+import type { DomainParameters } from './domain-parameters.ts';
+import { activateVolumes, deactivateVolumes, requireVolume } from './domain-volumes.ts';
+
+export interface AttachDiskParameters extends DomainParameters {
+  readonly disk: DomainDisk;
+}
+
+export function attachDisk(host: DomainHost, { vmId, deployId, disk }: AttachDiskParameters): Promise<object> {
+  return withDomainLock(host, vmId, async () => {
+    const { name, row } = await requireRunning(host, vmId, deployId);
+    const names = await volumeNames(host);
+    const device = diskDevice(vmId, disk.diskId, names);
+    const held = (await disksOf(host, name)).find(({ vdev }) => vdev === disk.target);
+    if (held !== undefined && held.target !== device) {
+      throw new CxmError('INVALID_INPUT', `${name} has another disk at ${disk.target}: ${held.target}`, {
+        hint: 'give the disk another TARGET or DEV_PREFIX',
+      });
+    }
+    if (held === undefined) {
+      const activated = await activateVolumes(host, vmId, [disk.diskId], 'exclusive');
+      try {
+        await host.toolstack.blockAttach(row.id, diskSpec(disk, vmId, names));
+      } catch (error) {
+        await deactivateVolumes(host, activated);
+        throw error;
+      }
+    }
+    editConfiguration(host, vmId, name, (config) =>
+      setItem(config, 'disk', targetOf, disk.target, diskLine(disk, vmId, names)),
+    );
+    return {};
+  });
+}
+
+export interface DetachDiskParameters extends DomainParameters {
+  readonly diskId: number;
+  readonly target: string;
+}
+
+export function detachDisk(host: DomainHost, parameters: DetachDiskParameters): Promise<object> {
+  const { vmId, deployId, diskId, target } = parameters;
+  return withDomainLock(host, vmId, async () => {
+    const { name, row } = await requireRunning(host, vmId, deployId);
+    const held = (await disksOf(host, name)).find(({ vdev }) => vdev === target);
+    if (held !== undefined) {
+      if (diskIdOfDevice(held.target, vmId, await volumeNames(host)) !== diskId) {
+        throw new CxmError('FOREIGN', `${name} has ${held.target} at ${target}, which is not disk ${diskId}`);
+      }
+      await host.toolstack.blockDetach(row.id, target);
+    }
+    editConfiguration(host, vmId, name, (config) => setItem(config, 'disk', targetOf, target, undefined));
+    const volume = await requireVolume(host, vmId, diskId).catch(() => undefined);
+    if (volume?.active === true) await deactivateVolumes(host, [volume.name]);
+    return {};
+  });
+}
+
+export interface AttachNicParameters extends DomainParameters {
+  readonly nic: DomainNic;
+}
+
+export function attachNic(host: DomainHost, { vmId, deployId, nic }: AttachNicParameters): Promise<object> {
+  return withDomainLock(host, vmId, async () => {
+    const { name, row } = await requireRunning(host, vmId, deployId);
+    const present = (await host.toolstack.networkList(row.id)).some(({ mac }) => mac === nic.mac);
+    if (!present) {
+      await requireBridge(host, nic.bridge);
+      await host.toolstack.networkAttach(row.id, nicSpec(nic));
+    }
+    editConfiguration(host, vmId, name, (config) =>
+      setItem(config, 'vif', macOf, nic.mac, formatNicSpec(nicSpec(nic))),
+    );
+    return {};
+  });
+}
+
+export interface DetachNicParameters extends DomainParameters {
+  readonly mac: string;
+}
+
+export function detachNic(host: DomainHost, { vmId, deployId, mac }: DetachNicParameters): Promise<object> {
+  return withDomainLock(host, vmId, async () => {
+    const { name, row } = await requireRunning(host, vmId, deployId);
+    const present = (await host.toolstack.networkList(row.id)).find((nic) => nic.mac === mac);
+    if (present !== undefined) await host.toolstack.networkDetach(row.id, present.index);
+    editConfiguration(host, vmId, name, (config) => setItem(config, 'vif', macOf, mac, undefined));
+    return {};
+  });
+}
+
+/** Changes the configuration, if this host has one of ours. */
+export function editConfiguration(
+  host: DomainHost,
+  vmId: number,
+  name: string,
+  change: (config: DomainConfig) => void,
+): void {
+  const text = host.files.vmIdOf(name) === vmId ? host.files.read(name) : undefined;
+  if (text === undefined) {
+    host.log('WARN', `there is no configuration ${host.files.path(name)} to keep the change in`);
+    return;
+  }
+  const config = parseDomainConfig(text, host.files.path(name));
+  change(config);
+  if (config.toString() !== text) host.files.write(name, config.toString());
+}
+
+async function disksOf({ toolstack }: DomainHost, name: string): Promise<readonly { target: string; vdev: string }[]> {
+  const details = await toolstack.details(name);
+  return details.find((domain) => domain.name === name)?.disks ?? [];
+}
+
+/**
+ * xl keeps an interface whose attach failed in its records, where it lets a later migration fail: so a missing bridge
+ * is found out before.
+ */
+async function requireBridge(host: DomainHost, bridge: string): Promise<void> {
+  if (existsSync(`/sys/class/net/${bridge}`) || (await host.toolstack.info()).simulated) return;
+  throw new CxmError('NOT_FOUND', `there is no bridge ${bridge} on this host`, {
+    hint: 'make the bridge, or name another one in the virtual network',
+  });
+}
+
+/** Puts `line` into a list of the configuration in place of the item with that key; undefined removes it. */
+function setItem(
+  config: DomainConfig,
+  list: 'disk' | 'vif',
+  keyOf: (item: ConfigValue) => string | undefined,
+  key: string,
+  line: string | undefined,
+): void {
+  const items = config.getList(list) ?? [];
+  const index = items.findIndex((item) => keyOf(item) === key);
+  const rest = items.filter((_, position) => position !== index);
+  if (line === undefined && index < 0) return;
+  if (line === undefined) config.set(list, rest);
+  else
+    config.set(list, index < 0 ? [...items, line] : items.map((item, position) => (position === index ? line : item)));
+}
+
+function targetOf(item: ConfigValue): string | undefined {
+  return typeof item === 'string' ? parseDiskSpec(item).vdev : undefined;
+}
+
+function macOf(item: ConfigValue): string | undefined {
+  return typeof item === 'string' ? parseNicSpec(item).mac : undefined;
+}

@@ -1,0 +1,198 @@
+/**
+ * The operations on domains as cxm-host offers them: their names, the check of their parameters, and the manager's
+ * method that does the work.
+ */
+import type { DomainDisk, DomainNic } from '../../one/domain/description.ts';
+import { interfaceName, ipAddress, macAddress, oneOfWords, targetDevice } from '../../one/domain/checks.ts';
+import { CxmError } from '../../errors.ts';
+import type { Operation, OperationContext } from '../operation.ts';
+import { absolutePath, flag, longText, optionalString, string, wholeNumber, type Parameters } from '../parameters.ts';
+import { domainHost, type DomainHost } from './domain-host.ts';
+import { managerOf, type DomainManager } from './domain-manager.ts';
+import {
+  parseDiskId,
+  parseDocument,
+  parseDomain,
+  parseHostName,
+  parseVmDirectory,
+  parseVmId,
+  type DomainParameters,
+} from './domain-parameters.ts';
+import {
+  abandon,
+  look,
+  parseAbandon,
+  parseNamedVm,
+  parsePrepare,
+  parseSettle,
+  prepare,
+  settle,
+  type NamedVm,
+} from './domain-receive.ts';
+import type { DeployParameters } from './domain-deploy.ts';
+import type { RestoreParameters, SaveParameters } from './domain-save.ts';
+
+const maxDocumentCharacters = 3 * 1024 * 1024;
+
+function parseDeploy(parameters: Parameters): DeployParameters {
+  const vmId = parseVmId(parameters);
+  return {
+    vmId,
+    directory: parseVmDirectory(parameters, vmId),
+    deployment: longText(parameters, 'deployment', maxDocumentCharacters),
+    document: parseDocument(parameters, 'document'),
+  };
+}
+
+function parseSave(parameters: Parameters): SaveParameters {
+  const domain = parseDomain(parameters);
+  const checkpoint = absolutePath(parameters, 'checkpoint');
+  if (new RegExp(`/${domain.vmId}/checkpoint(\\.\\d{1,20})?$`).test(checkpoint)) return { ...domain, checkpoint };
+  throw new CxmError(
+    'INVALID_INPUT',
+    `parameter checkpoint is ${checkpoint}, but must end in /${domain.vmId}/checkpoint`,
+  );
+}
+
+function parseRestore(parameters: Parameters): RestoreParameters {
+  const saved = parseSave(parameters);
+  const directory = parseVmDirectory(parameters, saved.vmId);
+  return { ...saved, directory, document: parseDocument(parameters, 'document') };
+}
+
+function parseTarget(parameters: Parameters, vmId: number): string {
+  const target = string(parameters, 'target', /^[a-z]{2,6}$/, 'a device of a guest');
+  return targetDevice({ vmId, what: 'the target' }, target);
+}
+
+function parseAttachDisk(parameters: Parameters): DomainParameters & { readonly disk: DomainDisk } {
+  const domain = parseDomain(parameters);
+  const disk = {
+    diskId: parseDiskId(parameters),
+    target: parseTarget(parameters, domain.vmId),
+    readonly: flag(parameters, 'readonly'),
+    cdrom: false,
+  };
+  return { ...domain, disk };
+}
+
+/** An interface again, word by word: this is root's door, and a script is a program that root runs. */
+function parseAttachNic(parameters: Parameters): DomainParameters & { readonly nic: DomainNic } {
+  const domain = parseDomain(parameters);
+  const { vmId } = domain;
+  const ip = optionalString(parameters, 'ip', /^[0-9A-Fa-f:. ]{2,255}$/, 'IP addresses');
+  const model = optionalString(parameters, 'model', /^[A-Za-z0-9_-]{1,32}$/, 'a card');
+  const script = optionalString(parameters, 'script', /^[a-z-]{1,32}$/, 'a script of Xen');
+  const name = optionalString(parameters, 'interfaceName', /^[A-Za-z0-9_.-]{1,15}$/, 'the name of an interface');
+  const nic: DomainNic = {
+    mac: parseMac(parameters, vmId),
+    bridge: interfaceName(
+      { vmId, what: 'the bridge' },
+      string(parameters, 'bridge', /^[A-Za-z0-9_.-]{1,15}$/, 'a bridge'),
+    ),
+    ips: (ip?.split(' ') ?? []).map((one) => ipAddress({ vmId, what: 'the IP' }, one)),
+    ...(model === undefined ? {} : { model }),
+    ...(script === undefined
+      ? {}
+      : {
+          script: oneOfWords({ vmId, what: 'the script' }, script, [
+            'vif-bridge',
+            'vif-openvswitch',
+            'vif-route',
+            'vif-nat',
+          ]),
+        }),
+    ...(name === undefined ? {} : { interfaceName: interfaceName({ vmId, what: 'the interface' }, name) }),
+  };
+  return { ...domain, nic };
+}
+
+function parseMac(parameters: Parameters, vmId: number): string {
+  return macAddress({ vmId, what: 'the MAC' }, string(parameters, 'mac', /^[0-9A-Fa-f:]{17}$/, 'a MAC address'));
+}
+
+/** An operation that is a method of the manager. */
+function managed<P, R>(
+  name: string,
+  parse: (parameters: Parameters) => P,
+  run: (manager: DomainManager, parameters: P) => Promise<R>,
+): Operation<P, R> {
+  return { name, parse, run: (context: OperationContext, parameters: P) => run(managerOf(context), parameters) };
+}
+
+/** An operation that one host asks of another, as root: it takes a configuration as it is. */
+function between<P, R>(
+  name: string,
+  parse: (parameters: Parameters) => P,
+  run: (host: DomainHost, parameters: P) => Promise<R>,
+): Operation<P, R> {
+  return {
+    name,
+    parse,
+    run(context: OperationContext, parameters: P) {
+      if (process.geteuid?.() === 0 && context.owner.uid !== 0) {
+        throw new CxmError('FOREIGN', `${name} is for the helpers of other hosts, which come as root`);
+      }
+      return run(domainHost(context), parameters);
+    },
+  };
+}
+
+/** Every operation on domains. */
+export const domainOperations = [
+  managed('domain-deploy', parseDeploy, (manager, parameters) => manager.deploy(parameters)),
+  managed('domain-shutdown', parseDomain, (manager, parameters) => manager.shutdown(parameters)),
+  managed('domain-cancel', parseDomain, (manager, parameters) => manager.cancel(parameters)),
+  managed('domain-reboot', parseDomain, (manager, parameters) => manager.reboot(parameters)),
+  managed('domain-reset', parseDomain, (manager, parameters) => manager.reset(parameters)),
+  managed('domain-save', parseSave, (manager, parameters) => manager.save(parameters)),
+  managed('domain-restore', parseRestore, (manager, parameters) => manager.restore(parameters)),
+  managed(
+    'domain-migrate',
+    (parameters) => ({ ...parseDomain(parameters), destination: parseHostName(parameters, 'destination') }),
+    (manager, parameters) => manager.migrate(parameters),
+  ),
+  managed('domain-attach-disk', parseAttachDisk, (manager, parameters) => manager.attachDisk(parameters)),
+  managed(
+    'domain-detach-disk',
+    (parameters) => {
+      const domain = parseDomain(parameters);
+      return { ...domain, diskId: parseDiskId(parameters), target: parseTarget(parameters, domain.vmId) };
+    },
+    (manager, parameters) => manager.detachDisk(parameters),
+  ),
+  managed('domain-attach-nic', parseAttachNic, (manager, parameters) => manager.attachNic(parameters)),
+  managed(
+    'domain-detach-nic',
+    (parameters) => ({ ...parseDomain(parameters), mac: parseMac(parameters, parseVmId(parameters)) }),
+    (manager, parameters) => manager.detachNic(parameters),
+  ),
+  managed(
+    'domain-resize',
+    (parameters) => ({
+      ...parseDomain(parameters),
+      memoryMib: wholeNumber(parameters, 'memoryMib', 1, 64 * 1024 ** 2),
+      vcpus: wholeNumber(parameters, 'vcpus', 1, 512),
+      cpuWeight: wholeNumber(parameters, 'cpuWeight', 1, 65_535),
+    }),
+    (manager, parameters) => manager.resize(parameters),
+  ),
+  managed(
+    'domain-check-disk-size',
+    (parameters) => ({
+      ...parseDomain(parameters),
+      diskId: parseDiskId(parameters),
+      sizeMib: wholeNumber(parameters, 'sizeMib', 1, 1024 ** 3),
+    }),
+    (manager, parameters) => manager.checkDiskSize(parameters),
+  ),
+  managed('domain-poll', parseDomain, (manager, parameters) => manager.poll(parameters)),
+  {
+    name: 'domain-look',
+    parse: parseNamedVm,
+    run: (context: OperationContext, vm: NamedVm) => look(domainHost(context), vm),
+  },
+  between('domain-prepare', parsePrepare, prepare),
+  between('domain-settle', parseSettle, settle),
+  between('domain-abandon', parseAbandon, abandon),
+] as readonly Operation[];

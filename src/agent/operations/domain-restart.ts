@@ -1,0 +1,68 @@
+/**
+ * reboot (asked) and reset (forced). A guest whose monitor process has ended, as after a failed save, would stay down
+ * after its reboot for ever; such a one is started again from its configuration here.
+ */
+import { CxmError } from '../../errors.ts';
+import { meaningOf, monitorGraceMs, needsMonitor, rowsOf } from '../../xen/domain-list.ts';
+import { destroyRow } from './domain-end.ts';
+import type { DomainHost } from './domain-host.ts';
+import { withDomainLock } from './domain-lock.ts';
+import { findDomain, requireRunning } from './domain-lookup.ts';
+import type { DomainParameters } from './domain-parameters.ts';
+
+/** How long the reboot of a guest is watched for one that needs our help. */
+const watchMs = 60_000;
+const pollMs = 1000;
+
+export function reboot(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<object> {
+  return withDomainLock(host, vmId, async () => {
+    const { name, row } = await requireRunning(host, vmId, deployId);
+    await host.toolstack.reboot(row.id);
+    const abandoned = await endsWithoutMonitor(host, name, row.id);
+    if (abandoned) await startAgain(host, name);
+    return {};
+  });
+}
+
+/** A VM that is not here is left alone: it may run elsewhere, and starting it twice would ruin its disks. */
+export function reset(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<object> {
+  return withDomainLock(host, vmId, async () => {
+    const { name, rows } = await findDomain(host, vmId, deployId);
+    if (name === undefined || !rows.some((row) => ['running', 'paused', 'shutDown'].includes(meaningOf(row)))) {
+      host.log('INFO', `VM ${vmId} is not on this host: nothing to reset`);
+      return {};
+    }
+    requireConfiguration(host, name);
+    await startAgain(host, name);
+    return {};
+  });
+}
+
+/** True when the guest has ended and nobody restarts it. */
+async function endsWithoutMonitor(host: DomainHost, name: string, id: number): Promise<boolean> {
+  const giveUp = host.clock.now() + watchMs;
+  let since: number | undefined;
+  while (host.clock.now() < giveUp && !host.signal.aborted) {
+    const row = await host.toolstack.find(id);
+    if (row === undefined) return false;
+    since = needsMonitor(row) ? (since ?? host.clock.now()) : undefined;
+    if (since !== undefined && host.clock.now() - since >= monitorGraceMs) return true;
+    await host.clock.sleep(pollMs);
+  }
+  host.log('INFO', `${name} was asked to reboot and has not done so within ${watchMs / 1000} s`);
+  return false;
+}
+
+async function startAgain(host: DomainHost, name: string): Promise<void> {
+  const path = requireConfiguration(host, name);
+  for (const row of rowsOf(await host.toolstack.list(), name)) await destroyRow(host, row);
+  await host.toolstack.create(path);
+}
+
+function requireConfiguration(host: DomainHost, name: string): string {
+  const path = host.files.path(name);
+  if (host.files.read(name) !== undefined) return path;
+  throw new CxmError('NOT_FOUND', `${path} is missing, so ${name} could not be started again`, {
+    hint: 'power the VM off and on in OpenNebula, which writes it anew',
+  });
+}
