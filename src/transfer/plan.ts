@@ -76,20 +76,16 @@ export function planSend(format: ImageFormat, settings: SendSettings): SendPlan 
   }
 }
 
-/** The file system that an archive is unpacked into; UUID and label of the noted one only if the type is the same. */
+/** The file system that an archive is unpacked into; with the UUID and, where it fits, the label of the noted one. */
 function landingFileSystem({ note }: ImageFormat, settings: SendSettings): FileSystemChoice {
   const asked = settings.purpose === 'new' ? settings.requestedType : undefined;
   const type = asked ?? note?.fileSystemType ?? settings.requestedType ?? settings.defaultType;
-  if (note === undefined || !isFileSystemLabelFor(note.label, type)) return { type };
+  const { uuid, label } = note ?? {};
   return {
     type,
-    ...(note.uuid === undefined ? {} : { uuid: note.uuid }),
-    ...(note.label === undefined ? {} : { label: note.label }),
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(label === undefined || !isFileSystemLabel(label, type) ? {} : { label }),
   };
-}
-
-function isFileSystemLabelFor(label: string | undefined, type: FileSystemType): boolean {
-  return label === undefined || isFileSystemLabel(label, type);
 }
 
 /** MODE's compression; the old names say the same as the plain ones. */
