@@ -23,7 +23,8 @@ export const blockAttach: Command = (context, args) => {
       const line = `libxl: error: libxl_disk.c:343:device_disk_add: Domain ${id}:device already exists in xenstore`;
       throw new XlFailure(1, line, ...notAdded);
     }
-    if (disk.target !== '' && !existsSync(devicePath(disk.target))) throw new XlFailure(1, missingDiskLine(disk), ...notAdded);
+    if (disk.target !== '' && !existsSync(devicePath(disk.target)))
+      throw new XlFailure(1, missingDiskLine(disk), ...notAdded);
     try {
       checkUnused(context, disk, id);
     } catch (error) {
