@@ -184,8 +184,9 @@ describe('a shutdown', () => {
   });
 
   it('waits until the domain is gone, by id: a successor of the same name is another domain', async () => {
-    const lists = [listOf(running), listOf(running.replace('-b----', '--ps--')), listOf(running.replace(' 5 ', ' 6 '))];
-    const { xl, calls } = xlThatAnswers((args) => (args[0] === 'list' ? (lists.shift() ?? listOf()) : {}));
+    const lists = [listOf(running), listOf(running.replace('-b----', '--ps--'))];
+    const successor = listOf(running.replace(' 5 ', ' 6 '));
+    const { xl, calls } = xlThatAnswers((args) => (args[0] === 'list' ? (lists.shift() ?? successor) : {}));
     expect(await xl.shutdown('vm1', options)).toBe('gone');
     expect(calls[1]).toEqual(['shutdown', '-F', '5']);
     expect(lists).toEqual([]);

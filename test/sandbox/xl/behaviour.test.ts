@@ -2,6 +2,7 @@
  * What the simulated xl does beyond its words, seen through the program's own toolstack: disks are held open, guests keep
  * their state over save and migration, calls at the same time don't damage each other, and its knobs work.
  */
+import { execa } from 'execa';
 import { readFile, readdir, readlink, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { localCommands } from '../../../src/host/commands.ts';
@@ -151,6 +152,19 @@ describe('a simulated domain', () => {
     expect(await holdersOf('one')).toBe(1);
     const rows = await xl.list();
     expect(rows.filter((row) => row.name === 'vm')).toHaveLength(1);
+  });
+
+  it('is only changed by one call at a time', async () => {
+    const xl = toolstack('a');
+    await xl.create(await configuration('vm', ['one']));
+    // Whoever holds the lock in any way keeps a change out, and a look not.
+    const holder = execa('flock', ['-s', `${hosts.root}/a/lock`, 'sleep', '1.5']);
+    const started = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const changed = xl.pause('vm').then(() => Date.now() - started);
+    expect(await xl.find('vm').then((row) => row && meaningOf(row))).toBe('running');
+    expect(await changed).toBeGreaterThan(1400);
+    await holder;
   });
 
   it('gets and gives memory and VCPUs, and the host has the rest', async () => {

@@ -110,6 +110,8 @@ export class Hosts {
       await this.turn(name, {});
       const store = new Store(join(this.root, name));
       const context = { store, out: () => undefined, say: () => undefined };
+      // The first change sweeps away what a call that ended midway left behind.
+      store.locked(() => undefined);
       for (const { id } of store.domains()) await removeDomain(context, id);
     }
   }
