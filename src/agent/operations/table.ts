@@ -7,6 +7,7 @@ import { directoryDestination, directorySource } from './directory.ts';
 import { domainOperations } from './domain-operations.ts';
 import { createSnapshot, deleteSnapshot, revertSnapshot } from './disk-snapshots.ts';
 import { deleteFile, receiveFile } from './file.ts';
+import { monitor } from './monitor.ts';
 import { moveDestination, moveSource, relinkDisk } from './move-disk.ts';
 import { createDisk, receiveDisk } from './receive-disk.ts';
 import { capacity, resizeDisk } from './resize-disk.ts';
@@ -35,4 +36,5 @@ export const operations = [
   prepareBackup,
   cleanupBackup,
   ...domainOperations,
+  monitor,
 ] as readonly Operation[];

@@ -1,0 +1,2 @@
+/** What the probe scripts run: `probe WHAT ARGUMENTS...`. */
+export { probe as action } from '../../../src/one/im/probe.ts';
