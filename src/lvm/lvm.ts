@@ -50,7 +50,17 @@ export class LvmVolumes implements Volumes {
 
   async create({ name, sizeBytes, tags }: NewVolume): Promise<void> {
     await this.removeStaleMapping(name, undefined);
-    const args = ['--yes', '--wipesignatures', 'n', '--zero', 'n', '--activate', 'ey', '--size', `${sizeBytes}b`];
+    const args = [
+      '--yes',
+      '--wipesignatures',
+      'n',
+      '--zero',
+      'n',
+      '--activate',
+      'ey',
+      '--size',
+      sizeArgument(sizeBytes),
+    ];
     const tagArgs = tags.flatMap((tag) => ['--addtag', tag]);
     await this.change('lvcreate', [...args, ...tagArgs, '--name', name, this.volumeGroup]);
   }
@@ -67,14 +77,23 @@ export class LvmVolumes implements Volumes {
   async extend(name: string, sizeBytes: number): Promise<LogicalVolume> {
     const volume = await this.require(name);
     if (sizeBytes <= volume.sizeBytes) return volume;
-    await this.change('lvextend', ['--yes', '--size', `${sizeBytes}b`, this.qualified(name)]);
+    await this.change('lvextend', ['--yes', '--size', sizeArgument(sizeBytes), this.qualified(name)]);
     return this.require(name);
   }
 
   async snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void> {
     await this.removeStaleMapping(name, undefined);
     const tagArgs = tags.flatMap((tag) => ['--addtag', tag]);
-    const args = ['--yes', '--snapshot', '--size', `${sizeBytes}b`, ...tagArgs, '--name', name, this.qualified(origin)];
+    const args = [
+      '--yes',
+      '--snapshot',
+      '--size',
+      sizeArgument(sizeBytes),
+      ...tagArgs,
+      '--name',
+      name,
+      this.qualified(origin),
+    ];
     await this.change('lvcreate', args);
   }
 
@@ -153,6 +172,11 @@ export class LvmVolumes implements Volumes {
   private lvm(command: string, args: readonly string[], okExitCodes: 'any'): Promise<CommandResult> {
     return this.commands.run(command, args, { okExitCodes, timeoutMs: commandTimeoutMs });
   }
+}
+
+/** LVM takes whole sectors only, and rounds up to extents itself. */
+function sizeArgument(bytes: number): string {
+  return `${Math.ceil(bytes / 512) * 512}b`;
 }
 
 /** Device mapper writes a hyphen within a name as two. */

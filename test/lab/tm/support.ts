@@ -28,11 +28,11 @@ export async function tmOk(action: string, args: readonly string[], options: Run
   throw new Error(`${action} ${args.join(' ')}: exit code ${result.exitCode}\n${result.stderr}${result.stdout}`);
 }
 
-export function vmDirectory(vmId: number, datastore = lab.datastores.sharedSystem): string {
+export function vmDirectory(vmId: number, datastore: number = lab.datastores.sharedSystem): string {
   return `${oneadmin.home}/datastores/${datastore}/${vmId}`;
 }
 
-export function diskPath(vmId: number, diskId: number, datastore = lab.datastores.sharedSystem): string {
+export function diskPath(vmId: number, diskId: number, datastore: number = lab.datastores.sharedSystem): string {
   return `${vmDirectory(vmId, datastore)}/disk.${diskId}`;
 }
 
@@ -113,7 +113,7 @@ export function makeArchive(name: string, compression: readonly string[] = ['--z
 export async function listing(node: 'node1' | 'node2' | 'node3', volume: string): Promise<string> {
   const find = `find . -mindepth 1 -path ./lost+found -prune -o -printf '%y %m %U:%G %n %s %l %p\\0' | sort -z | tr '\\0' ';'`;
   const text = `mkdir -p /t && mount -o ro,noload /dev/VG0/${volume} /t 2>/dev/null || mount -o ro,norecovery,nouuid /dev/VG0/${volume} /t
-    cd /t; ${find}; find . -type f -exec sha256sum {} + | sort -k 2; getfattr -d -m - -R . 2>/dev/null; getfacl -Rn etc; cd /; umount /t`;
+    cd /t; ${find}; find . -type f -exec sha256sum {} + | sort -k 2; find . -print0 | sort -z | xargs -0 getfattr -h -d -m - 2>/dev/null; getfacl -n etc/hostname; cd /; umount /t`;
   return lab.output(node, text);
 }
 
