@@ -243,8 +243,16 @@ function saveHistory(host: MonitoringHost, history: CpuHistory, reading: CpuRead
     writeFileSync(temporary, formatCpuHistory(next), { flag: 'wx', mode: 0o600 });
     renameSync(temporary, historyPath(host));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    discard(temporary);
     host.log('WARN', `CPU rates are missing: ${asCxmError(error).message}`);
+  }
+}
+
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The directory is missing or no directory: then there is nothing to discard.
   }
 }
 
