@@ -59,7 +59,7 @@ if [ "$purpose" = unpack ]; then
   [ "$filtered" != 141 ] || filtered=0
 else
   set -- "$@" .
-  if [ -d disk/lost+found ] && [ ! -h disk/lost+found ] && [ -z "$(ls -A disk/lost+found)" ]; then
+  if [ "$type" = ext4 ] && [ -d disk/lost+found ] && [ ! -h disk/lost+found ] && [ -z "$(ls -A disk/lost+found)" ]; then
     set -- "\${@:1:$#-1}" --exclude=./lost+found .
   fi
   if [ "$words" = 0 ]; then confined "$@"; both=($? 0)

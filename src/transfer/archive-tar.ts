@@ -11,7 +11,16 @@ import type { Line } from './compress.ts';
 import { firstLines } from './process.ts';
 import type { ProcessEnd } from './process.ts';
 
-const fidelity = ['--numeric-owner', '--xattrs', '--xattrs-include=*', '--acls', '--selinux', '--quoting-style=escape'];
+const fidelity = [
+  '--numeric-owner',
+  '--xattrs',
+  '--xattrs-include=*',
+  // XFS shows ACLs a second time under these names.
+  '--xattrs-exclude=trusted.SGI_ACL_*',
+  '--acls',
+  '--selinux',
+  '--quoting-style=escape',
+];
 
 /** Unpacks standard input into `directory`; names that leave it are refused by tar. */
 export function tarExtract(directory: string): Line {
@@ -44,8 +53,8 @@ export function tarCreate(directory: string, note: ArchiveNote): Line {
   ];
 }
 
-/** What tar says when the file system is full. */
-export const saysFull = /No space left on device|Disk quota exceeded|File too large/;
+/** What tar says when the file system is full; a short write is all it says when only a part of a block went in. */
+export const saysFull = /No space left on device|File too large|Wrote only [0-9]+ of [0-9]+ bytes/;
 
 /** The error for a tar that failed while unpacking. */
 export function unpackFailed(end: ProcessEnd): CxmError {

@@ -2,6 +2,9 @@
  * The work on file systems that needs root: making, identifying, unpacking into and packing from a device. Foreign
  * archives and file systems are only touched inside the sandbox of archive-sandbox.ts.
  */
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { CxmError } from '../errors.ts';
 import { localCommands } from '../host/commands.ts';
 import type { Commands } from '../host/commands.ts';
@@ -86,6 +89,9 @@ export function createRootFileSystemTools(commands: Commands): FileSystemTools {
 }
 
 const diskDirectory = '/disk';
+/** Dirty data may have to be written out before. */
+const maxFreeingMs = 20_000;
+const freeingPauseMs = 20;
 
 async function unpack(device: string, options: UnpackOptions): Promise<void> {
   const { compression } = options;
@@ -97,16 +103,14 @@ async function unpack(device: string, options: UnpackOptions): Promise<void> {
     tar: tarExtract(diskDirectory),
     filter: compression === 'none' ? undefined : decompressors[compression],
   });
-  await drain(
-    throughProcess(program, args, {
-      input: compression === 'none' ? endingWithZeros(options.archive) : options.archive,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      killWhenSaid: saysFull,
-      explain: (end) => sandboxFailed(end, device, compression) ?? unpackFailed(end),
-    }),
-  );
+  const unpacking = throughProcess(program, args, {
+    input: compression === 'none' ? endingWithZeros(options.archive) : options.archive,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    killWhenSaid: saysFull,
+    explain: (end) => sandboxFailed(end, device, compression) ?? unpackFailed(end),
+  });
+  await drain(freeing(device, unpacking));
 }
-
 async function* pack(device: string, options: PackOptions): AsyncGenerator<Uint8Array> {
   const [program, ...args] = sandboxLine({
     purpose: options.replayJournal ? 'packReplayed' : 'pack',
@@ -116,10 +120,37 @@ async function* pack(device: string, options: PackOptions): AsyncGenerator<Uint8
     tar: tarCreate(diskDirectory, options.note),
     filter: compressor(options.compression, options.level),
   });
-  yield* throughProcess(program, args, {
+  const packing = throughProcess(program, args, {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     explain: (end) => sandboxFailed(end, device, options.compression) ?? packFailed(end),
   });
+  yield* freeing(device, packing);
+}
+
+/** The kernel takes the mount of killed processes down in its own time: waits until the device is free again. */
+async function* freeing(device: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let unmounted = false;
+  try {
+    yield* bytes;
+    unmounted = true;
+  } finally {
+    const deadline = performance.now() + maxFreeingMs;
+    while (!unmounted && performance.now() < deadline) {
+      unmounted = await isFree(device);
+      if (!unmounted) await setTimeout(freeingPauseMs);
+    }
+  }
+}
+
+/** Of a block device, O_EXCL asks whether it is mounted or held by another device. */
+async function isFree(device: string): Promise<boolean> {
+  try {
+    const handle = await open(device, constants.O_RDONLY | constants.O_EXCL);
+    await handle.close();
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'EBUSY');
+  }
 }
 
 /** The error when it was not tar that failed. */

@@ -7,6 +7,7 @@ import type { Commands } from '../host/commands.ts';
 import type { FileSystemType } from './archive-note.ts';
 import type { MakeFileSystem } from './filesystem.ts';
 import type { Line } from './compress.ts';
+import { firstLines } from './process.ts';
 
 /** mkfs has nothing to write but metadata; a slow SAN gets its time nevertheless. */
 const makeTimeoutMs = 15 * 60_000;
@@ -78,7 +79,7 @@ const saysTooSmall =
 
 function tooSmallOr(error: unknown, what: FileSystemType | 'swap space'): unknown {
   if (!(error instanceof CxmError) || !saysTooSmall.test(error.message)) return error;
-  return new CxmError('TOO_SMALL', `the logical volume is too small for ${what}: ${error.message}`, {
+  return new CxmError('TOO_SMALL', `the logical volume is too small for ${what}: ${firstLines(error.message, 1)}`, {
     cause: error,
     changed: 'maybe',
   });

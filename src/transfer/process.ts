@@ -42,12 +42,13 @@ export async function* throughProcess(
   const kill = (): void => void child.kill('SIGKILL');
   const ended = watchEnd(child, options.killWhenSaid);
   ended.catch(() => undefined);
-  const fed = feed(child, options.input);
+  const fed = feed(child, ended, options.input);
   options.signal?.addEventListener('abort', kill, { once: true });
   try {
     for await (const chunk of child.stdout) yield chunk as Uint8Array;
     const end = await ended;
     if (options.signal?.aborted) throw interrupted(program);
+    // The input's error killed the program; a program that failed by itself stopped taking input.
     if (fed.error !== undefined) throw fed.error;
     if (end.exitCode !== 0) throw options.explain(end);
     await fed.done;
@@ -71,7 +72,7 @@ interface Feeding {
   error: unknown;
 }
 
-function feed(child: ChildProcess, input: AsyncIterable<Uint8Array> | undefined): Feeding {
+function feed(child: ChildProcess, ended: Promise<ProcessEnd>, input: AsyncIterable<Uint8Array> | undefined): Feeding {
   const feeding: Feeding = { done: Promise.resolve(), error: undefined };
   const stdin = child.stdin;
   if (stdin === null) return feeding;
@@ -82,8 +83,11 @@ function feed(child: ChildProcess, input: AsyncIterable<Uint8Array> | undefined)
   const run = async (): Promise<void> => {
     try {
       for await (const chunk of input ?? []) {
-        if (open && !stdin.write(chunk))
-          await Promise.race([once(stdin, 'drain'), once(stdin, 'close')]).catch(() => null);
+        if (open && !stdin.write(chunk)) {
+          await Promise.race([once(stdin, 'drain'), once(stdin, 'close')]).catch(() => undefined);
+        }
+        // What comes behind the end of an archive is taken and thrown away, unless all is lost anyway.
+        if (!open && (await ended).exitCode !== 0) return;
       }
       if (open) stdin.end();
     } catch (error) {
