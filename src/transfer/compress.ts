@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { accessSync, constants } from 'node:fs';
 import { CxmError } from '../errors.ts';
 import type { Compression } from './format.ts';
+import { gzipSizeNote } from './gzip-note.ts';
 import { firstLines, throughProcess } from './process.ts';
 import type { ProcessEnd } from './process.ts';
 
@@ -55,6 +56,8 @@ export interface CompressOptions {
   readonly compression: Compression;
   /** 1-9 for gzip, 1-19 for zstd. */
   readonly level: number;
+  /** Length of the input, when it is known: it is noted so that the size of the disk can be told later. */
+  readonly totalBytes?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -69,6 +72,9 @@ export async function* compress(
     return;
   }
   const [program, ...args] = line;
+  const { totalBytes } = options;
+  if (totalBytes !== undefined && options.compression === 'zstd') args.push(`--stream-size=${totalBytes}`);
+  if (totalBytes !== undefined && options.compression === 'gzip') yield gzipSizeNote(totalBytes);
   yield* throughProcess(program, args, {
     input: bytes,
     ...(options.signal === undefined ? {} : { signal: options.signal }),

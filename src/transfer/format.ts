@@ -3,6 +3,7 @@
  * Names and extensions are never asked. What we can't take is refused by its name. Inspecting reads the beginning and
  * the end of a file and a few headers between, never all of it.
  */
+import { readGzipSizeNote } from './gzip-note.ts';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { constants, gunzipSync } from 'node:zlib';
@@ -193,6 +194,8 @@ function lengthOf(
       return { exact: size?.sizeBytes, likely: size?.sizeBytes ?? size?.limitBytes, least: size?.sizeBytes ?? 0 };
     }
     case 'gzip': {
+      const noted = readGzipSizeNote(readAt(0, 64));
+      if (noted !== undefined) return { exact: noted, likely: noted, least: noted };
       // RFC 1952: the last four bytes are the length modulo 2^32, of the last member if there are several.
       const said =
         tail.length < 4 ? 0 : new DataView(tail.buffer, tail.byteOffset + tail.length - 4, 4).getUint32(0, true);

@@ -1,0 +1,103 @@
+import { spawnSync } from 'node:child_process';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CxmError } from '../../src/errors.ts';
+import { compress, decompress } from '../../src/transfer/compress.ts';
+import type { Compression } from '../../src/transfer/format.ts';
+import { firstLines, printable, throughProcess } from '../../src/transfer/process.ts';
+import { chunked, collect, failure } from './helpers.ts';
+
+describe.each<Compression>(['none', 'gzip', 'zstd'])('compression %s', (compression) => {
+  it('gives back what was put in', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uint8Array({ maxLength: 300_000 }),
+        fc.integer({ min: -5, max: 40 }),
+        async (bytes, level) => {
+          const packed = compress(chunked(bytes, 10_000), { compression, level });
+          expect(Buffer.compare(await collect(decompress(packed, compression)), bytes)).toBe(0);
+        },
+      ),
+      { numRuns: 8 },
+    );
+  });
+
+  it('ends with the error of its input', async () => {
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield await Promise.resolve(Buffer.alloc(100));
+      throw new CxmError('PROTOCOL', 'the connection broke');
+    }
+    await failure(collect(compress(broken(), { compression, level: 1 })), 'PROTOCOL');
+    await failure(collect(decompress(broken(), compression)), 'PROTOCOL');
+  });
+});
+
+describe('bytes through a program', () => {
+  const explain = ({ stderr }: { stderr: string }): CxmError => new CxmError('COMMAND', firstLines(stderr));
+  const alive = (marker: string): boolean =>
+    spawnSync('pgrep', ['-f', `^sleep ${marker}`], { encoding: 'utf8' }).stdout !== '';
+
+  it('ends the program when nobody reads on', async () => {
+    for await (const chunk of throughProcess('sh', ['-c', 'echo begin; exec sleep 98761'], { explain })) {
+      expect(Buffer.from(chunk).toString()).toBe('begin\n');
+      break;
+    }
+    expect(alive('98761')).toBe(false);
+  });
+
+  it('ends the program when it is interrupted', async () => {
+    const signal = AbortSignal.timeout(100);
+    await failure(collect(throughProcess('sleep', ['98762'], { explain, signal })), 'INTERRUPTED');
+    expect(alive('98762')).toBe(false);
+  });
+
+  it('does not wait for input that never comes when the program has failed', async () => {
+    async function* stalled(): AsyncGenerator<Uint8Array> {
+      await new Promise((resolve) => setTimeout(resolve, 60_000).unref());
+      yield Buffer.alloc(0);
+    }
+    const work = collect(throughProcess('sh', ['-c', 'echo broken >&2; exit 3'], { explain, input: stalled() }));
+    expect((await failure(work, 'COMMAND')).message).toBe('broken');
+  });
+
+  it('stops taking input from its source when the program has failed', async () => {
+    let taken = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (; taken < 10_000; taken++) yield await Promise.resolve(Buffer.alloc(65_536));
+    }
+    await failure(collect(throughProcess('sh', ['-c', 'exit 3'], { explain, input: endless() })), 'COMMAND');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(taken).toBeLessThan(1000);
+  });
+
+  it('takes all of its input when the program succeeds without', async () => {
+    let taken = 0;
+    async function* some(): AsyncGenerator<Uint8Array> {
+      for (; taken < 100; taken++) yield await Promise.resolve(Buffer.alloc(65_536));
+    }
+    await collect(throughProcess('true', [], { explain, input: some() }));
+    expect(taken).toBe(100);
+  });
+
+  it('names a program that is missing', async () => {
+    expect((await failure(collect(throughProcess('cxm-absent', [], { explain })), 'COMMAND')).message).toContain(
+      'cxm-absent',
+    );
+  });
+
+  it('gives programs no environment that could steer them', async () => {
+    process.env.TAR_OPTIONS = '--checkpoint-action=exec=x';
+    process.env.BASH_ENV = '/tmp/x';
+    try {
+      const said = await collect(throughProcess('env', [], { explain }));
+      expect(said.toString()).toBe('PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n');
+    } finally {
+      delete process.env.TAR_OPTIONS;
+      delete process.env.BASH_ENV;
+    }
+  });
+
+  it('lets nothing of what a program said steer a terminal', () => {
+    expect(printable('a\x1b[2Jb\rc\xff')).toBe('a?[2Jb?c?');
+  });
+});
