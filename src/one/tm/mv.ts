@@ -62,5 +62,6 @@ async function fromFrontend(
   const facts = await askDiskFacts(context, vmId, to.diskId);
   const source = await openSource({ kind: 'file', host: undefined, path: from.path }, context.config.BLOCK_SIZE);
   await sendImage(context, { source, destination: to, vmId, facts, purpose: 'return' });
-  await rm(from.path);
+  // In a datastore that frontend and host share, the link to the volume has taken the file's place.
+  if (localKind(from.path) === 'file') await rm(from.path);
 }
