@@ -31,6 +31,7 @@ export async function deploy(context: ActionContext): Promise<string> {
   } catch (error) {
     context.report.warn(`${deploymentFile} could not be made a link: ${asCxmError(error).message}`);
   }
+  dropCheckpoint(context, `${directory}/checkpoint`);
   return result.deployId;
 }
 
@@ -46,7 +47,20 @@ export async function restore(context: ActionContext): Promise<undefined> {
     ...(document === undefined ? {} : { document }),
   };
   await context.helper('here', { operation: 'domain-restore', parameters });
+  dropCheckpoint(context, checkpoint);
   return undefined;
+}
+
+/**
+ * Once the guest runs, a saved memory does not fit the disks any more: nobody may restore it, and while it lies there
+ * the disks would be saved block by block for its sake.
+ */
+function dropCheckpoint({ report }: ActionContext, checkpoint: string): void {
+  try {
+    rmSync(checkpoint, { force: true });
+  } catch (error) {
+    report.warn(`${checkpoint} is out of date, but could not be removed: ${asCxmError(error).message}`);
+  }
 }
 
 /** OpenNebula 6.0 and later leave the document in the VM's directory right before a deploy. */
