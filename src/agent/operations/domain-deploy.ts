@@ -16,7 +16,7 @@ import { asOwner } from '../owner.ts';
 import type { DomainHost } from './domain-host.ts';
 import { destroyRow } from './domain-end.ts';
 import { withDomainLock } from './domain-lock.ts';
-import { findDomain, requireFreeName, volumeNames, type FoundDomain } from './domain-lookup.ts';
+import { findDomain, requireFreeName, type FoundDomain } from './domain-lookup.ts';
 import { activateVolumes, deactivateVolumes, requireVolume } from './domain-volumes.ts';
 
 export interface DeployParameters {
@@ -39,21 +39,16 @@ export interface DeployResult {
 }
 
 export async function deploy(host: DomainHost, parameters: DeployParameters): Promise<DeployResult> {
-  const file = await configurationOf(host, parameters);
+  const file = configurationOf(host, parameters);
   requireOwnFiles(host, file.description.boot, parameters.directory);
   return withDomainLock(host, parameters.vmId, () => deployLocked(host, file));
 }
 
 /** The configuration that a deployment file asks for. @throws CxmError INVALID_INPUT, UNSUPPORTED, FOREIGN */
-async function configurationOf(
-  host: DomainHost,
-  { vmId, directory, deployment, document }: DeployParameters,
-): Promise<DomainFile> {
+function configurationOf(host: DomainHost, { vmId, directory, deployment, document }: DeployParameters): DomainFile {
   const payload = readPayload(deployment, 'the deployment file');
   const vm = document === undefined ? undefined : parseVirtualMachine(document, `the document of VM ${vmId}`);
-  const { deviceDirectory } = await volumeNames(host);
-  const settings = domainSettings(host.settings, deviceDirectory);
-  return domainFile(payload, { vmId, vmDirectory: directory, document: vm }, settings);
+  return domainFile(payload, { vmId, vmDirectory: directory, document: vm }, domainSettings(host.settings));
 }
 
 /**

@@ -23,7 +23,7 @@ export interface AttachDiskParameters extends DomainParameters {
 export function attachDisk(host: DomainHost, { vmId, deployId, disk }: AttachDiskParameters): Promise<object> {
   return withDomainLock(host, vmId, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
-    const names = await volumeNames(host);
+    const names = volumeNames(host);
     const device = diskDevice(vmId, disk.diskId, names);
     const held = (await disksOf(host, name)).find(({ vdev }) => vdev === disk.target);
     if (held !== undefined && held.target !== device) {
@@ -58,7 +58,7 @@ export function detachDisk(host: DomainHost, parameters: DetachDiskParameters): 
     const { name, row } = await requireRunning(host, vmId, deployId);
     const held = (await disksOf(host, name)).find(({ vdev }) => vdev === target);
     if (held !== undefined) {
-      if (diskIdOfDevice(held.target, vmId, await volumeNames(host)) !== diskId) {
+      if (diskIdOfDevice(held.target, vmId, volumeNames(host)) !== diskId) {
         throw new CxmError('FOREIGN', `${name} has ${held.target} at ${target}, which is not disk ${diskId}`);
       }
       await host.toolstack.blockDetach(row.id, target);

@@ -3,8 +3,8 @@
  * drivers, or nothing; so the VM's own marks decide: first the configuration file with its marker, then the disks that
  * a domain holds. A domain that shows neither is somebody else's, whatever it is called.
  */
-import { dirname } from 'node:path';
 import { CxmError } from '../../errors.ts';
+import { domainSettings } from '../../one/domain/deployment.ts';
 import { diskIdOfDevice, type VolumeNames } from '../../one/domain/render.ts';
 import { nameFault } from '../../one/domain/name.ts';
 import { runsHere, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
@@ -65,16 +65,14 @@ export async function requireFreeName(host: DomainHost, vmId: number, name: stri
 
 /** Ids of the VM's own disks among the devices that a domain holds. */
 export async function heldDisks(host: DomainHost, vmId: number, name: string): Promise<number[]> {
-  const names = await volumeNames(host);
+  const names = volumeNames(host);
   const details = (await host.toolstack.details(name)).find((domain) => domain.name === name);
   return (details?.disks ?? []).flatMap(({ target }) => diskIdOfDevice(target, vmId, names) ?? []);
 }
 
-/** How the devices of VMs are called here. The volumes say where they are: the sandbox has them in a directory. */
-export async function volumeNames({ settings, volumes }: DomainHost): Promise<VolumeNames> {
-  const path = (await volumes.list())[0]?.path;
-  const deviceDirectory = path === undefined || path === '' ? `/dev/${settings.VG_NAME}` : dirname(path);
-  return { deviceDirectory, volumePrefix: settings.LV_PREFIX };
+/** How the devices of VMs are called here: as LVM calls them, which is what Xen is given. */
+export function volumeNames({ settings }: Pick<DomainHost, 'settings'>): VolumeNames {
+  return domainSettings(settings);
 }
 
 /** Configurations with the VM's marker, the one that oned names first. */
@@ -87,7 +85,7 @@ function markedNames(host: DomainHost, vmId: number, deployId: string | undefine
 
 /** The domain that holds a volume of the VM: of one that was moved here without its configuration. */
 async function nameByDisks(host: DomainHost, vmId: number): Promise<string | undefined> {
-  const names = await volumeNames(host);
+  const names = volumeNames(host);
   for (const domain of await host.toolstack.details()) {
     const holds = domain.disks.some(({ target }) => diskIdOfDevice(target, vmId, names) !== undefined);
     const name = domain.name?.replace(/--(incoming|migratedaway)$/, '');

@@ -2,18 +2,15 @@
  * The destination's side of a migration, as the source asks for it: look whether the VM is here, prepare for it, and
  * settle or abandon afterwards. Each step says what it changed, so that exactly that can be taken back.
  */
-import { dirname } from 'node:path';
 import { diskVolumeName } from '../../lvm/names.ts';
 import { markedVmId } from '../../one/domain/marker.ts';
-import { diskIdOfDevice, diskLine } from '../../one/domain/render.ts';
 import { CxmError } from '../../errors.ts';
 import { numbers, string, flag, type Parameters } from '../parameters.ts';
 import { parseDomainConfig } from '../../xen/config-file.ts';
-import { blockDeviceOf, parseDiskSpec } from '../../xen/disk.ts';
 import { probePattern } from './domain-files.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
-import { findDomain, requireFreeName, volumeNames } from './domain-lookup.ts';
+import { findDomain, requireFreeName } from './domain-lookup.ts';
 import { parseDocument, parseName, parseVmId } from './domain-parameters.ts';
 import { activateVolumes, deactivateVolumes } from './domain-volumes.ts';
 
@@ -85,32 +82,13 @@ export function prepare(host: DomainHost, parameters: PrepareParameters): Promis
     const sharedDirectory = host.files.seesProbe(probe);
     const wroteConfig = !sharedDirectory && config !== undefined;
     try {
-      if (wroteConfig) host.files.write(name, await withOwnDevices(host, vmId, config));
+      if (wroteConfig) host.files.write(name, config);
     } catch (error) {
       await deactivateVolumes(host, names);
       throw error;
     }
     return { diskIds, activated, wroteConfig, sharedDirectory };
   });
-}
-
-/** The configuration with the disks where this host has them: the group's directory may have another name here. */
-async function withOwnDevices(host: DomainHost, vmId: number, text: string): Promise<string> {
-  const names = await volumeNames(host);
-  const config = parseDomainConfig(text, `the configuration of VM ${vmId}`);
-  const items = config.getList('disk');
-  if (items === undefined) return text;
-  const own = items.map((item) => {
-    const spec = typeof item === 'string' ? parseDiskSpec(item) : undefined;
-    const device = spec === undefined ? undefined : blockDeviceOf(spec);
-    if (spec === undefined || device === undefined) return item;
-    const diskId = diskIdOfDevice(device, vmId, { ...names, deviceDirectory: dirname(device) });
-    if (diskId === undefined) return item;
-    const { vdev, access, deviceType } = spec;
-    return diskLine({ diskId, target: vdev, readonly: access === 'ro', cdrom: deviceType === 'cdrom' }, vmId, names);
-  });
-  config.set('disk', own);
-  return config.toString();
 }
 
 export interface SettleParameters extends NamedVm {

@@ -73,7 +73,7 @@ export function restore(host: DomainHost, parameters: RestoreParameters): Promis
       host.log('INFO', `VM ${vmId} runs here already as ${found.name}`);
       return { deployId: found.name };
     }
-    const domain = restoredDomain(host, parameters, found.name, await volumeNames(host));
+    const domain = restoredDomain(host, parameters, found.name, volumeNames(host));
     if (!isFile(host.owner, checkpoint)) throw new CxmError('NOT_FOUND', `there is no checkpoint ${checkpoint}`);
     await requireFreeName(host, vmId, domain.name);
     await removeRemains(host, vmId, found, domain.name);
@@ -97,7 +97,7 @@ function restoredDomain(
   const { vmId, deployId, directory, document } = parameters;
   if (document !== undefined) {
     const vm = parseVirtualMachine(document, `the document of VM ${vmId}`);
-    const settings = domainSettings(host.settings, names.deviceDirectory);
+    const settings = domainSettings(host.settings);
     const made = describeDocument(vm, { vmId, vmDirectory: directory }, settings);
     // The guest keeps the name it was saved with, also when the VM was renamed since.
     const kept = deployId !== undefined && nameFault(deployId) === undefined && !/^one-\d+$/.test(deployId);

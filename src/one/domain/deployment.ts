@@ -18,13 +18,10 @@ export interface DomainFile {
   readonly config: DomainConfig;
 }
 
-/**
- * What of cxmrc decides about domains.
- * @param deviceDirectory where the volumes' devices are, when that is not LVM's place
- */
-export function domainSettings(cxmrc: Cxmrc, deviceDirectory = `/dev/${cxmrc.VG_NAME}`): DomainSettings {
+/** What of cxmrc decides about domains. */
+export function domainSettings(cxmrc: Cxmrc): DomainSettings {
   return {
-    deviceDirectory,
+    deviceDirectory: `/dev/${cxmrc.VG_NAME}`,
     volumePrefix: cxmrc.LV_PREFIX,
     nameTemplate: cxmrc.VM_FQDN_TEMPLATE,
     cpuCredit: cxmrc.CPU_CREDIT,

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { TestHosts, vmDocument } from './hosts.ts';
+
+let hosts: TestHosts;
+const vmId = 7;
+const deployId = 'web-7';
+const disks = ['lv-one-7-0', 'lv-one-7-1'];
+
+beforeAll(async () => {
+  hosts = await TestHosts.make();
+});
+afterAll(() => hosts.end());
+beforeEach(() => start());
+
+async function start(options: { readonly sharedConfiguration?: boolean } = {}): Promise<void> {
+  await hosts.reset(options);
+  hosts.reconnect('b');
+  await hosts.addDisks(vmId, 0, 1);
+  const deployment = vmDocument(vmId);
+  await hosts.manager('a').deploy({ vmId, directory: hosts.directory(vmId), deployment, document: undefined });
+}
+
+const migrate = (settings: Record<string, string> = {}) =>
+  hosts.manager('a', settings).migrate({ vmId, deployId, destination: 'b' });
+
+async function expectAt(place: 'a' | 'b'): Promise<void> {
+  const other = place === 'a' ? 'b' : 'a';
+  expect([await hosts.domains(place), await hosts.domains(other)]).toEqual([['web-7: running'], []]);
+  expect([await hosts.active(place), await hosts.active(other)]).toEqual([disks, []]);
+  expect([hosts.hasAutostart(place, deployId), hosts.hasAutostart(other, deployId)]).toEqual([true, false]);
+  expect(hosts.config(place, deployId)).toContain('# OpenNebula VM 7 (cxm)');
+}
+
+describe('migrate', () => {
+  it('moves the guest with its disks, configuration and autostart link', async () => {
+    expect(await migrate()).toEqual({ alreadyThere: false });
+    await expectAt('b');
+    expect(hosts.config('a', deployId)).toBeUndefined();
+    expect(await hosts.guest('b', deployId)).toMatchObject({ moves: 1 });
+  });
+
+  it('leaves the configuration where both hosts share it', async () => {
+    await start({ sharedConfiguration: true });
+    const before = hosts.config('a', deployId);
+    await migrate();
+    await expectAt('b');
+    expect(hosts.config('b', deployId)).toBe(before);
+  });
+
+  it('there and back again', async () => {
+    await migrate();
+    await hosts.manager('b').migrate({ vmId, deployId, destination: 'a' });
+    await expectAt('a');
+  });
+
+  it('of a VM that the cluster has moved by itself succeeds, and cleans up at the source', async () => {
+    await hosts.volumes('b').activate(disks[0] ?? '', 'shared');
+    await hosts.volumes('b').activate(disks[1] ?? '', 'shared');
+    hosts.writeConfig('b', deployId, hosts.config('a', deployId) ?? '');
+    await hosts.migrateByHand('a', 'b', deployId);
+    expect(await migrate()).toEqual({ alreadyThere: true });
+    expect(await migrate()).toEqual({ alreadyThere: true });
+    expect([await hosts.domains('b'), await hosts.domains('a')]).toEqual([['web-7: running'], []]);
+    expect([await hosts.active('b'), await hosts.active('a')]).toEqual([disks, []]);
+    expect([hosts.hasAutostart('b', deployId), hosts.hasAutostart('a', deployId)]).toEqual([true, false]);
+  });
+
+  it('of a VM that runs on neither host fails and starts nothing', async () => {
+    await hosts.xl('a', 'destroy', deployId);
+    await expect(migrate()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect([await hosts.domains('a'), await hosts.domains('b')]).toEqual([[], []]);
+  });
+
+  it.each(['receive', 'copy', 'ready', 'start'] as const)(
+    'that fails at the stage "%s" leaves the VM running at the source and nothing at the destination',
+    async (stage) => {
+      await hosts.turn('b', { migrateFailsAt: stage });
+      await hosts.turn('a', { migrateFailsAt: stage });
+      await expect(migrate()).rejects.toMatchObject({
+        changed: 'rolled-back',
+        message: expect.stringMatching(/VM 7 runs on here$/) as string,
+      });
+      await expectAt('a');
+      expect(hosts.config('b', deployId)).toBeUndefined();
+    },
+  );
+
+  it('to a host that never answers is given up after MIGRATE_TIMEOUT', { timeout: 90_000 }, async () => {
+    await hosts.turn('b', { migrateFailsAt: 'hang' });
+    await hosts.turn('a', { migrateFailsAt: 'hang' });
+    await expect(migrate()).rejects.toMatchObject({ changed: 'rolled-back' });
+    await hosts.turn('b', {});
+    await expectAt('a');
+  });
+
+  it('to a host that can not be reached fails before anything is changed', async () => {
+    hosts.cutOff('b');
+    await expect(migrate()).rejects.toMatchObject({ code: 'HOST_UNREACHABLE' });
+    hosts.reconnect('b');
+    await expectAt('a');
+  });
+
+  it('to a host where the name is taken is refused before the guest is touched', async () => {
+    hosts.writeConfig('b', deployId, "name = 'web-7'\n");
+    await expect(migrate()).rejects.toMatchObject({ code: 'NAME_TAKEN' });
+    expect(hosts.config('b', deployId)).toBe("name = 'web-7'\n");
+    expect(await hosts.domains('a')).toEqual(['web-7: running']);
+    expect(await hosts.active('b')).toEqual([]);
+    expect(await hosts.guest('a', deployId)).toMatchObject({ moves: 0 });
+  });
+});
