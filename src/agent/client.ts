@@ -65,7 +65,6 @@ export function helperCommand(route: Route): readonly string[] {
     'ServerAliveInterval=5',
     'ServerAliveCountMax=6',
     'ControlMaster=no',
-    'Compression=no',
   ];
   return ['ssh', '-T', ...options.flatMap((option) => ['-o', option]), '--', route.host, `sudo -n ${helperPath}`];
 }

@@ -1,11 +1,15 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { CxmError } from '../../src/errors.ts';
 import { compress, decompress } from '../../src/transfer/compress.ts';
+import { inspectImage } from '../../src/transfer/format.ts';
 import type { Compression } from '../../src/transfer/format.ts';
+import { gzipSizeNote, readGzipSizeNote } from '../../src/transfer/gzip-note.ts';
 import { firstLines, printable, throughProcess } from '../../src/transfer/process.ts';
-import { chunked, collect, failure } from './helpers.ts';
+import { chunked, collect, failure, temporaryDirectory } from './helpers.ts';
 
 describe.each<Compression>(['none', 'gzip', 'zstd'])('compression %s', (compression) => {
   it('gives back what was put in', async () => {
@@ -99,5 +103,32 @@ describe('bytes through a program', () => {
 
   it('lets nothing of what a program said steer a terminal', () => {
     expect(printable('a\x1b[2Jb\rc\xff')).toBe('a?[2Jb?c?');
+  });
+});
+
+describe('the length of a compressed disk', () => {
+  const directory = temporaryDirectory();
+  afterAll(() => directory.remove());
+  const disk = Buffer.alloc(300_000, 'disk');
+
+  it.each(['gzip', 'zstd'] as const)(
+    'noted while compressing with %s is told by inspecting the image',
+    async (compression) => {
+      const image = join(directory.path, compression);
+      writeFileSync(image, await collect(compress(chunked(disk), { compression, level: 1, totalBytes: disk.length })));
+      expect(await inspectImage(image)).toMatchObject({ container: 'raw', compression, sizeBytes: disk.length });
+      const program = compression === 'gzip' ? 'gzip' : 'zstd';
+      const plain = execFileSync(program, ['-dc'], { input: readFileSync(image), stdio: ['pipe', 'pipe', 'pipe'] });
+      expect(plain.equals(disk)).toBe(true);
+    },
+  );
+
+  it('is not believed when the note is malformed', () => {
+    for (const digits of ['', '-1', '1e9', '99999999999999999', '0x10']) {
+      const note = Buffer.from(gzipSizeNote(1)).toString('latin1').replace('cxm-size=1', `cxm-size=${digits}`);
+      expect(readGzipSizeNote(Buffer.from(note, 'latin1'))).toBeUndefined();
+    }
+    expect(readGzipSizeNote(gzipSizeNote(2 ** 40))).toBe(2 ** 40);
+    expect(readGzipSizeNote(new Uint8Array(3))).toBeUndefined();
   });
 });

@@ -73,13 +73,23 @@ function fingerprint(root: string): string {
   }).replace(/^(.* d [0-7]+ \d+ \d+) \d+ \d+/gm, '$1');
 }
 
-function mounted<T>(device: string, options: string, work: (root: string) => T): T {
+/**
+ * Mounts a device for the time of `work`, in a namespace of its own: one that another test or the lab makes meanwhile
+ * would copy a mount of ours and keep the device busy. Its files are reached through /proc.
+ */
+async function mounted<T>(device: string, options: string, work: (root: string) => T): Promise<T> {
   const root = mkdtempSync(join(directory.path, 'mounted-'));
-  run('mount', '-o', options, device, root);
+  const script = 'mount -o "$1" -- "$2" "$3" && echo mounted && read -r _; umount "$3"';
+  const words = ['--mount', '--propagation', 'private', 'bash', '-c', script, 'bash', options, device, root];
+  const holder = spawn('unshare', words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = new Promise<number | null>((resolve) => holder.on('close', resolve));
   try {
-    return work(root);
+    const said = await Promise.race([once(holder.stdout, 'data'), ended]);
+    expect(Array.isArray(said), `${device} can be mounted`).toBe(true);
+    return work(`/proc/${holder.pid}/root${root}`);
   } finally {
-    run('umount', root);
+    holder.stdin.end('\n');
+    expect(await ended).toBe(0);
   }
 }
 
@@ -130,7 +140,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
     it('comes back with the same owners, modes, times, links, nodes, attributes, ACLs, capabilities and holes', async () => {
       use(from, to);
       await tools.make(device, { type: from, zeroed: false });
-      const before = mounted(device, 'rw', (root) => {
+      const before = await mounted(device, 'rw', (root) => {
         execFileSync('bash', ['-ec', oddFiles], { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
         return fingerprint(root);
       });
@@ -144,7 +154,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
       await tools.make(other, { type: to, uuid, label: 'root', zeroed: true });
       await tools.unpack(other, { compression, archive: chunked(archive), type: to });
       expect(await tools.identify(other)).toEqual({ kind: 'filesystem', type: to, uuid, label: 'root', clean: true });
-      mounted(other, 'ro', (root) => {
+      await mounted(other, 'ro', (root) => {
         expect(fingerprint(root)).toBe(before);
         expect(existsSync(join(root, 'lost+found'))).toBe(from === 'xfs' || to !== 'xfs');
         expect(statSync(join(root, 'sparse')).blocks * 512).toBeLessThan(100_000);
@@ -157,7 +167,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
 
   it('keeps a lost+found that holds something, and one that is a link', async () => {
     await tools.make(device, { type: 'ext4', zeroed: false });
-    mounted(device, 'rw', (root) => writeFileSync(join(root, 'lost+found', 'found'), 'precious'));
+    await mounted(device, 'rw', (root) => writeFileSync(join(root, 'lost+found', 'found'), 'precious'));
     const packed = async (): Promise<string> => {
       const bytes = await collect(
         tools.pack(device, { type: 'ext4', compression: 'none', level: 1, note: note('ext4'), replayJournal: false }),
@@ -166,7 +176,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
       return run('tar', '-tf', join(directory.path, 'lost.tar'));
     };
     expect(await packed()).toContain('./lost+found/found');
-    mounted(device, 'rw', (root) => {
+    await mounted(device, 'rw', (root) => {
       rmSync(join(root, 'lost+found'), { recursive: true });
       execFileSync('ln', ['-s', '/etc', join(root, 'lost+found')]);
     });
@@ -204,7 +214,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
         Buffer.alloc(1024),
       ]);
       await tools.unpack(device, { compression: 'none', archive: chunked(archive), type: 'ext4' });
-      mounted(device, 'ro', (root) => expect(statSync(join(root, 'node')).isFile()).toBe(true));
+      await mounted(device, 'ro', (root) => expect(statSync(join(root, 'node')).isFile()).toBe(true));
     });
 
     it('larger than the volume are TOO_SMALL at once, not after the whole archive', async () => {
@@ -285,7 +295,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
       zero();
       await tools.make(device, { type, zeroed: true });
       if (type !== 'xfs') run('tune2fs', '-e', 'panic', device);
-      mounted(device, 'rw', (root) => {
+      await mounted(device, 'rw', (root) => {
         writeFileSync(join(root, 'file'), 'content');
         run('sync', '-f', root);
         writeFileSync(join(root, 'later'), 'in the journal');
@@ -444,12 +454,14 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
     const [program, ...args] = line;
     const said = await collect(throughProcess(program, args, { explain: (end) => new Error(end.stderr) as CxmError }));
     expect(said.toString()).toBe('');
-    mounted(device, 'ro', (root) => expect(readFileSync(join(root, 'done'), 'utf8')).toBe('done\n'));
+    await mounted(device, 'ro', (root) => expect(readFileSync(join(root, 'done'), 'utf8')).toBe('done\n'));
   });
 
   it('gives up packing without a trace when the reader goes away', async () => {
     await tools.make(device, { type: 'ext4', zeroed: false });
-    mounted(device, 'rw', (root) => run('dd', 'if=/dev/urandom', `of=${root}/big`, 'bs=1M', 'count=20', 'status=none'));
+    await mounted(device, 'rw', (root) =>
+      run('dd', 'if=/dev/urandom', `of=${root}/big`, 'bs=1M', 'count=20', 'status=none'),
+    );
     for await (const chunk of tools.pack(device, {
       type: 'ext4',
       compression: 'none',

@@ -149,7 +149,7 @@ async function sendPlanned(
     for await (const { offset, data } of extents) await context.sendExtent(offset, toBuffer(data));
   } else {
     const bytes = createReadStream(volume.path, { highWaterMark: blockBytes, signal: context.signal });
-    for await (const part of compress(bytes, { compression, level })) await context.sendData(toBuffer(part));
+    for await (const part of compress(bytes, { compression, level, totalBytes: volume.sizeBytes })) await context.sendData(toBuffer(part));
   }
   await context.sendEnd();
 }

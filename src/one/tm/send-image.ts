@@ -63,6 +63,7 @@ export async function sendImage(
     imageSizeMb: facts.image?.sizeMb,
     format,
     defaultBytes: context.config.DEFAULT_LV_SIZE,
+    purpose,
   });
   await requireRoom(source, sizeBytes);
   const requestedType = requestedFileSystem(facts);

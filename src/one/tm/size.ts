@@ -17,6 +17,8 @@ export interface SizeSources {
   readonly imageSizeMb: number | undefined;
   readonly format: ImageFormat;
   readonly defaultBytes: number;
+  /** `return`: the disk was a volume before and becomes one of the same size. */
+  readonly purpose: 'new' | 'return';
 }
 
 const mib = 1024 * 1024;
@@ -27,6 +29,8 @@ const mib = 1024 * 1024;
  */
 export function volumeBytes(sources: SizeSources): number {
   const { format } = sources;
+  const before = format.container === 'tar' ? format.note?.sizeBytes : format.sizeBytes;
+  if (sources.purpose === 'return' && before !== undefined) return before;
   const needed = Math.max(format.minimumSizeBytes, format.container === 'tar' ? 0 : (format.sizeBytes ?? 0));
   const asked = askedBytes(sources);
   if (asked !== undefined) {

@@ -1,0 +1,54 @@
+/**
+ * The rivals: what an experienced administrator types instead, as root on the frontend. The same ssh, the same
+ * fidelity of archives (owners, extended attributes, ACLs, holes), the same durability: each ends when the data is on
+ * disk.
+ */
+import { spawn } from 'node:child_process';
+import { mib } from './images.ts';
+
+const ssh = 'ssh -o BatchMode=yes -o ControlMaster=no -o Compression=no node1';
+const tarFlags = "--numeric-owner --xattrs --xattrs-include='*' --acls";
+
+/** @throws Error with what the commands said */
+export async function shell(text: string): Promise<void> {
+  const child = spawn('bash', ['-euo', 'pipefail', '-c', text], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  if (code !== 0) throw new Error(`exit code ${code}: ${text}\n${said}`);
+}
+
+/** An archive into a new file system on a new volume. */
+export function unpackArchive(archive: string, volume: string, sizeBytes: number): Promise<void> {
+  const remote = [
+    `lvcreate -qq -y -Wn -Zn -L ${sizeBytes / mib}M -n ${volume} VG0`,
+    `mkfs.ext4 -q /dev/VG0/${volume}`,
+    'mkdir -p /m',
+    `mount /dev/VG0/${volume} /m`,
+    `tar -x --zstd ${tarFlags} -f - -C /m`,
+    'umount /m',
+    'sync',
+  ];
+  return shell(`cat ${archive} | ${ssh} ${quote(remote.join(' && '))}`);
+}
+
+/** A raw disk, or the first bytes of it, to a volume that is there. */
+export function copyRaw(image: string, volume: string, bytes: number): Promise<void> {
+  const count = `count=${bytes / 65_536}`;
+  return shell(
+    `dd if=${image} bs=64k ${count} status=none | ${ssh} dd of=/dev/VG0/${volume} bs=64k conv=fsync status=none`,
+  );
+}
+
+/** The files of a volume as an archive. */
+export function packVolume(volume: string, compressor: string, file: string): Promise<void> {
+  const remote = `mkdir -p /m && mount -o ro,noload /dev/VG0/${volume} /m && tar -c --sparse ${tarFlags} -f - -C /m . | ${compressor}; umount /m`;
+  return shell(`${ssh} ${quote(remote)} > ${file}; sync ${file}`);
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,79 @@
+/**
+ * The benchmark command: rival and ours side by side in one run, on this machine and in the lab. As root on Debian:
+ *
+ *     npm run bench -- transfer                      all parts, three rounds, under ten minutes on two idle cores
+ *     npm run bench -- transfer tar start --rounds 5 some parts
+ *     npm run bench -- transfer --full               sends all 8 GiB where otherwise a sample is sent
+ *     npm run bench -- transfer --write              also writes the table to docs/benchmarks.md
+ *     npm run bench -- transfer --json FILE          also writes all samples
+ *     npm run bench -- transfer --check              exit code 1 when a target is missed
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, release } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { checkout } from '../lab/layout.ts';
+import { installPackages, missingPackages } from '../lab/packages.ts';
+import { runInLab } from '../lab/up.ts';
+import { parseOptions, type Options } from './options.ts';
+import { isMet, type Row } from './results.ts';
+import { say } from './say.ts';
+import { measureStart } from './startup.ts';
+import { renderDocument, renderTable, type Machine } from './table.ts';
+
+const tsx = ['--import', import.meta.resolve('tsx')];
+
+async function runTransfer(options: Options, words: readonly string[]): Promise<Row[]> {
+  const directory = join(checkout, 'node_modules/.cache');
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, `cxm-bench-${process.pid}.json`);
+  const program = fileURLToPath(new URL('transfer.ts', import.meta.url));
+  try {
+    const exitCode = await runInLab([process.execPath, ...tsx, program, file, ...words]);
+    if (exitCode !== 0) throw new Error(`the lab's part ended with exit code ${exitCode}`);
+    return JSON.parse(readFileSync(file, 'utf8')) as Row[];
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
+function prepare(): void {
+  if (process.getuid?.() !== 0) throw new Error('the lab needs root: run the same command with sudo');
+  const missing = missingPackages();
+  if (missing === undefined) throw new Error('the lab needs Debian packages, and this machine has no dpkg');
+  if (missing.length > 0) installPackages(missing);
+  execFileSync(process.execPath, [...tsx, join(checkout, 'scripts/build.ts'), '--quiet'], { stdio: 'inherit' });
+}
+
+function machine(load: number): Machine {
+  return {
+    processor: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    kernel: release(),
+    node: process.version,
+    loadBefore: load,
+  };
+}
+
+async function main(words: readonly string[]): Promise<void> {
+  const options = parseOptions(words);
+  prepare();
+  const here = machine(loadavg()[0] ?? Number.NaN);
+  const rows: Row[] = [];
+  if (options.parts.includes('start')) rows.push(...measureStart());
+  if (options.parts.some((part) => part !== 'start')) rows.unshift(...(await runTransfer(options, words)));
+  process.stdout.write(renderTable(rows, here));
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ machine: here, rows }, null, 2)}\n`);
+  if (options.write) writeFileSync(join(checkout, 'docs/benchmarks.md'), renderDocument(rows, here, options));
+  const missed = rows.filter((row) => !isMet(row));
+  say(missed.length === 0 ? 'all targets met' : `targets missed: ${missed.map(({ id }) => id).join(', ')}`);
+  if (options.check && missed.length > 0) process.exitCode = 1;
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 2;
+}
