@@ -77,7 +77,19 @@ function withTree(layout: Layout, archive: string, { zstd, root }: Abilities, fi
 }
 
 function writeSystem(root: string, witness: string, abilities: Abilities): void {
-  for (const name of ['bin', 'boot', 'dev', 'etc/network', 'proc', 'root', 'sys', 'tmp', 'usr/bin', 'usr/lib', 'var/log']) {
+  for (const name of [
+    'bin',
+    'boot',
+    'dev',
+    'etc/network',
+    'proc',
+    'root',
+    'sys',
+    'tmp',
+    'usr/bin',
+    'usr/lib',
+    'var/log',
+  ]) {
     mkdirSync(join(root, name), { recursive: true });
   }
   chmodSync(join(root, 'tmp'), 0o1777);
@@ -88,7 +100,10 @@ function writeSystem(root: string, witness: string, abilities: Abilities): void 
   // A kernel and programs do not compress well, logs and libraries' text do.
   writeFileSync(join(root, 'boot/vmlinuz'), randomBytes(2 * mib));
   for (const name of ['sh', 'ls', 'mount', 'busybox']) {
-    writeFileSync(join(root, 'usr/bin', name), Buffer.concat([randomBytes(256 * 1024), Buffer.from(prose(256 * 1024))]));
+    writeFileSync(
+      join(root, 'usr/bin', name),
+      Buffer.concat([randomBytes(256 * 1024), Buffer.from(prose(256 * 1024))]),
+    );
     chmodSync(join(root, 'usr/bin', name), name === 'mount' ? 0o4755 : 0o755);
   }
   linkSync(join(root, 'usr/bin/busybox'), join(root, 'usr/bin/vi'));
@@ -120,7 +135,10 @@ function makeDevices(directory: string): void {
 
 /** Text of a machine: compressible, but not all the same. */
 function prose(bytes: number): string {
-  const words = randomBytes(512).toString('hex').match(/.{1,12}/g) ?? [];
+  const words =
+    randomBytes(512)
+      .toString('hex')
+      .match(/.{1,12}/g) ?? [];
   const lines: string[] = [];
   for (let length = 0, number = 0; length < bytes; number++) {
     const line = `${number} ${words[number % words.length] ?? ''} ${words[(number * 7) % words.length] ?? ''}\n`;

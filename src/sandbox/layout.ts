@@ -39,6 +39,7 @@ export interface NodeLayout extends NodeKind {
   readonly devices: string;
   /** The files that are the volumes of its group, with their metadata. */
   readonly groupDirectory: string;
+  /** The nodes of the cluster keep the same configurations, those of the SAN here. */
   readonly configDirectory: string;
   readonly autostartDirectory: string;
   /** State of its simulated xl. */
@@ -102,7 +103,7 @@ function nodeLayout(directory: string, kind: NodeKind): NodeLayout {
     home: join(own, 'home'),
     devices: join(own, 'dev'),
     groupDirectory: kind.storage === 'san' ? join(directory, 'san', volumeGroup) : join(own, 'disks', volumeGroup),
-    configDirectory: join(own, 'etc/xen/vm'),
+    configDirectory: join(kind.storage === 'san' ? join(directory, 'cluster') : own, 'etc/xen/vm'),
     autostartDirectory: join(own, 'etc/xen/auto'),
     xen: join(own, 'xen'),
     scripts: join(own, 'var/tmp/one'),

@@ -78,7 +78,16 @@ function writeScripts(directory: string, scripts: Readonly<Record<string, string
 function prepareNode(layout: Layout, node: NodeLayout): void {
   const { configDirectory, autostartDirectory, devices, home, xen, runDirectory, syslog } = node;
   const etc = join(node.directory, 'etc/cxm');
-  for (const directory of [configDirectory, autostartDirectory, devices, home, xen, runDirectory, join(syslog, '..'), etc]) {
+  for (const directory of [
+    configDirectory,
+    autostartDirectory,
+    devices,
+    home,
+    xen,
+    runDirectory,
+    join(syslog, '..'),
+    etc,
+  ]) {
     mkdirSync(directory, { recursive: true });
   }
   if (!existsSync(node.groupDirectory)) createGroup(node.groupDirectory, volumeGroup, groupBytes);

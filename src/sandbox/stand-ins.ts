@@ -38,6 +38,7 @@ if [ -e "$CXM_SANDBOX/nodes/$host/down" ]; then
   exit 255
 fi
 cd "$home" || exit 255
+[ $# -gt 0 ] || set -- "PS1='sandbox:$host \\w \\$ ' exec bash --norc --noprofile -i"
 exec env -i HOME="$home" USER=oneadmin LOGNAME=oneadmin LANG=C.UTF-8 PATH="$programs:$CXM_SANDBOX_PATH" \\
   CXM_SANDBOX="$CXM_SANDBOX" CXM_SANDBOX_PATH="$CXM_SANDBOX_PATH" CXM_SANDBOX_MOUNTS="$CXM_SANDBOX_MOUNTS" \\
   CXM_SANDBOX_NODE="$host" XL_SIMULATED_STATE="$xen" XL_SIMULATED_DEVICES="$devices" \\

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { CxmError } from '../../errors.ts';
 import type { Commands } from '../../host/commands.ts';
 import type { LogicalVolume, VolumeGroupInfo } from '../../lvm/report.ts';
-import type { ActivationMode, NewVolume, Volumes } from '../../lvm/volumes.ts';
+import type { NewVolume, Volumes } from '../../lvm/volumes.ts';
 import { changeGroup, lvmUuid, readGroup, usedBytes, type GroupRecord, type VolumeRecord } from './group-file.ts';
 import { openPaths } from './open-files.ts';
 
@@ -114,7 +114,7 @@ export class DirectoryVolumes implements Volumes {
     );
   }
 
-  async activate(name: string, _mode: ActivationMode): Promise<LogicalVolume> {
+  async activate(name: string): Promise<LogicalVolume> {
     const volume = await this.require(name);
     if (!volume.active) this.link(name);
     return this.require(name);

@@ -87,8 +87,9 @@ export function createCaller(options: CallerOptions): Caller {
     },
     probe: (host, path) => {
       const call = { kind: 'im', action: path, args: [], machine: host } as const;
-      const file = join(nodeOf(layout, host).scripts, 'im', path);
-      return run(options, call, ssh(host, `${[file, 'cxm', '0', host].map(quoted).join(' ')} </dev/null`));
+      const { scripts, hostId } = nodeOf(layout, host);
+      const words = [join(scripts, 'im', path), 'cxm', String(hostId), host];
+      return run(options, call, ssh(host, `${words.map(quoted).join(' ')} </dev/null`));
     },
     hook: (host, args) => {
       const call = { kind: 'hook', action: 'one-migrate', args, machine: host } as const;

@@ -23,7 +23,8 @@ function xml(elements: readonly Element[]): string {
     .map(([name, value]) => {
       if (value === undefined) return '';
       if (typeof value === 'object') return `<${name}>${xml(value)}</${name}>`;
-      const text = typeof value === 'number' ? String(value) : `<![CDATA[${value.replaceAll(']]>', ']]]]><![CDATA[>')}]]>`;
+      const text =
+        typeof value === 'number' ? String(value) : `<![CDATA[${value.replaceAll(']]>', ']]]]><![CDATA[>')}]]>`;
       return `<${name}>${text}</${name}>`;
     })
     .join('');
@@ -55,13 +56,34 @@ function vmElements(vm: VmRecord, images: readonly ImageRecord[], attach?: numbe
 
 function templateOf(vm: VmRecord, images: readonly ImageRecord[], attach?: number): Element[] {
   return [
-    ['CONTEXT', [['DISK_ID', String(vm.contextDisk)], ['HOSTNAME', vm.name], ['NETWORK', 'YES'], ['TARGET', 'xvdz']]],
+    [
+      'CONTEXT',
+      [
+        ['DISK_ID', String(vm.contextDisk)],
+        ['HOSTNAME', vm.name],
+        ['NETWORK', 'YES'],
+        ['TARGET', 'xvdz'],
+      ],
+    ],
     ['CPU', String(vm.cpu)],
     ...vm.disks.map((disk): Element => ['DISK', diskOf(disk, images, attach)]),
-    ['GRAPHICS', [['LISTEN', '127.0.0.1'], ['PORT', String(5900 + vm.id)], ['TYPE', 'vnc']]],
+    [
+      'GRAPHICS',
+      [
+        ['LISTEN', '127.0.0.1'],
+        ['PORT', String(5900 + vm.id)],
+        ['TYPE', 'vnc'],
+      ],
+    ],
     ['MEMORY', String(vm.memoryMb)],
     ...vm.nics.map((nic): Element => ['NIC', nicOf(nic)]),
-    ['OS', [['BOOTLOADER', 'pygrub'], ['MACHINE', 'pv']]],
+    [
+      'OS',
+      [
+        ['BOOTLOADER', 'pygrub'],
+        ['MACHINE', 'pv'],
+      ],
+    ],
     ['TM_MAD_SYSTEM', ours],
     ['VCPU', String(vm.vcpu)],
     ['VMID', String(vm.id)],
@@ -137,7 +159,14 @@ export function imageDocument(image: ImageRecord, datastores: string, vms: reado
     ['DATASTORE_ID', imageDatastore],
     ['DATASTORE', 'images'],
     ['VMS', users.map((vm): Element => ['ID', vm.id])],
-    ['TEMPLATE', [['DEV_PREFIX', 'xvd'], ['SIZE', image.size], ['FSTYPE', image.fileSystemType]]],
+    [
+      'TEMPLATE',
+      [
+        ['DEV_PREFIX', 'xvd'],
+        ['SIZE', image.size],
+        ['FSTYPE', image.fileSystemType],
+      ],
+    ],
     ['PATH', `${datastores}/${imageDatastore}`],
   ];
   return `${xml([['IMAGE', elements]])}\n`;
@@ -171,7 +200,13 @@ export function datastoreDocument(datastores: string): string {
     ['TM_MAD', ours],
     ['BASE_PATH', `${datastores}/${systemDatastore}`],
     ['TYPE', 1],
-    ['TEMPLATE', [['SHARED', 'YES'], ['TM_MAD', ours]]],
+    [
+      'TEMPLATE',
+      [
+        ['SHARED', 'YES'],
+        ['TM_MAD', ours],
+      ],
+    ],
   ];
   return xml([['DATASTORE', elements]]);
 }

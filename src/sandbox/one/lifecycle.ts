@@ -266,12 +266,19 @@ export class Lifecycle {
     this.change(id, { nics: vm.nics.filter((candidate) => candidate.nicId !== nicId) });
   }
 
-  /** `onevm disk-saveas`: a copy of a disk as a new image, while the VM runs. */
-  async saveAs(id: number, diskId: number, image: ImageRecord): Promise<void> {
+  /** `onevm disk-saveas`: a copy of a disk as a new image, while the VM runs. @returns the image's file */
+  async saveAs(id: number, diskId: number, name: string): Promise<string> {
     const vm = this.vm(id);
-    this.register(image);
-    const args = [this.place(hostOf(vm), id, diskId), image.source, '-1', String(id), String(imageDatastore)];
+    const { images } = this.records();
+    const disk = vm.disks.find((candidate) => candidate.diskId === diskId);
+    if (disk === undefined) throw new Error(`VM ${id} has no disk ${diskId}`);
+    if (images.some((image) => image.name === name)) throw new Error(`there is an image ${name} already`);
+    const source = join(this.layout.datastores, String(imageDatastore), name);
+    const imageId = Math.max(-1, ...images.map((image) => image.id)) + 1;
+    this.register({ id: imageId, name, source, sizeMb: disk.sizeMb, persistent: false });
+    const args = [this.place(hostOf(vm), id, diskId), source, '-1', String(id), String(imageDatastore)];
     await this.caller.transfer('cpds', args);
+    return source;
   }
 
   /** `onevm terminate`: persistent disks go back, everything else goes. */

@@ -44,14 +44,14 @@ function place({ activeOn }: SeenVolume): string {
 }
 
 function describeVolume(volume: SeenVolume): string[] {
-  const tags = volume.tags.filter((tag) => /^cxm_(vm|disk|image)=/.test(tag));
+  const tags = volume.tags.flatMap((tag) => /^cxm_((?:vm|disk|image)=.*)/.exec(tag)?.[1] ?? []);
   return [
     volume.name,
     volume.storage === 'san' ? 'SAN' : volume.storage,
     `${formatSize(volume.sizeBytes)} ${volume.content}`,
     place(volume),
     `${formatSize(volume.storedBytes)} stored`,
-    tags.join(' '),
+    `tags ${tags.join(' ')}`,
   ];
 }
 
@@ -59,7 +59,10 @@ function domainChanges(before: readonly SeenDomain[], after: readonly SeenDomain
   const changes: Change[] = [];
   for (const domain of after) {
     const old = before.find(({ name }) => name === domain.name);
-    const words = [domain.name, `domain ${domain.id} on ${domain.node}, ${domain.memoryMib} MiB, ${domain.vcpus} VCPUs`];
+    const words = [
+      domain.name,
+      `domain ${domain.id} on ${domain.node}, ${domain.memoryMib} MiB, ${domain.vcpus} VCPUs`,
+    ];
     if (old === undefined) changes.push({ sign: '+', what: 'domain', words });
     else if (old.node !== domain.node) {
       changes.push({ sign: '~', what: 'domain', words: [domain.name, `ran on ${old.node}, now on ${domain.node}`] });
@@ -68,7 +71,11 @@ function domainChanges(before: readonly SeenDomain[], after: readonly SeenDomain
       changes.push({ sign: '~', what: 'domain', words: [domain.name, `has ${devices} now`] });
     } else if (old.bootId !== domain.bootId || old.id !== domain.id) {
       const guest = old.bootId === domain.bootId ? 'the same guest goes on' : 'booted anew';
-      changes.push({ sign: '~', what: 'domain', words: [domain.name, `domain ${domain.id} on ${domain.node}, ${guest}`] });
+      changes.push({
+        sign: '~',
+        what: 'domain',
+        words: [domain.name, `domain ${domain.id} on ${domain.node}, ${guest}`],
+      });
     }
   }
   for (const domain of before) {
@@ -87,7 +94,7 @@ function fileChanges(before: ReadonlyMap<string, string>, after: ReadonlyMap<str
     ['-', gone],
   ];
   return rows.flatMap(([sign, names]) =>
-    names.length === 0 ? [] : [{ sign, what: 'files', words: [`$DS/0/${collapse(names)}`] }],
+    names.length === 0 ? [] : [{ sign, what: 'files', words: [`files $DS/0/${collapse(names)}`] }],
   );
 }
 
@@ -96,7 +103,9 @@ function collapse(names: readonly string[]): string {
   const directories = [...new Set(names.map((name) => name.slice(0, name.indexOf('/'))))];
   return directories
     .map((directory) => {
-      const own = names.filter((name) => name.startsWith(`${directory}/`)).map((name) => name.slice(directory.length + 1));
+      const own = names
+        .filter((name) => name.startsWith(`${directory}/`))
+        .map((name) => name.slice(directory.length + 1));
       return own.length === 1 ? `${directory}/${own[0] ?? ''}` : `${directory}/{${own.sort().join(', ')}}`;
     })
     .join(' ');

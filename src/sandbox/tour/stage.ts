@@ -20,8 +20,8 @@ export interface Step {
   /** What a user of OpenNebula types for it. */
   readonly wish: string;
   readonly note: string;
-  /** VMs whose disks are set against what travelled; none when that says nothing. */
-  readonly disksOf?: readonly number[];
+  /** Names of the volumes whose size is set against what travelled; left out when that says nothing. */
+  readonly volumes?: RegExp;
   run(stage: Stage): Promise<void>;
 }
 

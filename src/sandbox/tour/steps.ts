@@ -3,10 +3,10 @@
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { imageDatastore } from '../one/records.ts';
+import { inspectImage } from '../../transfer/format.ts';
 import { appliance, shop } from './machines.ts';
-import type { Stage, Step } from './stage.ts';
-import { volumeOf } from './world.ts';
+import type { Step } from './stage.ts';
+import { sameContent, volumeOf } from './world.ts';
 
 const gib = 1024 ** 3;
 
@@ -14,7 +14,7 @@ const deployArchive: Step = {
   title: 'A VM from an archive of files',
   wish: 'onevm deploy 7 node1',
   note: 'A few MiB of files become a disk of 8 GiB: the archive travels and is unpacked into a fresh file system there.',
-  disksOf: [shop.id],
+  volumes: /^lv-one-7-/,
   async run(stage) {
     await stage.lifecycle.deploy(shop.id, 'node1');
     stage.checkRunsOn(shop.id, shop.name, 'node1');
@@ -28,7 +28,7 @@ const deployRaw: Step = {
   title: 'A VM from a raw image, on a host with disks of its own',
   wish: 'onevm deploy 8 node3',
   note: '256 MiB with a partition table: blocks of zeros neither travel nor take room.',
-  disksOf: [appliance.id],
+  volumes: /^lv-one-8-/,
   async run(stage) {
     await stage.lifecycle.deploy(appliance.id, 'node3');
     stage.checkRunsOn(appliance.id, appliance.name, 'node3');
@@ -50,7 +50,7 @@ const monitor: Step = {
     const host = await stage.caller.probe('node1', 'cxm-probes.d/host/monitor/cxm-usage');
     stage.check('the host says how much memory is free', /FREEMEMORY=\d/.test(host.stdout));
     const states = await stage.caller.probe('node1', 'cxm-probes.d/vm/status/cxm-status');
-    stage.check(`the host says that it runs VM ${shop.id}`, /ID=7\b.*STATE="?RUNNING/s.test(states.stdout));
+    stage.check(`the host says that it runs VM ${shop.id}`, /ID="7".*STATE="RUNNING"/.test(states.stdout));
   },
 };
 
@@ -58,7 +58,7 @@ const migrateLive: Step = {
   title: 'Live migration',
   wish: 'onevm migrate --live 7 node2',
   note: 'Both hosts see the SAN: the volumes become active there, then inactive here. No block of them is copied.',
-  disksOf: [shop.id],
+  volumes: /^lv-one-7-/,
   async run(stage) {
     const guest = stage.bootId(shop.name);
     await stage.lifecycle.migrateLive(shop.id, 'node2');
@@ -72,7 +72,7 @@ const clusterMigration: Step = {
   title: 'The cluster moves the VM by itself',
   wish: '(cxm balances the load; its hook tells OpenNebula)',
   note: 'The hook one-migrate has OpenNebula migrate the VM to where it already is, which changes nothing but the record.',
-  disksOf: [shop.id],
+  volumes: /^lv-one-7-/,
   async run(stage) {
     const guest = stage.bootId(shop.name);
     await stage.caller.machine('node2', 'migrate', [shop.name, 'node1', 'node2', '7', 'node2'], '');
@@ -88,7 +88,7 @@ const suspend: Step = {
   title: 'Save and restore',
   wish: 'onevm suspend 7; onevm resume 7',
   note: 'The memory goes to a checkpoint, the volumes become inactive; then both come back.',
-  disksOf: [shop.id],
+  volumes: /^lv-one-7-/,
   async run(stage) {
     const guest = stage.bootId(shop.name);
     await stage.lifecycle.suspend(shop.id);
@@ -104,7 +104,7 @@ const undeploy: Step = {
   title: 'Off the hosts and back on another one',
   wish: 'onevm undeploy 7; onevm deploy 7 node2',
   note: 'What was a file system goes to the frontend as an archive and becomes one again: 8 GiB travel as their files.',
-  disksOf: [shop.id],
+  volumes: /^lv-one-7-/,
   async run(stage) {
     await stage.lifecycle.undeploy(shop.id);
     const file = join(stage.layout.datastores, '0/7/disk.0');
@@ -122,7 +122,7 @@ const stop: Step = {
   title: 'Stop, and resume on another host',
   wish: 'onevm stop 8; onevm resume 8 (on node1)',
   note: 'Memory and disk go to the frontend. The saved memory refers to the disk block by block, so the blocks travel.',
-  disksOf: [appliance.id],
+  volumes: /^lv-one-8-/,
   async run(stage) {
     const guest = stage.bootId(appliance.name);
     await stage.lifecycle.stop(appliance.id);
@@ -139,7 +139,7 @@ const migrateCold: Step = {
   title: 'Migration between hosts that share nothing',
   wish: 'onevm migrate 8 node3',
   note: 'node3 does not see the SAN: the blocks that hold data stream from host to host.',
-  disksOf: [appliance.id],
+  volumes: /^lv-one-8-/,
   async run(stage) {
     await stage.lifecycle.migrateCold(appliance.id, 'node3');
     stage.checkRunsOn(appliance.id, appliance.name, 'node3');
@@ -170,19 +170,24 @@ const saveAs: Step = {
   title: 'A running disk saved as a new image',
   wish: 'onevm disk-saveas 7 0 golden',
   note: 'Read through a snapshot while the guest runs on; the new image is an archive again.',
-  disksOf: [],
+  volumes: /^lv-one-7-0$/,
   async run(stage) {
-    const source = join(stage.layout.datastores, String(imageDatastore), 'golden');
-    await stage.lifecycle.saveAs(shop.id, 0, { id: 9, name: 'golden', source, sizeMb: 8192, persistent: false });
+    const source = await stage.lifecycle.saveAs(shop.id, 0, 'golden');
     stage.check('the image of 8 GiB takes less than 32 MiB', stored(source) < 32 * 1024 ** 2);
-    stage.check('no snapshot is left', stage.look().volumes.every(({ name }) => !name.endsWith('_reading')));
+    const { note } = await inspectImage(source);
+    stage.check('a disk made of it will have 8 GiB again', note?.sizeBytes === 8 * gib);
+    stage.check(
+      'no snapshot is left',
+      stage.look().volumes.every(({ name }) => !name.endsWith('_reading')),
+    );
     stage.checkRunsOn(shop.id, shop.name, 'node2');
   },
 };
 
 const terminate: Step = {
-  title: 'The end',
+  title: 'The end of both VMs',
   wish: 'onevm terminate 7; onevm terminate 8',
+  volumes: /^lv-one-7-1$/,
   note: 'The persistent disk goes back into its image; everything else goes without a trace.',
   async run(stage) {
     await stage.lifecycle.terminate(shop.id);

@@ -2,7 +2,7 @@
  * What can be seen on the hosts of a sandbox, without the drivers: volumes with what is on them, domains, links of VMs.
  * The tour compares it before and after each step, and its checks believe nothing else.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readGroup } from '../host/group-file.ts';
@@ -74,6 +74,12 @@ export function fileOnVolume(volume: SeenVolume, path: string): Buffer | undefin
 /** Writes a file to a volume, as its guest would. @param source a file of this machine */
 export function writeOnVolume(volume: SeenVolume, path: string, source: string): void {
   execFileSync('debugfs', ['-w', '-R', `write ${source} ${path}`, volume.file], { stdio: 'ignore' });
+}
+
+/** Whether a volume begins with all the bytes of a file. */
+export function sameContent(volume: string, image: string): boolean {
+  const args = ['--silent', `--bytes=${statSync(image).size}`, volume, image];
+  return spawnSync('cmp', args, { stdio: 'ignore' }).status === 0;
 }
 
 function volumesOf(layout: Layout, node: NodeLayout): SeenVolume[] {
