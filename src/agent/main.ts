@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { hostCxmrcPath } from '../config/load.ts';
 import { localCommands } from '../host/commands.ts';
 import { LvmVolumes } from '../lvm/lvm.ts';
-import { rootFileSystemTools } from '../transfer/filesystem.ts';
+import { createRootFileSystemTools } from '../transfer/filesystem.ts';
 import { operations } from './operations/table.ts';
 import type { Owner } from './operation.ts';
 import { serve } from './session.ts';
@@ -37,8 +37,8 @@ async function main(): Promise<void> {
     owner: caller(),
     operations,
     runDirectory: '/run/cxm',
-    fileSystems: rootFileSystemTools,
     volumes: (settings) => new LvmVolumes(localCommands, settings.VG_NAME),
+    fileSystems: (settings) => createRootFileSystemTools(localCommands, settings.TMP_ROOT),
     hostSettings,
     audit: (line) =>
       void localCommands.run('logger', ['-t', 'cxm-host', '--', line], { okExitCodes: 'any' }).catch(() => undefined),

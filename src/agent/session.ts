@@ -17,11 +17,11 @@ import { protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
 export interface HelperEnvironment {
   readonly commands: Commands;
   readonly owner: Owner;
-  readonly fileSystems: FileSystemTools;
   readonly operations: readonly Operation[];
   /** Directory for locks and pipes, root's own; made when it is missing. */
   readonly runDirectory: string;
   volumes(settings: Cxmrc): Volumes;
+  fileSystems(settings: Cxmrc): FileSystemTools;
   /** The text of /etc/cxm/cxmrc, if there is one. */
   hostSettings(): string | undefined;
   /** One line for the system's log: who did what. */
@@ -119,7 +119,7 @@ class Session {
       commands: environment.commands,
       owner: environment.owner,
       runDirectory: environment.runDirectory,
-      fileSystems: environment.fileSystems,
+      fileSystems: environment.fileSystems(settings),
       signal: this.abort.signal,
       log: (severity, text) => {
         if (severity !== 'DEBUG' || settings.DEBUG)

@@ -72,19 +72,20 @@ export interface FileSystemTools {
   pack(device: string, options: PackOptions): AsyncIterable<Uint8Array>;
 }
 
-/** Covered by an empty tmpfs inside a private mount namespace, never touched outside: any existing directory will do. */
-const mountPoint = '/mnt';
-
 /** The real body, for this machine. */
 export const rootFileSystemTools: FileSystemTools = createRootFileSystemTools(localCommands);
 
-export function createRootFileSystemTools(commands: Commands): FileSystemTools {
+/**
+ * @param mountPoint covered by an empty tmpfs inside a private mount namespace, never touched outside: any existing
+ * directory will do but one in which programs or the device lie
+ */
+export function createRootFileSystemTools(commands: Commands, mountPoint = '/mnt'): FileSystemTools {
   return {
     make: (device, options) => makeFileSystem(commands, device, options),
     makeSwap: (device, options) => makeSwapSpace(commands, device, options),
     identify: (device) => identify(commands, device),
-    unpack,
-    pack,
+    unpack: (device, options) => unpack(device, mountPoint, options),
+    pack: (device, options) => pack(device, mountPoint, options),
   };
 }
 
@@ -93,7 +94,7 @@ const diskDirectory = '/disk';
 const maxFreeingMs = 20_000;
 const freeingPauseMs = 20;
 
-async function unpack(device: string, options: UnpackOptions): Promise<void> {
+async function unpack(device: string, mountPoint: string, options: UnpackOptions): Promise<void> {
   const { compression } = options;
   const [program, ...args] = sandboxLine({
     purpose: 'unpack',
@@ -111,7 +112,8 @@ async function unpack(device: string, options: UnpackOptions): Promise<void> {
   });
   await drain(freeing(device, unpacking));
 }
-async function* pack(device: string, options: PackOptions): AsyncGenerator<Uint8Array> {
+
+async function* pack(device: string, mountPoint: string, options: PackOptions): AsyncGenerator<Uint8Array> {
   const [program, ...args] = sandboxLine({
     purpose: options.replayJournal ? 'packReplayed' : 'pack',
     device,

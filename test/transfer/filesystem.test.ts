@@ -14,12 +14,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CxmError } from '../../src/errors.ts';
+import { localCommands } from '../../src/host/commands.ts';
 import type { ArchiveNote, FileSystemType } from '../../src/transfer/archive-note.ts';
 import { readNote } from '../../src/transfer/archive-note.ts';
 import { sandboxLine } from '../../src/transfer/archive-sandbox.ts';
 import { throughProcess } from '../../src/transfer/process.ts';
 import { decompressors } from '../../src/transfer/compress.ts';
-import { rootFileSystemTools as tools } from '../../src/transfer/filesystem.ts';
+import { createRootFileSystemTools, rootFileSystemTools as tools } from '../../src/transfer/filesystem.ts';
 import type { Compression } from '../../src/transfer/format.ts';
 import { chunked, collect, failure, has, loopDevice, run, sha256, temporaryDirectory, whyNoLoop } from './helpers.ts';
 import { hostileArchives, tarMember } from './hostile-tar.ts';
@@ -182,6 +183,24 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
       execFileSync('ln', ['-s', '/etc', join(root, 'lost+found')]);
     });
     expect(await packed()).toMatch(/^\.\/lost\+found$/m);
+  });
+
+  it('makes the closed room over the directory that is named, and names it when it is missing', async () => {
+    const room = join(directory.path, 'room');
+    const archive = execFileSync('tar', ['-cf', '-', '-C', '/usr/bin', './true']);
+    const into = (mountPoint: string): Promise<void> =>
+      createRootFileSystemTools(localCommands, mountPoint).unpack(device, {
+        compression: 'none',
+        archive: chunked(archive),
+        type: 'ext4',
+      });
+    await tools.make(device, { type: 'ext4', zeroed: false });
+    expect((await failure(into(room), 'COMMAND')).message).toContain(room);
+    mkdirSync(room);
+    writeFileSync(join(room, 'own'), 'untouched');
+    await into(room);
+    expect(readdirSync(room)).toEqual(['own']);
+    await mounted(device, 'ro', (root) => expect(existsSync(join(root, 'true'))).toBe(true));
   });
 
   describe('hostile archives', () => {

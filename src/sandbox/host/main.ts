@@ -21,7 +21,7 @@ function environmentOf(node: NodeLayout, note: (line: string) => void): HelperEn
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     operations,
     runDirectory: node.runDirectory,
-    fileSystems: mounts ? rootFileSystemTools : unprivilegedFileSystemTools(localCommands),
+    fileSystems: () => (mounts ? rootFileSystemTools : unprivilegedFileSystemTools(localCommands)),
     volumes: (settings) =>
       new DirectoryVolumes(localCommands, {
         name: settings.VG_NAME,
