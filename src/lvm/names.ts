@@ -6,6 +6,12 @@
 /** Marks a volume whose content is not complete; what carries it is removed by the next action for that disk. */
 export const partialTag = 'cxm_partial';
 
+/**
+ * Marks the working copy of a persistent image: until it is saved back, it is the only place where what the VM wrote
+ * is kept. It is never overwritten, and never removed without being saved first.
+ */
+export const persistentTag = 'cxm_persistent';
+
 export interface DiskIdentity {
   readonly vmId: number;
   readonly diskId: number;
@@ -39,6 +45,12 @@ const cloudTag = 'cxm_cloud=';
 export function diskTags(disk: DiskIdentity, imageId?: number): string[] {
   const tags = ['cxm', `cxm_vm=${disk.vmId}`, `cxm_disk=${disk.diskId}`, `${cloudTag}${tagSafe(disk.cloud)}`];
   return imageId === undefined ? tags : [...tags, `cxm_image=${imageId}`];
+}
+
+/** The image that a volume with these tags is a copy of. */
+export function imageIdOf(tags: readonly string[]): number | undefined {
+  const id = tags.map((tag) => /^cxm_image=(\d{1,10})$/.exec(tag)?.[1]).find((found) => found !== undefined);
+  return id === undefined ? undefined : Number(id);
 }
 
 export type Ownership = 'ours' | 'untagged' | 'foreign';

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { basename, dirname } from 'node:path';
 import { callHelper, type Call, type Route } from '../agent/client.ts';
 import { fileLock } from '../agent/lock.ts';
 import type { Cxmrc } from '../config/cxmrc.ts';
@@ -72,7 +73,7 @@ function createContext(
   const config = resolveCxmrc(settings);
   const report = reportFor(config.DEBUG || process.env.CXM_DEBUG === '1');
   report.debug(`called as ${name} ${argv.map((word) => (word.length > 200 ? '...' : word)).join(' ')}`);
-  const lock = fileLock(`${remotes}/../.cxm/lock/${config.VG_NAME}`, config.LOCK_TIMEOUT);
+  const lock = fileLock(`${stateDirectory(remotes)}/lock/${config.VG_NAME}`, config.LOCK_TIMEOUT);
   return {
     argv,
     standardInput: readStandardInput,
@@ -94,6 +95,11 @@ function createContext(
       return callHelper(route, { ...call, settings: settingsToRecord(settings), lock, log });
     },
   };
+}
+
+/** Beside the frontend's remotes; on hosts, where remotes are a copy in /var/tmp, nobody else's to make: within. */
+function stateDirectory(remotes: string): string {
+  return basename(remotes) === 'remotes' ? `${dirname(remotes)}/.cxm` : `${remotes}/.cxm`;
 }
 
 function readConfiguration(remotes: string): Settings {

@@ -46,7 +46,8 @@ export class Translation {
       word === encoded ? this.encoded(document ?? '', call) : this.word(word, call, machine),
     );
     const input = call.standardInput;
-    const standardInput = input !== '' && input === encoded ? this.encoded(document ?? '', call) : this.text(input, call);
+    const standardInput =
+      input !== '' && input === encoded ? this.encoded(document ?? '', call) : this.text(input, call);
     return { argv, standardInput, document: document === undefined ? undefined : this.text(document, call) };
   }
 

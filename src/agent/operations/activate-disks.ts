@@ -25,7 +25,14 @@ function parseVmDisks(parameters: Parameters): VmDisks {
 }
 
 function disksOf({ vmId, diskIds, cloud, directory }: VmDisks): DiskParameters[] {
-  return diskIds.map((diskId) => ({ vmId, diskId, cloud, link: `${directory}/disk.${diskId}`, imageId: undefined }));
+  return diskIds.map((diskId) => ({
+    vmId,
+    diskId,
+    cloud,
+    link: `${directory}/disk.${diskId}`,
+    imageId: undefined,
+    persistent: false,
+  }));
 }
 
 export const activateDisks: Operation<VmDisks & { readonly shared: boolean }, { readonly volumeGroupUuid: string }> = {

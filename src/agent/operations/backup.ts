@@ -26,7 +26,7 @@ export const prepareBackup: Operation<Backup, object> = {
     const directory = absolutePath(parameters, 'directory');
     const cloud = parseCloud(parameters);
     const disks = numbers(parameters, 'diskIds').map((diskId) => {
-      return { vmId, diskId, cloud, link: `${directory}/disk.${diskId}`, imageId: undefined };
+      return { vmId, diskId, cloud, link: `${directory}/disk.${diskId}`, imageId: undefined, persistent: false };
     });
     const document = longText(parameters, 'document', 512 * 1024);
     return { disks, directory, live: flag(parameters, 'live'), document };

@@ -3,54 +3,37 @@
  * points to; what is gone already is success; a device that is still open is waited for, in bounds, since OpenNebula
  * 3.x deletes while it cancels.
  */
+import { dirname } from 'node:path';
 import { CxmError } from '../../errors.ts';
 import { diskTags } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import type { Operation, OperationContext } from '../operation.ts';
-import { removeDirectory, removeFile, removeLink } from '../owner.ts';
+import { removeDirectory, removeFile } from '../owner.ts';
 import { absolutePath, wholeNumber } from '../parameters.ts';
-import {
-  diskSnapshots,
-  findDisk,
-  parseCloud,
-  parseDisk,
-  removeWhenFree,
-  whenFree,
-  type DiskParameters,
-} from './disk.ts';
+import { findDisk, isPersistent, parseCloud, parseDisk, type DiskParameters } from './disk.ts';
+import { removeDisk, removeVolume } from './remove.ts';
+import { sendContent } from './send-disk.ts';
 
+/**
+ * A persistent disk is saved back before it goes: OpenNebula deletes it like any other when a VM is deleted or
+ * recovered, but what a VM wrote to a persistent image is to stay.
+ */
 export const deleteDisk: Operation<DiskParameters, { readonly removed: boolean }> = {
   name: 'delete-disk',
   parse: parseDisk,
   async run(context, disk) {
+    const volume = await findDisk(context, disk);
+    if (volume !== undefined && isPersistent(volume)) await saveBack(context, disk, volume);
     const removed = await removeDisk(context, disk);
     removeFile(context.owner, disk.link);
     return { removed };
   },
 };
 
-/** Removes the disk's volume, its snapshots and its link. False if there was none. */
-export async function removeDisk(context: OperationContext, disk: DiskParameters): Promise<boolean> {
-  const volume = await findDisk(context, disk);
-  for (const { volume: snapshot } of await diskSnapshots(context, disk)) await removeVolume(context, snapshot);
-  if (volume === undefined) return false;
-  await removeVolume(context, volume);
-  removeLink(context.owner, disk.link, volume.path);
-  return true;
-}
-
-async function removeVolume(context: OperationContext, { name }: LogicalVolume): Promise<void> {
-  await whenFree(context, async () => {
-    const now = await context.volumes.find(name);
-    if (now?.open) throw new CxmError('IN_USE', `${now.path} is still in use, so it was not deleted`);
-  });
-  const { DELETE_DATA: data } = context.settings;
-  if (data !== 'keep') {
-    const active = await context.volumes.activate(name, 'exclusive');
-    if (data === 'zero') await context.volumes.zero(active, 0, active.sizeBytes);
-    else await context.volumes.discard(active);
-  }
-  await context.withMetadataLock(() => removeWhenFree(context, name));
+async function saveBack(context: OperationContext, disk: DiskParameters, volume: LogicalVolume): Promise<void> {
+  context.log('INFO', `disk ${disk.diskId} of VM ${disk.vmId} holds a persistent image: saving it first`);
+  await sendContent(context, volume, { disk, vmDirectory: dirname(disk.link), live: false });
+  if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the content was not stored');
 }
 
 interface DeleteDirectory {
@@ -70,7 +53,11 @@ export const deleteDirectory: Operation<DeleteDirectory, { readonly leftovers: r
     return { vmId, directory, cloud: parseCloud(parameters) };
   },
   async run(context, { vmId, cloud, directory }) {
-    const leftovers = await vmVolumes(context, vmId, cloud);
+    const found = await vmVolumes(context, vmId, cloud);
+    for (const { name } of found.filter(isPersistent)) {
+      context.log('WARN', `${name} holds a persistent image that was not saved, so it is kept`);
+    }
+    const leftovers = found.filter((volume) => !isPersistent(volume));
     for (const volume of leftovers) {
       context.log('INFO', `removing ${volume.name}, which an action that failed has left`);
       await removeVolume(context, volume);

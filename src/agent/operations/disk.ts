@@ -3,16 +3,26 @@
  * in the end there is the whole disk or none.
  */
 import { CxmError } from '../../errors.ts';
-import { diskTags, diskVolumeName, ownership, partialTag, snapshotIdOf, type DiskIdentity } from '../../lvm/names.ts';
+import {
+  diskTags,
+  diskVolumeName,
+  ownership,
+  partialTag,
+  persistentTag,
+  snapshotIdOf,
+  type DiskIdentity,
+} from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import type { OperationContext } from '../operation.ts';
 import { linkTarget, placeLink, removeLink } from '../owner.ts';
-import { absolutePath, optionalNumber, string, wholeNumber, type Parameters } from '../parameters.ts';
+import { absolutePath, flag, optionalNumber, string, wholeNumber, type Parameters } from '../parameters.ts';
 
 export interface DiskParameters extends DiskIdentity {
   /** `disk.<n>` in the VM's directory on this host. */
   readonly link: string;
   readonly imageId: number | undefined;
+  /** The working copy of a persistent image. */
+  readonly persistent: boolean;
 }
 
 const maxId = 2 ** 31 - 1;
@@ -26,7 +36,8 @@ export function parseDisk(parameters: Parameters): DiskParameters {
   if (!link.endsWith(`/${vmId}/disk.${diskId}`)) {
     throw new CxmError('INVALID_INPUT', `parameter link is ${link}, but must end in /${vmId}/disk.${diskId}`);
   }
-  return { vmId, diskId, link, cloud: parseCloud(parameters), imageId: optionalNumber(parameters, 'imageId') };
+  const imageId = optionalNumber(parameters, 'imageId');
+  return { vmId, diskId, link, cloud: parseCloud(parameters), imageId, persistent: flag(parameters, 'persistent') };
 }
 
 export function parseCloud(parameters: Parameters): string {
@@ -88,24 +99,29 @@ export interface NewDisk {
   readonly sizeBytes: number;
   /** Keep a volume that is there and large enough, and overwrite it, even while a VM reads it. */
   readonly inPlace?: boolean;
+  /** A persistent disk that is there already is at least as new as what would be sent. */
+  readonly keepPersistent?: boolean;
 }
 
 /**
  * Makes a disk: a fresh volume, filled by `fill`, then linked. If anything fails the volume is gone again. A volume
- * that is left from an earlier attempt is replaced.
+ * that is left from an earlier attempt is replaced, but a persistent disk only by itself.
  */
 export async function buildDisk(
   context: OperationContext,
   disk: DiskParameters,
-  { sizeBytes, inPlace = false }: NewDisk,
+  { sizeBytes, inPlace = false, keepPersistent = false }: NewDisk,
   fill: (volume: LogicalVolume) => Promise<void>,
 ): Promise<LogicalVolume> {
   const name = volumeName(context, disk);
-  const before = inPlace ? await findDisk(context, disk) : undefined;
-  if (before !== undefined && !before.tags.includes(partialTag)) return overwrite(context, disk, sizeBytes, fill);
+  const before = inPlace || keepPersistent ? await findDisk(context, disk) : undefined;
+  if (before !== undefined && keepPersistent && isPersistent(before)) return keep(context, disk, before);
+  if (before !== undefined && inPlace && !before.tags.includes(partialTag)) {
+    return overwrite(context, disk, sizeBytes, fill);
+  }
   await context.withMetadataLock(async () => {
     await removeReplaceable(context, disk);
-    await context.volumes.create({ name, sizeBytes, tags: [...diskTags(disk, disk.imageId), partialTag] });
+    await context.volumes.create({ name, sizeBytes, tags: [...tagsOf(disk), partialTag] });
   });
   let volume: LogicalVolume | undefined;
   try {
@@ -119,6 +135,25 @@ export async function buildDisk(
     await context.withMetadataLock(() => removeWhenFree(context, name));
     throw error;
   }
+}
+
+/** Whether this is the working copy of a persistent image, complete. */
+export function isPersistent(volume: LogicalVolume): boolean {
+  return volume.tags.includes(persistentTag) && !volume.tags.includes(partialTag);
+}
+
+function tagsOf(disk: DiskParameters): string[] {
+  const tags = diskTags(disk, disk.imageId);
+  return disk.persistent ? [...tags, persistentTag] : tags;
+}
+
+/** An earlier run has brought the disk. @throws CxmError IN_USE if it is a copy of another image */
+async function keep(context: OperationContext, disk: DiskParameters, volume: LogicalVolume): Promise<LogicalVolume> {
+  if (!tagsOf(disk).every((tag) => volume.tags.includes(tag))) throw unsaved(disk, volume);
+  context.log('INFO', `disk ${disk.diskId} of VM ${disk.vmId} is there already`);
+  const active = await context.volumes.activate(volume.name, 'exclusive');
+  placeLink(context.owner, disk.link, active.path);
+  return active;
 }
 
 async function overwrite(
@@ -141,7 +176,13 @@ async function removeReplaceable(context: OperationContext, disk: DiskParameters
   if (volume?.open) {
     throw new CxmError('IN_USE', `disk ${disk.diskId} of VM ${disk.vmId} exists and is in use (${volume.path})`);
   }
+  if (volume !== undefined && isPersistent(volume) && !disk.persistent) throw unsaved(disk, volume);
   if (volume !== undefined) await context.volumes.remove(volume.name);
+}
+
+function unsaved({ vmId, diskId }: DiskParameters, { path }: LogicalVolume): CxmError {
+  const what = `disk ${diskId} of VM ${vmId} exists and holds a persistent image that was not saved (${path})`;
+  return new CxmError('IN_USE', what, { hint: 'delete the disk first, which saves it' });
 }
 
 /**

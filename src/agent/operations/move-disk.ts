@@ -4,12 +4,12 @@
  * the content travels, block by block, through the action, and the source's volume goes once it is stored there.
  */
 import { CxmError } from '../../errors.ts';
-import { partialTag } from '../../lvm/names.ts';
+import { imageIdOf, partialTag } from '../../lvm/names.ts';
 import { openExtents } from '../../transfer/extents.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { placeLink, removeLink } from '../owner.ts';
-import { buildDisk, diskSnapshots, findDisk, parseDisk, whenFree, type DiskParameters } from './disk.ts';
-import { removeDisk } from './delete.ts';
+import { buildDisk, diskSnapshots, findDisk, isPersistent, parseDisk, whenFree, type DiskParameters } from './disk.ts';
+import { removeDisk } from './remove.ts';
 import { fillVolume } from './fill.ts';
 
 /** What a host has of the disk. */
@@ -19,6 +19,8 @@ export interface DiskSight {
   readonly open: boolean;
   readonly sizeBytes: number;
   readonly snapshots: number;
+  readonly persistent: boolean;
+  readonly imageId: number | undefined;
 }
 
 async function look(context: OperationContext, disk: DiskParameters): Promise<DiskSight> {
@@ -30,12 +32,16 @@ async function look(context: OperationContext, disk: DiskParameters): Promise<Di
     open: complete && volume.open,
     sizeBytes: volume?.sizeBytes ?? 0,
     snapshots: (await diskSnapshots(context, disk)).length,
+    persistent: volume !== undefined && isPersistent(volume),
+    imageId: imageIdOf(volume?.tags ?? []),
   };
 }
 
 /** What the action has decided after looking at both sides. */
 export type SourceRoute = 'deactivate' | 'stream' | 'nothing';
-export type DestinationRoute = 'activate' | 'receive' | 'nothing';
+export type DestinationAnswer =
+  | { readonly route: 'activate' | 'nothing' }
+  | ({ readonly route: 'receive' } & Pick<DiskSight, 'sizeBytes' | 'persistent' | 'imageId'>);
 
 export const moveSource: Operation<DiskParameters, { readonly removed: boolean }> = {
   name: 'move-source',
@@ -71,10 +77,10 @@ export const moveDestination: Operation<DiskParameters, { readonly path: string 
   parse: parseDisk,
   async run(context, disk) {
     const sight = await look(context, disk);
-    const answer = (await context.ask('route', { ...sight })) as { route: DestinationRoute; sizeBytes?: number };
+    const answer = (await context.ask('route', { ...sight })) as DestinationAnswer;
     if (answer.route === 'receive') {
-      const sizeBytes = Number(answer.sizeBytes);
-      const volume = await buildDisk(context, disk, { sizeBytes }, async (fresh) => {
+      const { sizeBytes, persistent, imageId } = answer;
+      const volume = await buildDisk(context, { ...disk, persistent, imageId }, { sizeBytes }, async (fresh) => {
         await context.ready({ path: fresh.path });
         await fillVolume(context, fresh, { landing: 'extents' });
       });

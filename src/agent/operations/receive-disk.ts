@@ -20,6 +20,8 @@ interface ReceiveDisk {
   readonly sizeBytes: number;
   /** Overwrite a disk that is there, as the context image of a running VM. */
   readonly inPlace: boolean;
+  /** Leave a persistent disk as it is that an earlier run has brought. */
+  readonly keepPersistent: boolean;
   readonly content: Content;
 }
 
@@ -34,13 +36,14 @@ export const receiveDisk: Operation<ReceiveDisk, DiskResult> = {
     disk: parseDisk(parameters),
     sizeBytes: wholeNumber(parameters, 'sizeBytes', 1),
     inPlace: flag(parameters, 'inPlace'),
+    keepPersistent: flag(parameters, 'keepPersistent'),
     content: parseContent(parameters),
   }),
-  async run(context, { disk, sizeBytes, inPlace, content }) {
-    if (inPlace && content.landing === 'archive') {
+  async run(context, { disk, content, ...how }) {
+    if (how.inPlace && content.landing === 'archive') {
       throw new CxmError('INVALID_INPUT', 'an archive is never unpacked over a disk that is there');
     }
-    const volume = await buildDisk(context, disk, { sizeBytes, inPlace }, async (fresh) => {
+    const volume = await buildDisk(context, disk, how, async (fresh) => {
       await context.ready({ path: fresh.path, sizeBytes: fresh.sizeBytes });
       await fillVolume(context, fresh, content);
     });

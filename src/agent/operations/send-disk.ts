@@ -16,14 +16,17 @@ import type { Operation, OperationContext } from '../operation.ts';
 import { isFile } from '../owner.ts';
 import { absolutePath, flag, optionalNumber } from '../parameters.ts';
 import { diskSnapshots, parseDisk, removeWhenFree, requireDisk, whenFree, type DiskParameters } from './disk.ts';
-import { removeDisk } from './delete.ts';
+import { removeDisk } from './remove.ts';
 
-interface SendDisk {
+interface Reading {
   readonly disk: DiskParameters;
   /** The VM's directory: a checkpoint in it means that only an exact image will do. */
   readonly vmDirectory: string;
   /** Read although the VM runs. */
   readonly live: boolean;
+}
+
+interface SendDisk extends Reading {
   /** Remove the disk afterwards. */
   readonly move: boolean;
   /** This snapshot's content instead of the disk's. */
@@ -44,28 +47,33 @@ export const sendDisk: Operation<SendDisk, { readonly removed: boolean }> = {
   async run(context, request) {
     const source = await sourceVolume(context, request);
     if (request.move) await refuseSnapshots(context, request.disk);
-    const checkpointPresent = isFile(context.owner, `${request.vmDirectory}/checkpoint`);
-    await withReadable(context, source, request, async (readable, isSnapshot) => {
-      const content = await context.fileSystems.identify(readable.path);
-      const situation = { content, checkpointPresent, mode: context.settings.MODE };
-      const plan = planFetch({ ...situation, snapshotPossible: true });
-      context.log('INFO', `disk ${request.disk.diskId}: ${plan.why}`);
-      const needsSnapshot = plan.kind === 'archive' && plan.replayOnSnapshot && !isSnapshot;
-      if (!needsSnapshot) return sendPlanned(context, readable, content, plan);
-      const fallback = planFetch({ ...situation, snapshotPossible: false });
-      return withSnapshot(
-        context,
-        source,
-        (copy) => sendPlanned(context, copy, content, plan),
-        () => sendPlanned(context, readable, content, fallback),
-      );
-    });
+    await sendContent(context, source, request);
     if (!request.move) return { removed: false };
     if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the content was not stored');
     await removeDisk(context, request.disk);
     return { removed: true };
   },
 };
+
+/** Sends the volume's content, as what it is best sent as. */
+export async function sendContent(context: OperationContext, source: LogicalVolume, request: Reading): Promise<void> {
+  const checkpointPresent = isFile(context.owner, `${request.vmDirectory}/checkpoint`);
+  await withReadable(context, source, request, async (readable, isSnapshot) => {
+    const content = await context.fileSystems.identify(readable.path);
+    const situation = { content, checkpointPresent, mode: context.settings.MODE };
+    const plan = planFetch({ ...situation, snapshotPossible: true });
+    context.log('INFO', `disk ${request.disk.diskId}: ${plan.why}`);
+    const needsSnapshot = plan.kind === 'archive' && plan.replayOnSnapshot && !isSnapshot;
+    if (!needsSnapshot) return sendPlanned(context, readable, content, plan);
+    const fallback = planFetch({ ...situation, snapshotPossible: false });
+    return withSnapshot(
+      context,
+      source,
+      (copy) => sendPlanned(context, copy, content, plan),
+      () => sendPlanned(context, readable, content, fallback),
+    );
+  });
+}
 
 async function sourceVolume(context: OperationContext, { disk, snapshotId }: SendDisk): Promise<LogicalVolume> {
   if (snapshotId === undefined) return requireDisk(context, disk);
@@ -86,7 +94,7 @@ async function refuseSnapshots(context: OperationContext, disk: DiskParameters):
 async function withReadable(
   context: OperationContext,
   source: LogicalVolume,
-  { live }: SendDisk,
+  { live }: Reading,
   work: (readable: LogicalVolume, isSnapshot: boolean) => Promise<void>,
 ): Promise<void> {
   const wasActive = source.active;
@@ -149,7 +157,8 @@ async function sendPlanned(
     for await (const { offset, data } of extents) await context.sendExtent(offset, toBuffer(data));
   } else {
     const bytes = createReadStream(volume.path, { highWaterMark: blockBytes, signal: context.signal });
-    for await (const part of compress(bytes, { compression, level, totalBytes: volume.sizeBytes })) await context.sendData(toBuffer(part));
+    for await (const part of compress(bytes, { compression, level, totalBytes: volume.sizeBytes }))
+      await context.sendData(toBuffer(part));
   }
   await context.sendEnd();
 }

@@ -11,7 +11,7 @@ import { CxmError } from '../../errors.ts';
 
 export async function clone(context: ActionContext, call: CloneCall): Promise<undefined> {
   const { destination } = call;
-  if (destination.kind === 'disk') return copyImage(context, { ...call, destination });
+  if (destination.kind === 'disk') return copyImage(context, { ...call, destination }, false);
   if (call.source.kind !== 'file') {
     throw new CxmError('UNSUPPORTED', `${destination.name} must be a file of the frontend`);
   }
@@ -29,11 +29,15 @@ export async function clone(context: ActionContext, call: CloneCall): Promise<un
 }
 
 export async function ln(context: ActionContext, call: LinkCall): Promise<undefined> {
-  return copyImage(context, call);
+  return copyImage(context, call, true);
 }
 
-async function copyImage(context: ActionContext, { source, destination, vmId }: LinkCall): Promise<undefined> {
+async function copyImage(
+  context: ActionContext,
+  { source, destination, vmId }: LinkCall,
+  persistent: boolean,
+): Promise<undefined> {
   const facts = await askDiskFacts(context, vmId, destination.diskId);
   const open = await openSource(source, context.config.BLOCK_SIZE);
-  await sendImage(context, { source: open, destination, vmId, facts, purpose: 'new' });
+  await sendImage(context, { source: open, destination, vmId, facts, persistent, purpose: 'new' });
 }

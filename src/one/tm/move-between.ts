@@ -85,7 +85,10 @@ async function letGo(context: ActionContext, from: DiskLocation, move: Move): Pr
           if (topic === 'stored') return receiver.done.then(() => true);
           const source = detail as unknown as DiskSight;
           plan = planMove(source, destination, what);
-          if (plan === 'stream') receiver.answer({ route: 'receive', sizeBytes: source.sizeBytes });
+          if (plan === 'stream') {
+            const { sizeBytes, persistent, imageId } = source;
+            receiver.answer({ route: 'receive', sizeBytes, persistent, imageId });
+          }
           return sourceRoute(plan, source.present);
         },
         receive: async (data) => {

@@ -11,7 +11,7 @@ import { CxmError } from '../../errors.ts';
 import { fetchDisk } from './fetch-disk.ts';
 import { moveBetweenHosts } from './move-between.ts';
 import { moveDirectory } from './move-directory.ts';
-import { askDiskFacts, sendImage } from './send-image.ts';
+import { askDiskFacts, isPersistent, sendImage } from './send-image.ts';
 import { diskParameters, isFrontend, localKind } from './shared.ts';
 import { openSource } from './source.ts';
 
@@ -60,8 +60,9 @@ async function fromFrontend(
     return;
   }
   const facts = await askDiskFacts(context, vmId, to.diskId);
+  const persistent = isPersistent(facts);
   const source = await openSource({ kind: 'file', host: undefined, path: from.path }, context.config.BLOCK_SIZE);
-  await sendImage(context, { source, destination: to, vmId, facts, purpose: 'return' });
+  await sendImage(context, { source, destination: to, vmId, facts, persistent, purpose: 'return' });
   // In a datastore that frontend and host share, the link to the volume has taken the file's place.
   if (localKind(from.path) === 'file') await rm(from.path);
 }

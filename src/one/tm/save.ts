@@ -9,7 +9,7 @@ import type { ActionContext } from '../action.ts';
 import type { DiskLocation, ImageSource } from '../arguments/locations.ts';
 import type { CopyToDatastoreCall, MoveToDatastoreCall } from '../arguments/transfer.ts';
 import { fetchDisk } from './fetch-disk.ts';
-import { isFrontend, localKind } from './shared.ts';
+import { isFrontend, localKind, partialOf } from './shared.ts';
 
 export async function mvds(context: ActionContext, call: MoveToDatastoreCall): Promise<undefined> {
   const file = imageFile(call.destination);
@@ -42,7 +42,7 @@ function isStoppedHere(context: ActionContext, { host, path }: DiskLocation): bo
   return isFrontend(context, host) && localKind(path) === 'file';
 }
 
-function imageFile(destination: ImageSource): string {
+export function imageFile(destination: ImageSource): string {
   if (destination.kind === 'file') return destination.path;
   const name = destination.kind === 'url' ? destination.url : destination.name;
   throw new CxmError('UNSUPPORTED', `the image ${name} is no file of the frontend, so nothing can be saved in it`, {
@@ -51,7 +51,7 @@ function imageFile(destination: ImageSource): string {
 }
 
 /** As rename, also from one file system to another. */
-async function moveFile(from: string, to: string): Promise<void> {
+export async function moveFile(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
   } catch (error) {
@@ -62,7 +62,7 @@ async function moveFile(from: string, to: string): Promise<void> {
 }
 
 async function replaceFile(from: string, to: string): Promise<void> {
-  const partial = `${to}.cxm-partial`;
+  const partial = partialOf(to);
   try {
     await copyFile(from, partial, constants.COPYFILE_FICLONE);
     await rename(partial, to);

@@ -14,7 +14,7 @@ import { createFrontend } from '../client.ts';
 import type { Image } from '../documents/image.ts';
 import { diskWithId, type Disk } from '../documents/virtual-machine.ts';
 import { createProgress } from './progress.ts';
-import { cloudName } from './shared.ts';
+import { diskParameters } from './shared.ts';
 import { volumeBytes } from './size.ts';
 import type { OpenSource } from './source.ts';
 
@@ -32,6 +32,11 @@ export async function askDiskFacts(context: ActionContext, vmId: number, diskId:
   return { disk, image };
 }
 
+/** Whether the disk is a persistent image, whose changes are kept. */
+export function isPersistent({ disk, image }: DiskFacts): boolean {
+  return disk !== undefined && image !== undefined && (disk.persistent || (disk.save && !disk.clone));
+}
+
 /** FSTYPE of the image or FS of the disk, checked. */
 export function requestedFileSystem({ disk, image }: DiskFacts): FileSystemType | undefined {
   const asked = image?.fileSystemAttribute ?? disk?.fileSystem ?? image?.fileSystem;
@@ -47,13 +52,15 @@ export interface SendImage {
   readonly destination: DiskLocation;
   readonly vmId: number;
   readonly facts: DiskFacts;
+  /** The working copy of a persistent image. */
+  readonly persistent: boolean;
   /** `return`: the disk comes back as it was, so what the archive says of itself goes first. */
   readonly purpose: 'new' | 'return';
 }
 
 export async function sendImage(
   context: ActionContext,
-  { source, destination, vmId, facts, purpose }: SendImage,
+  { source, destination, vmId, facts, persistent, purpose }: SendImage,
 ): Promise<void> {
   const { format } = source;
   const sizeBytes = volumeBytes({
@@ -83,11 +90,10 @@ export async function sendImage(
     {
       operation: 'receive-disk',
       parameters: {
-        vmId,
-        diskId: destination.diskId,
-        link: destination.path,
-        cloud: cloudName(context),
+        ...diskParameters(context, destination, vmId),
         sizeBytes,
+        persistent,
+        keepPersistent: persistent && purpose === 'new',
         ...(imageId !== undefined && { imageId }),
         ...landingParameters(plan, source),
       },

@@ -18,6 +18,11 @@ export function localKind(path: string): 'file' | 'directory' | 'link' | 'nothin
   return found.isDirectory() ? 'directory' : 'file';
 }
 
+/** Where a file is written before it gets its name; fixed, so that the next action overwrites what a killed one left. */
+export function partialOf(file: string): string {
+  return `${file}.cxm-partial`;
+}
+
 /** The name under which volumes are tagged as ours. */
 export function cloudName({ config, hostName }: Pick<ActionContext, 'config' | 'hostName'>): string {
   return config.CLOUD_NAME || hostName.replace(/[^A-Za-z0-9._-]/g, '_') || 'one';

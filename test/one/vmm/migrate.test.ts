@@ -54,8 +54,8 @@ describe('migrate', () => {
   });
 
   it('of a VM that the cluster has moved by itself succeeds, and cleans up at the source', async () => {
-    await hosts.volumes('b').activate(disks[0] ?? '', 'shared');
-    await hosts.volumes('b').activate(disks[1] ?? '', 'shared');
+    await hosts.volumes('b').activate(disks[0] ?? '');
+    await hosts.volumes('b').activate(disks[1] ?? '');
     hosts.writeConfig('b', deployId, hosts.config('a', deployId) ?? '');
     await hosts.migrateByHand('a', 'b', deployId);
     expect(await migrate()).toEqual({ alreadyThere: true });

@@ -1,0 +1,107 @@
+/**
+ * A volume's content comes back to the frontend, into a file that appears whole or not at all, and that a loss of power
+ * does not take back: what the disk is removed for.
+ */
+import { mkdirSync } from 'node:fs';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Data } from '../../agent/operation.ts';
+import { formatSize } from '../../config/size.ts';
+import { CxmError } from '../../errors.ts';
+import type { ActionContext, HelperCall } from '../action.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { partialOf } from './shared.ts';
+
+/** A file that a volume's content goes to: under a name of its own until all of it is there. */
+export class IncomingFile {
+  private path: string | undefined;
+  private stored = false;
+
+  /** @param choose where the content goes; asked once there is some */
+  constructor(
+    private readonly context: ActionContext,
+    private readonly what: string,
+    private readonly choose: () => Promise<string>,
+  ) {}
+
+  /** Calls `work` with the helper's partner in the conversation; afterwards there is the whole file or none. */
+  async during(work: (conversation: Pick<HelperCall, 'receive' | 'answer'>) => Promise<void>): Promise<void> {
+    try {
+      await work({
+        receive: (data, detail) => this.receive(data, detail),
+        answer: async (topic) => topic === 'stored' && this.store(),
+      });
+    } finally {
+      if (this.path !== undefined && !this.stored) await rm(partialOf(this.path), { force: true });
+    }
+  }
+
+  /** Gives the file its name. */
+  async store(): Promise<boolean> {
+    if (this.path === undefined) return false;
+    if (!this.stored) {
+      await rename(partialOf(this.path), this.path);
+      await syncDirectory(dirname(this.path));
+    }
+    this.stored = true;
+    return true;
+  }
+
+  private async receive(data: AsyncIterable<Data>, detail: Readonly<Record<string, unknown>>): Promise<void> {
+    this.path = await this.choose();
+    const sizeBytes = Number(detail.sizeBytes);
+    const sparse = detail.kind === 'image' && detail.compression === 'none';
+    const progress = createProgress(this.what, sparse ? sizeBytes : undefined, performance.now());
+    await writeFile(this.context, partialOf(this.path), data, sparse ? sizeBytes : undefined, progress);
+    const how = `${String(detail.kind)} (${String(detail.compression)}) of a volume of ${formatSize(sizeBytes)}`;
+    this.context.report.info(`${progress.summary(performance.now())}, as ${how}`);
+  }
+}
+
+/** @param sizeBytes length of a sparse file; undefined for plain data */
+async function writeFile(
+  context: ActionContext,
+  path: string,
+  data: AsyncIterable<Data>,
+  sizeBytes: number | undefined,
+  progress: Progress,
+): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true });
+  const file = await open(path, 'w', 0o660);
+  try {
+    let end = 0;
+    for await (const item of data) {
+      const offset = item.type === 'extent' ? item.offset : end;
+      end = offset + item.data.length;
+      await writeAll(file, item.data, offset);
+      const line = progress.advance(item.data.length, performance.now());
+      if (line !== undefined) context.report.info(line);
+    }
+    if (sizeBytes !== undefined) await file.truncate(sizeBytes);
+    await file.sync();
+  } catch (cause) {
+    if (cause instanceof CxmError) throw cause;
+    throw new CxmError('IO', `${path} can't be written: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+      changed: 'rolled-back',
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeAll(file: FileHandle, data: Buffer, offset: number): Promise<void> {
+  for (let done = 0; done < data.length;) {
+    const { bytesWritten } = await file.write(data, done, data.length - done, offset + done);
+    done += bytesWritten;
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

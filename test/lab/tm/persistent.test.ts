@@ -1,0 +1,141 @@
+/** Persistent images on real LVM: what a VM wrote to one comes back into it, whatever ends the VM. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { lab } from '../lab.ts';
+import {
+  diskPath,
+  digest,
+  frontend,
+  imagePath,
+  makeArchive,
+  makeRawImage,
+  prepareVmWithImage,
+  tm,
+  tmOk,
+  vmDocument,
+} from './support.ts';
+
+const mib = 1024 * 1024;
+const { privateSystem, sharedSystem } = lab.datastores;
+
+beforeEach(async () => {
+  await lab.reset();
+  lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nMODE="RAW"\n');
+});
+afterAll(() => lab.reset());
+
+/** A VM whose disk 0 is the persistent image `file`. */
+function prepare(vmId: number, file: string, size: string): void {
+  prepareVmWithImage(vmId, { SIZE: size });
+  const attributes = { PERSISTENT: 'YES', CLONE: 'NO', SAVE: 'YES' };
+  lab.prepareVm(vmId, vmDocument(vmId, [{ diskId: 0, imageId: vmId, attributes }]));
+  lab.prepareImage(
+    vmId,
+    `<IMAGE><ID>${vmId}</ID><NAME>data</NAME><PERSISTENT>1</PERSISTENT><SIZE>64</SIZE><SOURCE>${file}</SOURCE>` +
+      `<TEMPLATE><SIZE>${size}</SIZE></TEMPLATE></IMAGE>`,
+  );
+}
+
+function lnArguments(vmId: number, file: string, host: string, datastore: number = sharedSystem): string[] {
+  return [`${frontend}:${file}`, `${host}:${diskPath(vmId, 0, datastore)}`, String(vmId), '1'];
+}
+
+async function lnRaw(vmId: number, host: string, datastore: number = sharedSystem): Promise<string> {
+  makeRawImage('data', [true, false, true, true]);
+  const file = imagePath('data');
+  prepare(vmId, file, '8M');
+  await tmOk('ln', lnArguments(vmId, file, host, datastore));
+  return file;
+}
+
+/** What the VM writes. */
+async function write(node: 'node1' | 'node3', vmId: number, text: string): Promise<void> {
+  await lab.node(
+    node,
+    `printf %s '${text}' | dd of=/dev/VG0/lv-one-${vmId}-0 bs=1M seek=1 conv=notrunc,fsync status=none`,
+  );
+}
+
+function written(file: string, length: number): string {
+  return readFileSync(file)
+    .subarray(mib, mib + length)
+    .toString();
+}
+
+test('a persistent disk that is deleted is saved into its image first', async () => {
+  const file = await lnRaw(300, 'node1');
+  await write('node1', 300, 'precious');
+  const before = await digest('node1', 'lv-one-300-0', 8 * mib);
+  const result = await tmOk('delete', [`node1:${diskPath(300, 0)}`, '300', '1']);
+  expect(result.stderr).toContain('holds a persistent image: saving it first');
+  expect(await lab.logicalVolumes('node1')).toEqual([]);
+  expect(written(file, 8)).toBe('precious');
+  expect(statSync(file).size).toBe(8 * mib);
+  expect(execFileSync('sha256sum', [file]).toString().split(' ')[0]).toBe(before);
+  await tmOk('delete', [`node1:${diskPath(300, 0)}`, '300', '1']);
+  expect(written(file, 8)).toBe('precious');
+});
+
+test('a persistent file system that is deleted goes back as an archive of its files', async () => {
+  const file = makeArchive('os');
+  prepare(301, file, '192M');
+  await tmOk('ln', lnArguments(301, file, 'node1'));
+  await lab.node('node1', 'mkdir -p /t; mount /dev/VG0/lv-one-301-0 /t; echo precious > /t/root/new; umount /t');
+  await tmOk('delete', [`node1:${diskPath(301, 0)}`, '301', '1']);
+  expect(await lab.logicalVolumes('node1')).toEqual([]);
+  expect(execFileSync('tar', ['-xOf', file, './root/new']).toString()).toBe('precious\n');
+});
+
+test('a second ln keeps what the VM wrote, and a clone in its place is refused', async () => {
+  const file = await lnRaw(302, 'node1');
+  await write('node1', 302, 'precious');
+  const before = await digest('node1', 'lv-one-302-0', 8 * mib);
+  await tmOk('ln', lnArguments(302, file, 'node1'));
+  expect(await digest('node1', 'lv-one-302-0', 8 * mib)).toBe(before);
+  const refused = await tm('clone', lnArguments(302, file, 'node1'));
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain('holds a persistent image that was not saved');
+  expect(await digest('node1', 'lv-one-302-0', 8 * mib)).toBe(before);
+});
+
+test('a persistent disk whose image OpenNebula does not name is not deleted', async () => {
+  await lnRaw(303, 'node1');
+  lab.prepareVm(303, vmDocument(303, []));
+  const result = await tm('delete', [`node1:${diskPath(303, 0)}`, '303', '1']);
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain('does not say which image it belongs to');
+  expect((await lab.logicalVolumes('node1')).map(({ name }) => name)).toEqual(['lv-one-303-0']);
+});
+
+test('deleting the directory of a VM leaves a persistent disk that was not saved', async () => {
+  await lnRaw(304, 'node1');
+  const result = await tmOk('delete', [`node1:${diskPath(304, 0).replace('/disk.0', '')}`, '304', '0']);
+  expect(result.stderr).toContain('is kept');
+  expect((await lab.logicalVolumes('node1')).map(({ name }) => name)).toEqual(['lv-one-304-0']);
+});
+
+test('a persistent disk stays one on a host that shares no SAN, and on the way through the frontend', async () => {
+  await lab.start('node3');
+  const file = await lnRaw(305, 'node1', privateSystem);
+  await write('node1', 305, 'precious');
+  const at = (host: string): string => `${host}:${diskPath(305, 0, privateSystem)}`;
+  await tmOk('mv', [at('node1'), at('node3'), '305', '1']);
+  const [moved] = await lab.logicalVolumes('node3');
+  expect(moved?.tags).toEqual(expect.arrayContaining(['cxm_persistent', 'cxm_image=305']));
+  await tmOk('mv', [at('node3'), at(frontend), '305', '1']);
+  await tmOk('mv', [at(frontend), at('node1'), '305', '1']);
+  const [back] = await lab.logicalVolumes('node1');
+  expect(back?.tags).toEqual(expect.arrayContaining(['cxm_persistent', 'cxm_image=305']));
+  await tmOk('delete', [at('node1'), '305', '1']);
+  expect(written(file, 8)).toBe('precious');
+});
+
+test('a persistent disk of a stopped VM that is deleted on the frontend is saved into its image', async () => {
+  const file = await lnRaw(306, 'node1');
+  await write('node1', 306, 'precious');
+  await tmOk('mv', [`node1:${diskPath(306, 0)}`, `${frontend}:${diskPath(306, 0)}`, '306', '1']);
+  await tmOk('delete', [`${frontend}:${diskPath(306, 0)}`, '306', '1']);
+  expect(existsSync(diskPath(306, 0))).toBe(false);
+  expect(written(file, 8)).toBe('precious');
+});
