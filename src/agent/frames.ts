@@ -17,9 +17,14 @@ const headerBytes = 5;
 const maxMessageBytes = 1024 * 1024;
 const types = new Map(Object.entries(frameCodes).map(([type, code]) => [code, type as FrameType]));
 
-/** Writes frames, waiting whenever the stream is full. */
+/**
+ * Writes frames, waiting whenever the stream is full. Each frame goes in whole and at once, so that writers need not
+ * wait for each other: a message never lies between the parts of a frame of data.
+ */
 export class FrameWriter {
   private failure: Error | undefined;
+  /** While the stream is full; all that write then wait for the same. */
+  private draining: Promise<void> | undefined;
 
   constructor(private readonly stream: Writable) {
     stream.on('error', (error) => {
@@ -63,7 +68,9 @@ export class FrameWriter {
     let room = this.stream.write(header);
     for (const part of parts) room = this.stream.write(part);
     this.stream.uncork();
-    if (!room) await this.drained();
+    if (room) return;
+    this.draining ??= this.drained().finally(() => (this.draining = undefined));
+    await this.draining;
   }
 
   private drained(): Promise<void> {
