@@ -170,13 +170,27 @@ async function measure(handle: FileHandle, path: string): Promise<{ sizeBytes: n
   const stat = await handle.stat();
   if (stat.isFile()) return { sizeBytes: stat.size, sparse: stat.blocks * 512 < stat.size };
   if (!stat.isBlockDevice()) throw new CxmError('UNSUPPORTED', `${path} is neither a file nor a block device`);
-  // Linux' numbering of devices (sys/sysmacros.h), then its size in sectors of 512 bytes.
-  const major = Math.floor(stat.rdev / 256) % 4096;
-  const minor = (stat.rdev % 256) + Math.floor(stat.rdev / 2 ** 20) * 256;
-  const sectors = await readFile(`/sys/dev/block/${major}:${minor}/size`, 'latin1').catch((error: unknown) => {
+  const sectors = await readFile(`${sysfsDirectory(stat.rdev)}/size`, 'latin1').catch((error: unknown) => {
     throw ioError(error, `cannot learn the size of ${path}`);
   });
+  // The kernel counts sectors of 512 bytes here, whatever the device's own are.
   return { sizeBytes: Number.parseInt(sectors, 10) * 512, sparse: false };
+}
+
+/** Where the kernel tells about a block device; Linux' numbering of devices is that of sys/sysmacros.h. */
+function sysfsDirectory(rdev: number): string {
+  const major = Math.floor(rdev / 256) % 4096;
+  const minor = (rdev % 256) + Math.floor(rdev / 2 ** 20) * 256;
+  return `/sys/dev/block/${major}:${minor}`;
+}
+
+/**
+ * Whether the storage zeroes blocks by itself (WRITE SAME, WRITE ZEROES), so that the kernel need not send zeros.
+ * Source: Documentation/ABI/stable/sysfs-block, write_zeroes_max_bytes: 0 where it can't.
+ */
+async function storageZeroes(rdev: number): Promise<boolean> {
+  const limit = await readFile(`${sysfsDirectory(rdev)}/queue/write_zeroes_max_bytes`, 'latin1').catch(() => '0');
+  return Number.parseInt(limit, 10) > 0;
 }
 
 function wholeGrains(blockBytes = defaultBlockBytes): number {
@@ -197,6 +211,12 @@ export interface ExtentWriterOptions {
 
 /** Smaller gaps are written: a program for each of them would take longer. */
 const smallGapBytes = 4 * 1024 * 1024;
+/**
+ * A larger device whose storage zeroes by itself is zeroed as a whole before anything is written: one program instead
+ * of one for each gap, of which a disk can have thousands. Smaller ones hold few gaps; a running VM may read a context
+ * disk while it is written anew, and must not find it empty.
+ */
+const smallDeviceBytes = 64 * 1024 * 1024;
 const zeroBlock = Buffer.alloc(1024 * 1024);
 
 /** Opens a device, or a regular file (made if absent), for writing from scratch. @throws CxmError NOT_FOUND, IO */
@@ -209,16 +229,25 @@ export async function openExtentWriter(path: string, options: ExtentWriterOption
       await made.close();
       return open(path, 'r+');
     });
-    const isFile = (await handle.stat()).isFile();
-    if (isFile) {
+    const stat = await handle.stat();
+    if (stat.isFile()) {
       await handle.truncate(0);
       await handle.truncate(options.deviceBytes);
+      return new ExtentWriter(handle, path, { ...options, alreadyZero: true });
     }
-    return new ExtentWriter(handle, path, isFile ? { ...options, alreadyZero: true } : options);
+    const alreadyZero = options.alreadyZero === true || (await zeroWhole(stat.rdev, options));
+    return new ExtentWriter(handle, path, { ...options, alreadyZero });
   } catch (error) {
     await handle?.close();
     throw ioError(error, `cannot open ${path} for writing`);
   }
+}
+
+/** Zeroes a device where that is better done at once; false if it was not. */
+async function zeroWhole(rdev: number, { deviceBytes, zeroRange }: ExtentWriterOptions): Promise<boolean> {
+  if (zeroRange === undefined || deviceBytes < smallDeviceBytes || !(await storageZeroes(rdev))) return false;
+  await zeroRange(0, deviceBytes);
+  return true;
 }
 
 /** Owns the open device; one writer a device. */

@@ -218,6 +218,27 @@ describe('writing extents', () => {
     60_000,
   );
 
+  it.skipIf(noLoop !== undefined)(
+    `to a large device that zeroes by itself asks for zeros once, however many gaps there are (${noLoop ?? 'loop device'})`,
+    async () => {
+      const deviceBytes = 72 * 2 ** 20;
+      const { device, detach } = loopDevice(directory.path, 72);
+      try {
+        writeFileSync(device, Buffer.alloc(deviceBytes, 0xaa));
+        const content = Buffer.alloc(48 * 2 ** 20);
+        for (let at = 0; at < content.length; at += 8 * 2 ** 20) content.fill(7, at, at + grain);
+        const zeroed: [number, number][] = [];
+        await overwritten(device, deviceBytes, content, zeroed);
+        expect(zeroed).toEqual([[0, deviceBytes]]);
+        const found = readFileSync(device);
+        expect(found.equals(Buffer.concat([content, Buffer.alloc(deviceBytes - content.length)]))).toBe(true);
+      } finally {
+        detach();
+      }
+    },
+    60_000,
+  );
+
   it('refuses what is beyond the device, before or behind, and writes nothing of it', async () => {
     const path = join(directory.path, 'bounds');
     const writer = await openExtentWriter(path, { deviceBytes: 1000 });
