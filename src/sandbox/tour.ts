@@ -83,9 +83,7 @@ async function show(layout: Layout, options: Options, terminal: Terminal): Promi
     writeKeepScripts(layout, abilities.mounts);
     for (const line of keepText(layout)) printer.line(line);
   } else {
-    printer.text('npm start -- --keep    leaves such a sandbox there, with two running VMs to play with');
-    printer.text('npm start -- --verbose shows what the drivers log');
-    printer.text('README.md              says how to install the drivers for OpenNebula 3.8 and 7.x');
+    printer.text('npm start -- --keep leaves such a sandbox there, with two running VMs to play with.');
   }
   return true;
 }

@@ -68,6 +68,7 @@ export class Ground {
       ONE_HOST: frontendName,
       SHUTDOWN_TIMEOUT: '20',
       BUSY_TIMEOUT: '10',
+      DEBUG: 'yes',
     };
     const text = Object.entries(settings).map(([key, value]) => `${key}="${value}"\n`);
     // What tells the form in which this version takes errors; up to 6.0 with markers.

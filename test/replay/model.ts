@@ -204,7 +204,8 @@ export class Model {
         if (domain === undefined) return;
         const { [argv[2] ?? '']: _, ...others } = domain.disks;
         domain.disks = others;
-        return;
+        const volume = `lv-one-${vmId}-${disk}`;
+        return void this.change(volume, { active: without(this.required(volume).active, domain.node) });
       }
       case 'attach_nic':
         if (domain !== undefined) domain.macs = sorted([...domain.macs, argv[1] ?? '']);

@@ -39,9 +39,11 @@ export const activateDisks: Operation<VmDisks & { readonly shared: boolean }, { 
   name: 'activate-disks',
   parse: (parameters) => ({ ...parseVmDisks(parameters), shared: flag(parameters, 'shared') }),
   async run(context, request) {
-    const { uuid } = await context.volumes.info();
+    const { uuid, lockType } = await context.volumes.info();
     const disks = disksOf(request);
     for (const disk of disks) await requireDisk(context, disk);
+    // Under lvmlockd the other host has to give up its exclusive locks first.
+    if (request.shared && lockType !== '') await context.ask('route', { volumeGroupUuid: uuid });
     const activated: string[] = [];
     try {
       for (const disk of disks) {

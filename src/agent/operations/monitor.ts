@@ -256,7 +256,7 @@ function discard(path: string): void {
   }
 }
 
-function uptimeSeconds(): number {
+export function uptimeSeconds(): number {
   const seconds = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
   if (Number.isFinite(seconds)) return seconds;
   throw new CxmError('IO', '/proc/uptime does not say how long this host is up');

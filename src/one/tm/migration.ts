@@ -19,10 +19,12 @@ export function volumeDisks({ vm, systemTm }: MigrationCall, driverName: string)
 }
 
 export async function premigrate(context: ActionContext, call: MigrationCall): Promise<undefined> {
-  const result = await context.helper(
-    { host: call.destinationHost },
-    { operation: 'activate-disks', parameters: { ...parameters(context, call), shared: true } },
-  );
+  const request = { operation: 'activate-disks', parameters: { ...parameters(context, call), shared: true } };
+  const share = async (): Promise<boolean> => {
+    await context.helper({ host: call.sourceHost }, { ...request, answer: () => Promise.resolve(true) });
+    return true;
+  };
+  const result = await context.helper({ host: call.destinationHost }, { ...request, answer: share });
   context.report.debug(`activated on ${call.destinationHost}: ${JSON.stringify(result)}`);
 }
 

@@ -67,7 +67,7 @@ export async function runOne(layout: Layout, program: string, args: readonly str
 }
 
 async function attachDisk(lifecycle: Lifecycle, id: number, [size = '64']: readonly string[]): Promise<void> {
-  const { disks, contextDisk } = lifecycle.vm(id);
+  const { disks, contextDisk = -1 } = lifecycle.vm(id);
   const diskId = Math.max(contextDisk, ...disks.map((disk) => disk.diskId)) + 1;
   const target = `xvd${String.fromCharCode(97 + diskId)}`;
   await lifecycle.attachDisk(id, { diskId, target, sizeMb: number(size, 'size'), volatile: 'fs' });

@@ -56,15 +56,7 @@ function vmElements(vm: VmRecord, images: readonly ImageRecord[], attach?: numbe
 
 function templateOf(vm: VmRecord, images: readonly ImageRecord[], attach?: number): Element[] {
   return [
-    [
-      'CONTEXT',
-      [
-        ['DISK_ID', String(vm.contextDisk)],
-        ['HOSTNAME', vm.name],
-        ['NETWORK', 'YES'],
-        ['TARGET', 'xvdz'],
-      ],
-    ],
+    ['CONTEXT', vm.contextDisk === undefined ? undefined : contextOf(vm.name, vm.contextDisk)],
     ['CPU', String(vm.cpu)],
     ...vm.disks.map((disk): Element => ['DISK', diskOf(disk, images, attach)]),
     [
@@ -87,6 +79,15 @@ function templateOf(vm: VmRecord, images: readonly ImageRecord[], attach?: numbe
     ['TM_MAD_SYSTEM', ours],
     ['VCPU', String(vm.vcpu)],
     ['VMID', String(vm.id)],
+  ];
+}
+
+function contextOf(hostName: string, diskId: number): Element[] {
+  return [
+    ['DISK_ID', String(diskId)],
+    ['HOSTNAME', hostName],
+    ['NETWORK', 'YES'],
+    ['TARGET', 'xvdz'],
   ];
 }
 

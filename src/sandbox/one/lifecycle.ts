@@ -110,10 +110,11 @@ export class Lifecycle {
     }
   }
 
-  private context(vm: VmRecord): Promise<CallResult> {
+  private async context(vm: VmRecord): Promise<void> {
+    if (vm.contextDisk === undefined) return;
     const source = join(this.layout.one, 'vms', String(vm.id), 'context.sh');
     const place = this.place(hostOf(vm), vm.id, vm.contextDisk);
-    return this.caller.transfer('context', [source, place, String(vm.id), String(systemDatastore)]);
+    await this.caller.transfer('context', [source, place, String(vm.id), String(systemDatastore)]);
   }
 
   /** `onevm suspend`. */
@@ -252,6 +253,7 @@ export class Lifecycle {
       this.change(id, { nics: before.nics });
       throw error;
     }
+    if (vm.contextDisk === undefined) return;
     await call('prereconfigure', ['xvdz']);
     await this.context(vm);
     await call('reconfigure', ['xvdz', join(this.directory(id), `disk.${vm.contextDisk}`)]);

@@ -62,7 +62,8 @@ export interface VmRecord {
   readonly memoryMb: number;
   readonly disks: readonly DiskRecord[];
   readonly nics: readonly NicRecord[];
-  readonly contextDisk: number;
+  /** Number of the contextualisation CD; a VM whose template has no CONTEXT gets none. */
+  readonly contextDisk?: number;
   /** Hosts, the oldest first. */
   readonly history: readonly string[];
 }

@@ -12,10 +12,28 @@ export interface Change {
 
 export function changesBetween(before: World, after: World): readonly Change[] {
   return [
-    ...volumeChanges(before.volumes, after.volumes),
+    ...together(volumeChanges(before.volumes, after.volumes)),
     ...domainChanges(before.domains, after.domains),
     ...fileChanges(before.files, after.files),
   ];
+}
+
+/** Volumes of one VM to which the same happened share a row: `lv-one-7-{0,1,2}`. */
+function together(changes: readonly Change[]): readonly Change[] {
+  const groups = new Map<string, { readonly change: Change; readonly vm: string; readonly disks: string[] }>();
+  for (const change of changes) {
+    const [name = '', ...words] = change.words;
+    const end = name.lastIndexOf('-') + 1;
+    const vm = name.slice(0, end);
+    const key = [change.sign, vm, ...words].join('\n');
+    const group = groups.get(key) ?? { change, vm, disks: [] };
+    group.disks.push(name.slice(end));
+    groups.set(key, group);
+  }
+  return [...groups.values()].map(({ change, vm, disks }) => {
+    const name = disks.length === 1 ? `${vm}${disks[0] ?? ''}` : `${vm}{${disks.sort().join(',')}}`;
+    return { ...change, words: [name, ...change.words.slice(1)] };
+  });
 }
 
 function volumeChanges(before: readonly SeenVolume[], after: readonly SeenVolume[]): Change[] {
@@ -44,14 +62,12 @@ function place({ activeOn }: SeenVolume): string {
 }
 
 function describeVolume(volume: SeenVolume): string[] {
-  const tags = volume.tags.flatMap((tag) => /^cxm_((?:vm|disk|image)=.*)/.exec(tag)?.[1] ?? []);
   return [
     volume.name,
     volume.storage === 'san' ? 'SAN' : volume.storage,
     `${formatSize(volume.sizeBytes)} ${volume.content}`,
     place(volume),
     `${formatSize(volume.storedBytes)} stored`,
-    `tags ${tags.join(' ')}`,
   ];
 }
 
@@ -93,20 +109,19 @@ function fileChanges(before: ReadonlyMap<string, string>, after: ReadonlyMap<str
     ['+', came],
     ['-', gone],
   ];
-  return rows.flatMap(([sign, names]) =>
-    names.length === 0 ? [] : [{ sign, what: 'files', words: [`files $DS/0/${collapse(names)}`] }],
-  );
+  return rows.flatMap(([sign, names]) => (names.length === 0 ? [] : [{ sign, what: 'files', words: collapse(names) }]));
 }
 
-/** `7/disk.0 7/disk.1 7/vm.xml` as `7/{disk.0,disk.1,vm.xml}`. */
-function collapse(names: readonly string[]): string {
-  const directories = [...new Set(names.map((name) => name.slice(0, name.indexOf('/'))))];
-  return directories
-    .map((directory) => {
-      const own = names
-        .filter((name) => name.startsWith(`${directory}/`))
-        .map((name) => name.slice(directory.length + 1));
-      return own.length === 1 ? `${directory}/${own[0] ?? ''}` : `${directory}/{${own.sort().join(', ')}}`;
-    })
-    .join(' ');
+/** `7/disk.0 7/disk.1 7/vm.xml` as `$DS/0/7` and `disk.0, disk.1, vm.xml`; of several directories only how many. */
+function collapse(names: readonly string[]): readonly string[] {
+  const directories = [...new Set(names.map((name) => name.slice(0, name.indexOf('/'))))].sort();
+  const [only = ''] = directories;
+  if (directories.length > 1) return [`$DS/0/{${directories.join(',')}}`, `${names.length} files and links`];
+  return [
+    `$DS/0/${only}`,
+    names
+      .map((name) => name.slice(only.length + 1))
+      .sort()
+      .join(', '),
+  ];
 }

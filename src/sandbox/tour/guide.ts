@@ -10,9 +10,10 @@ import type { Abilities } from '../prepare.ts';
 import { changesBetween } from './changes.ts';
 import { callsSince, journalEnd } from './journal.ts';
 import { machinesOf, writeContexts } from './machines.ts';
-import type { Printer, StepResult } from './printer.ts';
+import type { Printer } from './printer.ts';
 import { CheckFailed, Stage, type Step } from './stage.ts';
 import { steps } from './steps.ts';
+import type { StepResult } from './table.ts';
 import type { World } from './world.ts';
 
 export interface Tour {
@@ -43,10 +44,9 @@ export async function runTour({
       // What the hook made oned do happened before it ended.
       const nested = callsSince(layout, journal);
       journal = journalEnd(layout);
-      for (const call of [...nested, result]) {
-        calls.push(call);
-        printer.callEnds(call);
-      }
+      calls.push(result, ...nested);
+      printer.callEnds(result);
+      for (const call of nested) printer.callEnds(call, true);
     },
   });
   const lifecycle = new Lifecycle(layout, caller);

@@ -1,6 +1,6 @@
 /**
- * How the tour looks: a heading a step, the calls with time and bytes, what changed on the hosts, what was checked, and
- * the closing table.
+ * How the tour looks: a heading a step, what is called with time and bytes, what changed on the hosts, what was checked,
+ * and the closing table. A margin tells these apart; a terminal too narrow for it does without.
  */
 import { formatSize } from '../../config/size.ts';
 import type { Layout } from '../layout.ts';
@@ -8,16 +8,8 @@ import type { CallResult } from '../one/calls.ts';
 import type { Abilities } from '../prepare.ts';
 import type { Change } from './changes.ts';
 import type { Step } from './stage.ts';
-import { columns, wrap, type Terminal } from './terminal.ts';
-
-export interface StepResult {
-  readonly title: string;
-  readonly calls: number;
-  readonly durationMs: number;
-  /** Size of the disks that it was about; undefined when sizes say nothing. */
-  readonly diskBytes: number | undefined;
-  readonly sentBytes: number;
-}
+import { closingTable, type StepResult } from './table.ts';
+import { columns, flow, wrap, type Terminal } from './terminal.ts';
 
 export type CallHead = Pick<CallResult, 'kind' | 'action' | 'args' | 'machine'>;
 
@@ -28,11 +20,15 @@ export interface PrinterOptions {
 }
 
 const indent = '    ';
-/** Sign, time and bytes of a call. */
-const figuresWidth = 23;
+const widthOfMargin = 8;
+const narrowest = 72;
+/** `1234.56 s  1023.9 KiB`, in front of it a space. */
+const widthOfFigures = 22;
 
 export class Printer {
   private number = 0;
+  /** The margin's word that comes next; each is written once a step. */
+  private word = '';
 
   constructor(
     private readonly terminal: Terminal,
@@ -42,89 +38,97 @@ export class Printer {
 
   head({ root, mounts, zstd }: Abilities): void {
     if (this.options.quiet) return;
-    const { paint } = this.terminal;
-    this.line(paint('bold', 'cxm: a tour of the drivers'));
+    this.line(`${indent}${this.terminal.paint('bold', 'cxm: a tour of the drivers')}`);
+    this.line('');
     this.text(
-      `Three hosts and a frontend, as directories in ${this.layout.directory}. node1 and node2 share a SAN with the volume ` +
-        'group VG0; node3 has disks of its own. Xen, ssh, sudo and oned have stand-ins; the drivers that they call, and ' +
-        'mkfs, tar and mount, are the real ones.',
+      'Three Xen hosts and an OpenNebula frontend, as directories of this machine. node1 and node2 share a SAN with the ' +
+        'volume group VG0; node3 has disks of its own. Stand-ins play Xen, LVM, ssh, sudo and oned; the drivers are ' +
+        'those that are installed on real machines, and mkfs, tar and compression do real work.',
     );
-    const mounted = mounts ? 'volumes are mounted through loop devices' : 'nothing is mounted';
-    const who = root ? (mounts ? '' : ', which may not mount here') : '';
-    const mode = zstd
-      ? 'zstd is here: disks are saved with MODE=TZST'
-      : 'zstd is not here: disks are saved with MODE=RAW';
-    this.text(
-      `Running as ${root ? 'root' : 'an ordinary user'}${who}: ${mounted}. ${mode}. $DS is var/lib/one/datastores.`,
-    );
+    const who = root ? `root${mounts ? '' : ', which may not mount here'}` : 'an ordinary user';
+    const mounted = mounts
+      ? 'volumes are mounted through loop devices'
+      : 'file systems are made and read without mounting';
+    const mode = zstd ? '' : ' There is no zstd here: disks are saved without compression (MODE=RAW).';
+    this.text(`Running as ${who}: ${mounted}.${mode} $DS is ${this.layout.datastores}.`);
   }
 
   step({ title, wish, note }: Step): void {
     this.number += 1;
     const { paint, signs, width } = this.terminal;
     if (this.options.quiet) return;
-    const heading = `${String(this.number).padStart(2)}  ${title} `;
+    const [first = '', ...rest] = wrap(title, width - indent.length - 2, indent);
+    const rule = signs.rule.repeat(Math.max(0, width - indent.length - first.length - 1));
     this.line('');
-    this.line(`${paint('bold', heading)}${paint('dim', signs.rule.repeat(Math.max(0, width - heading.length)))}`);
-    for (const line of wrap(`$ ${wish}`, width - indent.length, '  ')) this.line(indent + paint('cyan', line));
+    this.line(
+      `${paint('bold', `${String(this.number).padStart(2)}  ${first}`)} ${paint('dim', rest.length > 0 ? '' : rule)}`,
+    );
+    for (const line of rest) this.line(paint('bold', line));
+    for (const line of wrap(wish, width - indent.length, '  ')) this.line(indent + paint('cyan', line));
     this.text(note);
     this.line('');
   }
 
   callStarts(call: CallHead): void {
     if (this.options.quiet || !this.terminal.live) return;
-    const [first = ''] = this.callLines(call);
-    this.terminal.write(`${indent}${first} ${this.terminal.signs.busy}`.slice(0, this.terminal.width - 1));
+    const [first = ''] = this.callLines(call, '');
+    const shown = `${first} ${this.terminal.signs.busy}`.slice(0, this.room - 1);
+    this.terminal.write(this.margin('calls', false) + shown);
   }
 
-  callEnds(result: CallResult): void {
+  /** @param nested by what the call before it set off */
+  callEnds(result: CallResult, nested = false): void {
     if (this.options.quiet) return;
-    const { paint, signs, live } = this.terminal;
+    const { paint, live } = this.terminal;
     if (live) this.terminal.write('\r\x1b[2K');
-    const [first = '', ...rest] = this.callLines(result);
-    const good = result.exitCode === 0;
-    const sign = good ? paint('green', signs.good) : paint('red', signs.bad);
-    const seconds = `${(result.durationMs / 1000).toFixed(2)} s`;
-    const figures = `${seconds.padStart(8)} ${(result.sentBytes > 0 ? formatSize(result.sentBytes) : '').padStart(10)}`;
-    const room = this.terminal.width - indent.length - figuresWidth;
-    this.line(`${indent}${this.painted(result, first.padEnd(room))}${paint('dim', figures)}  ${sign}`);
-    for (const line of rest) this.line(`${indent}${line}`);
-    if (good && this.options.verbose) this.log(result, 'dim');
+    const lines = this.callLines(result, nested ? '  ' : '');
+    const figures = figuresOf(result);
+    const last = lines.at(-1) ?? '';
+    const fits = last.length + figures.length <= this.room;
+    lines.slice(0, fits ? -1 : undefined).forEach((line) => this.row('calls', line, this.painted(result, line)));
+    const before = fits ? last : '';
+    const gap = ' '.repeat(Math.max(0, this.room - before.length - figures.length));
+    this.row(
+      'calls',
+      before,
+      this.painted(result, before) + gap + paint(result.exitCode === 0 ? 'dim' : 'red', figures),
+    );
+    if (result.exitCode === 0 && this.options.verbose) this.log(result, 'dim');
   }
 
   changes(changes: readonly Change[]): void {
-    if (this.options.quiet || changes.length === 0) return;
-    const { paint, width } = this.terminal;
-    this.line('');
+    if (this.options.quiet) return;
     const colours = { '+': 'green', '-': 'red', '~': 'yellow' } as const;
+    const widthOfName = Math.max(0, ...changes.map(({ words: [name = ''] }) => name.length));
     for (const what of ['volume', 'domain', 'files'] as const) {
       const rows = changes.filter((change) => change.what === what);
-      const room = width - indent.length;
-      columns(rows.map(({ sign, words }) => [sign, ...words])).forEach((line, index) => {
-        const parts = line.length <= room ? [line] : wrap(line.replace(/ +/g, ' '), room, indent);
-        const colour = colours[rows[index]?.sign ?? '~'];
-        parts.forEach((part, at) => {
-          this.line(indent + (at === 0 ? paint(colour, part.slice(0, 1)) + part.slice(1) : part));
+      const table = columns(
+        rows.map(({ sign, words: [name = '', ...words] }) => [`${sign} ${name.padEnd(widthOfName)}`, ...words]),
+      );
+      const fits = table.every((line) => line.length <= this.room);
+      rows.forEach(({ sign, words }, index) => {
+        const lines = fits ? [table[index] ?? ''] : wrap(`${sign} ${words.join(' ')}`, this.room, indent);
+        lines.forEach((line, at) => {
+          this.row('hosts', line, at === 0 ? this.terminal.paint(colours[sign], sign) + line.slice(1) : line);
         });
       });
     }
   }
 
   checks(sentences: readonly string[]): void {
-    if (this.options.quiet || sentences.length === 0) return;
-    this.line('');
-    for (const sentence of sentences) this.checked(sentence);
-  }
-
-  private checked(sentence: string): void {
-    const { paint, signs, width } = this.terminal;
-    const lines = wrap(`${signs.good} ${sentence}`, width - indent.length, ' '.repeat(signs.good.length + 1));
-    lines.forEach((line, at) => {
-      this.line(indent + (at === 0 ? paint('green', signs.good) + line.slice(signs.good.length) : line));
-    });
+    if (this.options.quiet) return;
+    const { paint, signs } = this.terminal;
+    // A sentence stays in one piece where it can.
+    for (const line of flow(
+      sentences.map((sentence) => `${signs.good} ${sentence}`),
+      this.room,
+    )) {
+      this.row('checks', line, line.replaceAll(`${signs.good} `, `${paint('green', signs.good)} `));
+    }
   }
 
   stepEnds({ title }: Step, good: boolean): void {
+    this.word = '';
     if (!this.options.quiet) return;
     const { paint, signs } = this.terminal;
     const sign = good ? paint('green', signs.good) : paint('red', signs.bad);
@@ -133,40 +137,25 @@ export class Printer {
 
   /** A step that failed: what was expected, and what the call said. */
   failed(sentence: string, result: CallResult | undefined): void {
-    const { paint, signs } = this.terminal;
-    this.line(`${indent}${paint('red', `${signs.bad} ${sentence}`)}`);
+    const { paint, signs, width } = this.terminal;
+    this.line('');
+    for (const line of wrap(`${signs.bad} ${sentence}`, width - indent.length, '  '))
+      this.line(indent + paint('red', line));
     if (result === undefined) return;
-    this.line(`${indent}${[result.kind, result.action].join('/')} on ${result.machine}, exit code ${result.exitCode}:`);
-    this.line(`${indent}  ${result.args.map((word) => this.shortened(word)).join(' ')}`);
+    for (const line of wrap(this.callText(result), width - 2 * indent.length, indent))
+      this.line(indent + indent + line);
     this.log(result, 'red');
   }
 
   table(results: readonly StepResult[]): void {
-    const { paint, width, signs } = this.terminal;
-    const rows = results.map((result, index) => this.row(String(index + 1).padStart(2), result));
-    const total = this.row('', {
-      title: 'all',
-      calls: results.reduce((sum, { calls }) => sum + calls, 0),
-      durationMs: results.reduce((sum, { durationMs }) => sum + durationMs, 0),
-      diskBytes: undefined,
-      sentBytes: results.reduce((sum, { sentBytes }) => sum + sentBytes, 0),
-    });
-    const numbers = ['calls', 'time', 'disks', 'sent', 'ratio'];
-    const titleRoom = Math.max(12, width - 4 - 2 - 48);
-    const cut = (row: readonly string[]): readonly string[] => [
-      row[0] ?? '',
-      shorten(row[1] ?? '', titleRoom),
-      ...row.slice(2),
-    ];
-    const lines = columns([['', 'step', ...numbers], ...rows.map(cut), cut(total)], 2);
+    const { paint, width } = this.terminal;
+    const lines = closingTable(results, width);
     this.line('');
     lines.forEach((line, index) => {
       this.line(index === 0 || index === lines.length - 1 ? paint('bold', line) : line);
     });
     this.line('');
-    this.text(
-      `disks: the volumes that a step was about; sent: what crossed the network for it, protocol included; ratio: disks ${signs.times} smaller on the wire.`,
-    );
+    this.text('disks: the volumes that the step was about; sent: bytes between the machines, the protocol included.');
   }
 
   /** A paragraph. */
@@ -178,56 +167,61 @@ export class Printer {
     this.terminal.write(`${text.trimEnd()}\n`);
   }
 
-  private row(number: string, { title, calls, durationMs, diskBytes, sentBytes }: StepResult): string[] {
-    const ratio =
-      diskBytes === undefined || sentBytes === 0
-        ? ''
-        : `${ratioOf(diskBytes / sentBytes)} ${this.terminal.signs.times}`;
-    return [
-      number,
-      title,
-      String(calls),
-      `${(durationMs / 1000).toFixed(1)} s`,
-      diskBytes === undefined ? '' : formatSize(diskBytes),
-      formatSize(sentBytes),
-      ratio,
-    ];
+  /** Characters beside the margin. */
+  private get room(): number {
+    return this.terminal.width - indent.length - (this.terminal.width < narrowest ? 0 : widthOfMargin);
   }
 
-  private callLines({ kind, action, args, machine }: CallHead): readonly string[] {
+  private margin(word: string, used = true): string {
+    const shown = word === this.word ? '' : word;
+    if (used) this.word = word;
+    return indent + (this.terminal.width < narrowest ? '' : this.terminal.paint('dim', shown.padEnd(widthOfMargin)));
+  }
+
+  /** A line beside the margin. @param painted the same with colours */
+  private row(word: string, plain: string, painted = plain): void {
+    this.line(this.margin(word) + painted);
+  }
+
+  private callText({ kind, action, args, machine }: CallHead): string {
     const where = kind === 'tm' ? '' : ` (on ${machine})`;
     const name = kind === 'hook' ? action : `${kind}/${action}`;
-    const line = [name, ...args.map((word) => this.shortened(word))].join(' ') + where;
-    return wrap(line, this.terminal.width - indent.length - figuresWidth, '    ');
+    return [name, ...args.map((word) => this.shortened(word))].join(' ') + where;
+  }
+
+  private callLines(call: CallHead, before: string): readonly string[] {
+    return wrap(this.callText(call), this.room - before.length, indent).map((line) => before + line);
   }
 
   private painted({ kind, action }: CallHead, line: string): string {
     const name = kind === 'hook' ? action : `${kind}/${action}`;
-    return line.startsWith(name) ? this.terminal.paint('bold', name) + line.slice(name.length) : line;
+    const start = line.search(/\S/);
+    if (!line.startsWith(name, start)) return line;
+    return line.slice(0, start) + this.terminal.paint('bold', name) + line.slice(start + name.length);
   }
 
-  /** Paths by what they mean, and the beginning of documents in base64. */
+  /** Paths by what they mean, and of documents only how long they are. */
   private shortened(word: string): string {
-    const text =
-      word === '' ? "''" : word.replaceAll(this.layout.datastores, '$DS').replaceAll(this.layout.directory, '');
-    return text.length > 60 ? `${text.slice(0, 8)}...(${text.length} characters)` : text;
+    const text = this.withoutPaths(word === '' ? "''" : word);
+    return text.length > 60 ? `${text.slice(0, 8)}..(${text.length} characters)` : text;
+  }
+
+  private withoutPaths(text: string): string {
+    return text.replaceAll(this.layout.datastores, '$DS').replaceAll(this.layout.directory, '');
   }
 
   private log(result: CallResult, colour: 'dim' | 'red'): void {
     const said = [result.stderr, result.stdout].join('\n').split('\n');
     for (const line of said.filter((text) => text.trim() !== '')) {
-      const short = line.replaceAll(this.layout.datastores, '$DS').replaceAll(this.layout.directory, '');
-      for (const part of wrap(short, this.terminal.width - 2 * indent.length, '  ')) {
-        this.line(indent + indent + this.terminal.paint(colour, part));
+      for (const part of wrap(this.withoutPaths(line), this.room - indent.length, '  ')) {
+        this.row(this.word, part, indent + this.terminal.paint(colour, part));
       }
     }
   }
 }
 
-function ratioOf(ratio: number): string {
-  return ratio >= 10 ? String(Math.round(ratio)) : ratio.toFixed(1);
-}
-
-function shorten(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 2)}..`;
+function figuresOf({ durationMs, sentBytes, exitCode }: CallResult): string {
+  const time = `${(durationMs / 1000).toFixed(2)} s`;
+  const result = exitCode === 0 ? (sentBytes > 0 ? formatSize(sentBytes) : '') : `exit ${exitCode}`;
+  return ` ${time.padStart(9)}  ${result.padStart(widthOfFigures - 12)}`;
 }

@@ -12,7 +12,7 @@ const gib = 1024 ** 3;
 
 const deployArchive: Step = {
   title: 'A VM from an archive of files',
-  wish: 'onevm deploy 7 node1',
+  wish: '$ onevm deploy 7 node1',
   note: 'A few MiB of files become a disk of 8 GiB: the archive travels and is unpacked into a fresh file system there.',
   volumes: /^lv-one-7-/,
   async run(stage) {
@@ -26,7 +26,7 @@ const deployArchive: Step = {
 
 const deployRaw: Step = {
   title: 'A VM from a raw image, on a host with disks of its own',
-  wish: 'onevm deploy 8 node3',
+  wish: '$ onevm deploy 8 node3',
   note: '256 MiB with a partition table: blocks of zeros neither travel nor take room.',
   volumes: /^lv-one-8-/,
   async run(stage) {
@@ -56,7 +56,7 @@ const monitor: Step = {
 
 const migrateLive: Step = {
   title: 'Live migration',
-  wish: 'onevm migrate --live 7 node2',
+  wish: '$ onevm migrate --live 7 node2',
   note: 'Both hosts see the SAN: the volumes become active there, then inactive here. No block of them is copied.',
   volumes: /^lv-one-7-/,
   async run(stage) {
@@ -86,7 +86,7 @@ const clusterMigration: Step = {
 
 const suspend: Step = {
   title: 'Save and restore',
-  wish: 'onevm suspend 7; onevm resume 7',
+  wish: '$ onevm suspend 7; onevm resume 7',
   note: 'The memory goes to a checkpoint, the volumes become inactive; then both come back.',
   volumes: /^lv-one-7-/,
   async run(stage) {
@@ -102,7 +102,7 @@ const suspend: Step = {
 
 const undeploy: Step = {
   title: 'Off the hosts and back on another one',
-  wish: 'onevm undeploy 7; onevm deploy 7 node2',
+  wish: '$ onevm undeploy 7; onevm deploy 7 node2',
   note: 'What was a file system goes to the frontend as an archive and becomes one again: 8 GiB travel as their files.',
   volumes: /^lv-one-7-/,
   async run(stage) {
@@ -120,7 +120,7 @@ const undeploy: Step = {
 
 const stop: Step = {
   title: 'Stop, and resume on another host',
-  wish: 'onevm stop 8; onevm resume 8 (on node1)',
+  wish: '$ onevm stop 8; onevm resume 8 (on node1)',
   note: 'Memory and disk go to the frontend. The saved memory refers to the disk block by block, so the blocks travel.',
   volumes: /^lv-one-8-/,
   async run(stage) {
@@ -137,7 +137,7 @@ const stop: Step = {
 
 const migrateCold: Step = {
   title: 'Migration between hosts that share nothing',
-  wish: 'onevm migrate 8 node3',
+  wish: '$ onevm migrate 8 node3',
   note: 'node3 does not see the SAN: the blocks that hold data stream from host to host.',
   volumes: /^lv-one-8-/,
   async run(stage) {
@@ -151,7 +151,7 @@ const migrateCold: Step = {
 
 const hotplug: Step = {
   title: 'Plugging while it runs',
-  wish: 'onevm disk-attach 7; onevm nic-attach 7; onevm disk-detach 7 5',
+  wish: '$ onevm disk-attach 7; onevm nic-attach 7; onevm disk-detach 7 5',
   note: 'A new disk with a file system and a second network interface come, then the disk goes again.',
   async run(stage) {
     const domain = () => stage.look().domains.find(({ name }) => name === shop.name);
@@ -168,7 +168,7 @@ const hotplug: Step = {
 
 const saveAs: Step = {
   title: 'A running disk saved as a new image',
-  wish: 'onevm disk-saveas 7 0 golden',
+  wish: '$ onevm disk-saveas 7 0 golden',
   note: 'Read through a snapshot while the guest runs on; the new image is an archive again.',
   volumes: /^lv-one-7-0$/,
   async run(stage) {
@@ -186,7 +186,7 @@ const saveAs: Step = {
 
 const terminate: Step = {
   title: 'The end of both VMs',
-  wish: 'onevm terminate 7; onevm terminate 8',
+  wish: '$ onevm terminate 7; onevm terminate 8',
   volumes: /^lv-one-7-1$/,
   note: 'The persistent disk goes back into its image; everything else goes without a trace.',
   async run(stage) {

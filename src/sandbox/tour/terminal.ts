@@ -18,7 +18,6 @@ export interface Signs {
   readonly bad: string;
   readonly busy: string;
   readonly rule: string;
-  readonly times: string;
 }
 
 export type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
@@ -32,8 +31,8 @@ const codes: Readonly<Record<Colour, readonly [number, number]>> = {
   cyan: [36, 39],
 };
 
-const unicode: Signs = { good: '✓', bad: '✗', busy: '…', rule: '─', times: '×' };
-const ascii: Signs = { good: 'ok', bad: '!!', busy: '..', rule: '-', times: 'x' };
+const unicode: Signs = { good: '✓', bad: '✗', busy: '…', rule: '─' };
+const ascii: Signs = { good: 'ok', bad: '!!', busy: '..', rule: '-' };
 
 const narrowest = 48;
 const widest = 120;
@@ -81,6 +80,20 @@ export function wrap(text: string, width: number, indent = ''): readonly string[
   if (line !== '' || lines.length === 0) finish();
   return lines;
 }
+
+/** Pieces of text in lines of at most `width`, as many a line as fit; a piece that is too long is wrapped. */
+export function flow(pieces: readonly string[], width: number): readonly string[] {
+  const lines: string[] = [];
+  for (const piece of pieces) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + gap.length + piece.length <= width)
+      lines[lines.length - 1] = line + gap + piece;
+    else lines.push(...wrap(piece, width, '  '));
+  }
+  return lines;
+}
+
+const gap = '   ';
 
 /** Rows as columns of equal width, the first one to the left, those named to the right. */
 export function columns(rows: readonly (readonly string[])[], rightFrom = Infinity): readonly string[] {
