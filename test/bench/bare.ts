@@ -1,10 +1,11 @@
 /**
  * The rivals: what an experienced administrator types instead, as root on the frontend. The same ssh, the same
  * fidelity of archives (owners, extended attributes, ACLs, holes), the same durability: each ends when the data is on
- * disk.
+ * disk. Where two ways of typing it differ in time, it is the faster one: zstd beside tar instead of `tar --zstd`
+ * (whose reblocking child costs twice the time on these nodes), mkfs without a discard of the whole disk.
  */
 import { spawn } from 'node:child_process';
-import { mib } from './images.ts';
+import { mib } from './options.ts';
 
 const ssh = 'ssh -o BatchMode=yes -o ControlMaster=no -o Compression=no node1';
 const tarFlags = "--numeric-owner --xattrs --xattrs-include='*' --acls";
@@ -25,14 +26,14 @@ export async function shell(text: string): Promise<void> {
 export function unpackArchive(archive: string, volume: string, sizeBytes: number): Promise<void> {
   const remote = [
     `lvcreate -qq -y -Wn -Zn -L ${sizeBytes / mib}M -n ${volume} VG0`,
-    `mkfs.ext4 -q /dev/VG0/${volume}`,
+    `mkfs.ext4 -q -F -E nodiscard /dev/VG0/${volume}`,
     'mkdir -p /m',
     `mount /dev/VG0/${volume} /m`,
-    `tar -x --zstd ${tarFlags} -f - -C /m`,
+    `zstd -dcq | tar -x ${tarFlags} -f - -C /m`,
     'umount /m',
     'sync',
   ];
-  return shell(`cat ${archive} | ${ssh} ${quote(remote.join(' && '))}`);
+  return shell(`cat ${archive} | ${ssh} ${quote(`set -o pipefail; ${remote.join(' && ')}`)}`);
 }
 
 /** A raw disk, or the first bytes of it, to a volume that is there. */
@@ -45,8 +46,11 @@ export function copyRaw(image: string, volume: string, bytes: number): Promise<v
 
 /** The files of a volume as an archive. */
 export function packVolume(volume: string, compressor: string, file: string): Promise<void> {
-  const remote = `mkdir -p /m && mount -o ro,noload /dev/VG0/${volume} /m && tar -c --sparse ${tarFlags} -f - -C /m . | ${compressor}; umount /m`;
-  return shell(`${ssh} ${quote(remote)} > ${file}; sync ${file}`);
+  const remote = [
+    `set -o pipefail; mkdir -p /m && mount -o ro,noload /dev/VG0/${volume} /m`,
+    `tar -c --sparse ${tarFlags} -f - -C /m . | ${compressor} && umount /m`,
+  ];
+  return shell(`${ssh} ${quote(remote.join(' && '))} > ${file}; sync ${file}`);
 }
 
 function quote(text: string): string {

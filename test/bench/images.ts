@@ -1,6 +1,7 @@
 /**
- * Images to transfer, the same on every machine: made of numbers that a fixed seed determines. The tree stands for a
- * small server: many small text files, fewer programs, some large files that were compressed before.
+ * Images to transfer, the same on every machine: made of numbers that a fixed seed determines. The tree stands for the
+ * files of a small server: many small text files, fewer programs, some files that were compressed before; zstd makes a
+ * little less than half of it.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -17,13 +18,12 @@ import {
 import { join } from 'node:path';
 import { oneadmin } from '../lab/layout.ts';
 import { imagePath } from '../lab/tm/support.ts';
+import { mib } from './options.ts';
 
-export const mib = 1024 * 1024;
-export const gib = 1024 * mib;
-export const seed = 20_240_229;
+const seed = 20_240_229;
 
 /** Marsaglia's xorshift with 32 bits of state. */
-export class Random {
+class Random {
   private state: number;
 
   constructor(from: number) {
@@ -64,15 +64,15 @@ function text(random: Random, dictionary: readonly string[], length: number): Bu
   return Buffer.from(words.join(' ')).subarray(0, length);
 }
 
-/** As a program: text-like and incompressible parts in turn, the former twice as long. */
+/** As a program: text-like and incompressible parts in turn, the former five times as long. */
 function program(random: Random, dictionary: readonly string[], length: number): Buffer {
   const parts: Buffer[] = [];
-  for (let bytes = 0; bytes < length; bytes += 6144) parts.push(text(random, dictionary, 4096), random.noise(2048));
+  for (let bytes = 0; bytes < length; bytes += 6144) parts.push(text(random, dictionary, 5120), random.noise(1024));
   return Buffer.concat(parts).subarray(0, length);
 }
 
-/** 200 MiB in 8 440 files below `root`. */
-function makeTree(root: string): void {
+/** Of the tree's bytes: a quarter in small texts, an eighth in noise, the rest in programs. 42 files a MiB. */
+function makeTree(root: string, bytes: number): void {
   const random = new Random(seed);
   const dictionary = Array.from({ length: 4096 }, () =>
     random
@@ -80,27 +80,19 @@ function makeTree(root: string): void {
       .toString(36)
       .slice(0, 2 + random.below(9)),
   );
-  const write = (group: string, number: number, content: Buffer): void => {
+  let left = bytes;
+  let number = 0;
+  const write = (group: string, content: Buffer): void => {
     const directory = join(root, group, String(number % 97));
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, `file-${number}`), content);
+    left -= content.length;
+    number += 1;
   };
-  let left = 200 * mib;
-  for (let number = 0; number < 8000; number += 1) {
-    const length = 256 + random.below(12_288);
-    left -= length;
-    write('etc', number, text(random, dictionary, length));
-  }
-  for (let number = 0; number < 400; number += 1) {
-    const length = 32_768 + random.below(327_680);
-    left -= length;
-    write('bin', number, program(random, dictionary, length));
-  }
-  for (let number = 40; number > 0; number -= 1) {
-    const length = Math.floor(left / number / 4) * 4;
-    left -= length;
-    write('data', number, random.noise(length));
-  }
+  while (left > bytes * 0.75) write('etc', text(random, dictionary, 256 + random.below(12_288)));
+  while (left > bytes * 0.125) write('bin', program(random, dictionary, 32_768 + random.below(327_680)));
+  while (left > mib) write('data', random.noise(mib));
+  write('data', random.noise(Math.floor(left / 4) * 4));
 }
 
 export interface MadeImage {
@@ -108,10 +100,10 @@ export interface MadeImage {
   readonly bytes: number;
 }
 
-/** The tree as an archive (tar, zstd -3) in the image datastore. */
-export function makeArchiveImage(name: string): MadeImage {
+/** A tree of so many bytes as an archive (tar, zstd -3) in the image datastore. */
+export function makeArchiveImage(name: string, treeBytes: number): MadeImage {
   const tree = '/var/tmp/cxm-bench-tree';
-  makeTree(tree);
+  makeTree(tree, treeBytes);
   const path = imagePath(name);
   execFileSync('tar', ['--numeric-owner', '--sort=name', '--mtime=@0', '-I', 'zstd -3', '-cf', path, '-C', tree, '.']);
   rmSync(tree, { recursive: true });

@@ -1,8 +1,10 @@
-/** What `npm run bench` is asked to do: words of its command line. Pure. */
+/** What `npm run bench` is asked to do: words of its command line, and how much work follows from them. Pure. */
 
 export interface Options {
   /** Timed runs of each contestant. */
   readonly rounds: number;
+  /** Small sizes, one round: says that everything works, not how fast it is. */
+  readonly quick: boolean;
   /** Send the whole 8 GiB disk where otherwise a sample is sent. */
   readonly full: boolean;
   /** Exit code 1 when a target is missed. */
@@ -18,28 +20,67 @@ export interface Options {
 export const parts = ['tar', 'raw', 'fetch', 'start'] as const;
 export type Part = (typeof parts)[number];
 
-export const usage = `npm run bench -- transfer [part...] [--rounds N] [--full] [--check] [--write] [--json FILE]
+export const mib = 1024 * 1024;
+export const gib = 1024 * mib;
+
+/** How much is transferred, in bytes, and how often a program is started. */
+export interface Sizes {
+  /** Files of the archive image. */
+  readonly tree: number;
+  /** The disk that the archive is unpacked on. */
+  readonly disk: number;
+  /** Of that disk, what is really sent for the comparison with sending all of it; a divisor of `disk`. */
+  readonly wholeSample: number;
+  /** The raw image. */
+  readonly raw: number;
+  readonly starts: number;
+}
+
+export const usage = `npm run bench -- transfer [part...] [--quick] [--rounds N] [--full] [--check] [--write] [--json FILE]
 parts: ${parts.join(', ')}`;
+
+const flags = ['quick', 'full', 'check', 'write'] as const;
 
 /** @throws Error with the usage */
 export function parseOptions(words: readonly string[]): Options {
   const [suite, ...rest] = words;
   if (suite !== 'transfer') throw new Error(usage);
-  const options = { rounds: 3, full: false, check: false, write: false, json: undefined as string | undefined };
+  const options = { quick: false, full: false, check: false, write: false };
+  let rounds: number | undefined;
+  let json: string | undefined;
   const chosen: Part[] = [];
   for (let at = 0; at < rest.length; at += 1) {
     const word = rest[at] ?? '';
     const part = parts.find((known) => known === word);
+    const flag = flags.find((known) => `--${known}` === word);
     if (part !== undefined) chosen.push(part);
-    else if (word === '--full' || word === '--check' || word === '--write') options[flagNames[word]] = true;
-    else if (word === '--rounds') options.rounds = positive(rest[(at += 1)]);
-    else if (word === '--json') options.json = rest[(at += 1)];
+    else if (flag !== undefined) options[flag] = true;
+    else if (word === '--rounds') rounds = positive(rest[(at += 1)]);
+    else if (word === '--json') json = rest[(at += 1)];
     else throw new Error(usage);
   }
-  return { ...options, parts: chosen.length > 0 ? chosen : parts };
+  if (options.quick && (options.write || options.full)) {
+    throw new Error('--quick is for trying the benchmark: its figures say nothing, so not with --write or --full');
+  }
+  if (options.write && chosen.length > 0) throw new Error('--write writes all parts: name none');
+  return {
+    ...options,
+    rounds: rounds ?? (options.quick ? 1 : 3),
+    json,
+    parts: chosen.length > 0 ? chosen : parts,
+  };
 }
 
-const flagNames = { '--full': 'full', '--check': 'check', '--write': 'write' } as const;
+export function sizesOf({ quick, full }: Options): Sizes {
+  if (quick) return { tree: 24 * mib, disk: gib, wholeSample: 128 * mib, raw: 256 * mib, starts: 5 };
+  const disk = 8 * gib;
+  return { tree: 200 * mib, disk, wholeSample: full ? disk : gib, raw: 2 * gib, starts: 20 };
+}
+
+/** `200 MiB`, `8 GiB`. */
+export function describeBytes(bytes: number): string {
+  return bytes % gib === 0 ? `${bytes / gib} GiB` : `${Math.round(bytes / mib)} MiB`;
+}
 
 function positive(word: string | undefined): number {
   const number = Number(word);

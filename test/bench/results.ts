@@ -6,6 +6,7 @@
 /** Times in seconds, or numbers of bytes. */
 export interface Side {
   readonly label: string;
+  /** The median of the samples. */
   readonly value: number;
   /** Every round's value, in the order in which they were taken. */
   readonly samples: readonly number[];
@@ -40,8 +41,22 @@ export function side(label: string, samples: readonly number[]): Side {
   return { label, value: median(samples), samples };
 }
 
+function divide(target: Target, rival: number, ours: number): number {
+  return target.kind === 'fasterBy' ? rival / ours : ours / rival;
+}
+
+/** Of the medians. */
 export function ratioOf({ rival, ours, target }: Row): number {
-  return target.kind === 'fasterBy' ? rival.value / ours.value : ours.value / rival.value;
+  return divide(target, rival.value, ours.value);
+}
+
+/** The smallest and the largest ratio that a single round had; both sides of a round ran right after each other. */
+export function spreadOf({ rival, ours, target }: Row): readonly [lowest: number, highest: number] {
+  const ratios = rival.samples.flatMap((value, round) => {
+    const own = ours.samples[round];
+    return own === undefined ? [] : [divide(target, value, own)];
+  });
+  return [Math.min(...ratios), Math.max(...ratios)];
 }
 
 export function isMet(row: Row): boolean {

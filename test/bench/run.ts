@@ -3,20 +3,21 @@
  *
  *     npm run bench -- transfer                      all parts, three rounds, under ten minutes on two idle cores
  *     npm run bench -- transfer tar start --rounds 5 some parts
+ *     npm run bench -- transfer --quick              small sizes, one round: does it all work?
  *     npm run bench -- transfer --full               sends all 8 GiB where otherwise a sample is sent
- *     npm run bench -- transfer --write              also writes the table to docs/benchmarks.md
+ *     npm run bench -- transfer --write              also writes the tables to docs/benchmarks.md
  *     npm run bench -- transfer --json FILE          also writes all samples
  *     npm run bench -- transfer --check              exit code 1 when a target is missed
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, release } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkout } from '../lab/layout.ts';
 import { installPackages, missingPackages } from '../lab/packages.ts';
 import { runInLab } from '../lab/up.ts';
-import { parseOptions, type Options } from './options.ts';
+import { parseOptions, sizesOf } from './options.ts';
 import { isMet, type Row } from './results.ts';
 import { say } from './say.ts';
 import { measureStart } from './startup.ts';
@@ -24,7 +25,7 @@ import { renderDocument, renderTable, type Machine } from './table.ts';
 
 const tsx = ['--import', import.meta.resolve('tsx')];
 
-async function runTransfer(options: Options, words: readonly string[]): Promise<Row[]> {
+async function runTransfer(words: readonly string[]): Promise<Row[]> {
   const directory = join(checkout, 'node_modules/.cache');
   mkdirSync(directory, { recursive: true });
   const file = join(directory, `cxm-bench-${process.pid}.json`);
@@ -50,9 +51,11 @@ function machine(load: number): Machine {
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
-    kernel: release(),
+    memoryBytes: totalmem(),
+    kernel: release().replace(/^(\d+\.\d+).*/, '$1'),
     node: process.version,
     loadBefore: load,
+    date: new Date().toISOString().slice(0, 10),
   };
 }
 
@@ -61,8 +64,8 @@ async function main(words: readonly string[]): Promise<void> {
   prepare();
   const here = machine(loadavg()[0] ?? Number.NaN);
   const rows: Row[] = [];
-  if (options.parts.includes('start')) rows.push(...measureStart());
-  if (options.parts.some((part) => part !== 'start')) rows.unshift(...(await runTransfer(options, words)));
+  if (options.parts.includes('start')) rows.push(...measureStart(sizesOf(options).starts));
+  if (options.parts.some((part) => part !== 'start')) rows.unshift(...(await runTransfer(words)));
   process.stdout.write(renderTable(rows, here));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ machine: here, rows }, null, 2)}\n`);
   if (options.write) writeFileSync(join(checkout, 'docs/benchmarks.md'), renderDocument(rows, here, options));

@@ -1,18 +1,19 @@
 /**
- * How long our programs take until they do something, on this machine: an action that ends right after configuration
- * and arguments were read, and the root helper with nothing to do, against a Node that does nothing at all.
+ * What starting our programs costs on this machine, against a Node that does nothing at all: an action that ends right
+ * after it has read its configuration and arguments; a whole action with a host that answers at once, so that all of
+ * its time is its own; and the helper of the hosts with nothing to do.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
+import { frameCodes, type HelperMessage } from '../../src/agent/protocol.ts';
 import { checkout } from '../lab/layout.ts';
 import { side, type Row } from './results.ts';
 import { say } from './say.ts';
 
-const runs = 20;
-
 interface Program {
+  readonly id: string;
   readonly label: string;
   readonly argv: readonly string[];
   readonly exitCode: number;
@@ -20,56 +21,91 @@ interface Program {
   readonly says: RegExp;
 }
 
-/** Rows for the transfer manager, the virtual machine manager and the helper. */
-export function measureStart(): Row[] {
+/** Rows for the transfer manager, the virtual machine manager and the helper. @param runs timed starts of each */
+export function measureStart(runs: number): Row[] {
   const directory = mkdtempSync(join(tmpdir(), 'cxm-bench-'));
   try {
-    const remotes = join(directory, 'remotes');
+    const [remotes, commands] = [join(directory, 'remotes'), join(directory, 'bin')];
     cpSync(join(checkout, 'dist/remotes'), remotes, { recursive: true });
     writeFileSync(join(remotes, 'cxmrc'), 'VG_NAME="VG0"\n');
-    const helper = join(checkout, 'dist/sbin/cxm-host');
-    const argumentError = { exitCode: 1, says: /clone|poll/ };
-    const programs: readonly Program[] = [
-      { label: 'node -e 0', argv: [process.execPath, '-e', '0'], exitCode: 0, says: /^$/ },
-      { label: 'tm/cxm/clone, wrong arguments', argv: [join(remotes, 'tm/cxm/clone'), 'x'], ...argumentError },
-      { label: 'vmm/cxm/poll, wrong arguments', argv: [join(remotes, 'vmm/cxm/poll')], ...argumentError },
-      { label: 'cxm-host, no request', argv: [helper], exitCode: 0, says: /^$/ },
-    ];
-    return toRows(programs, alternate(programs));
+    mkdirSync(commands);
+    writeFileSync(join(commands, 'ssh'), readyHost, { mode: 0o755 });
+    const path = [commands, process.env['PATH']].join(delimiter);
+    const programs = programsIn(remotes);
+    return toRows(runs, programs, alternate(runs, programs, path));
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
 
+/** Stands for ssh and everything behind it: whatever is asked, it was done. */
+const answer: HelperMessage = { kind: 'result', value: null };
+const answerText = JSON.stringify(answer);
+const octal = (byte: number): string => `\\${byte.toString(8).padStart(3, '0')}`;
+const answerHead = [frameCodes.message, 0, 0, 0, answerText.length].map(octal).join('');
+const readyHost = `#!/bin/sh\nprintf '${answerHead}${answerText}'\nexec cat >/dev/null\n`;
+
+function programsIn(remotes: string): readonly Program[] {
+  const argumentError = { exitCode: 1, says: /clone|poll/ };
+  const quiet = { exitCode: 0, says: /^$/ };
+  const mkswap = ['16', 'host:/var/lib/one/datastores/0/7/disk.1', '7', '0'];
+  return [
+    { id: 'node', label: 'node -e 0', argv: [process.execPath, '-e', '0'], ...quiet },
+    {
+      id: 'tm-arguments',
+      label: 'tm/cxm/clone, refusing its arguments',
+      argv: [join(remotes, 'tm/cxm/clone'), 'x'],
+      ...argumentError,
+    },
+    {
+      id: 'tm-action',
+      label: 'tm/cxm/mkswap, the host answering at once',
+      argv: [join(remotes, 'tm/cxm/mkswap'), ...mkswap],
+      ...quiet,
+    },
+    {
+      id: 'vmm-arguments',
+      label: 'vmm/cxm/poll, refusing its arguments',
+      argv: [join(remotes, 'vmm/cxm/poll')],
+      ...argumentError,
+    },
+    { id: 'helper', label: 'cxm-host, without a request', argv: [join(checkout, 'dist/sbin/cxm-host')], ...quiet },
+  ];
+}
+
 /** Seconds of each run of each program, in turns; the first round warms up and does not count. */
-function alternate(programs: readonly Program[]): readonly (readonly number[])[] {
+function alternate(runs: number, programs: readonly Program[], path: string): readonly (readonly number[])[] {
   const seconds = programs.map((): number[] => []);
   for (let round = 0; round <= runs; round += 1) {
     programs.forEach((program, index) => {
-      const taken = runOnce(program);
+      const taken = runOnce(program, path);
       if (round > 0) seconds[index]?.push(taken);
     });
   }
   return seconds;
 }
 
-function runOnce({ argv, exitCode, says }: Program): number {
+function runOnce({ argv, exitCode, says }: Program, path: string): number {
   const [program = '', ...args] = argv;
   const from = performance.now();
-  const ended = spawnSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+  const ended = spawnSync(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    env: { HOME: tmpdir(), PATH: path },
+  });
   const seconds = (performance.now() - from) / 1000;
   if (ended.status === exitCode && says.test(ended.stderr)) return seconds;
   throw new Error(`${argv.join(' ')}: exit code ${ended.status}\n${ended.stderr}`);
 }
 
-function toRows(programs: readonly Program[], seconds: readonly (readonly number[])[]): Row[] {
-  const [nothing, ...others] = programs.map(({ label }, index) => side(label, seconds[index] ?? []));
+function toRows(runs: number, programs: readonly Program[], seconds: readonly (readonly number[])[]): Row[] {
+  const [nothing, ...others] = programs.map(({ id, label }, index) => ({ id, ...side(label, seconds[index] ?? []) }));
   if (nothing === undefined) throw new Error('no programs');
   for (const { label, value } of [nothing, ...others]) say(`${label}: ${(value * 1000).toFixed(0)} ms`);
-  return others.map((ours) => ({
-    id: `start-${ours.label.split(/[ ,]/)[0]?.replaceAll('/', '-') ?? ''}`,
-    part: 'start of a program',
-    what: `time, median of ${runs} runs`,
+  return others.map(({ id, ...ours }) => ({
+    id: `start-${id}`,
+    part: 'starting a program',
+    what: `time, median of ${runs} starts`,
     unit: 'seconds',
     rival: nothing,
     ours,

@@ -1,18 +1,21 @@
 /** The figures for readers: a table for the terminal, and docs/benchmarks.md with how they were taken. Pure. */
-import type { Options } from './options.ts';
-import { isMet, ratioOf, type Row, type Side } from './results.ts';
+import { gib, type Options } from './options.ts';
+import { isMet, ratioOf, spreadOf, type Row, type Side } from './results.ts';
 
 export interface Machine {
   readonly processor: string;
   readonly cores: number;
-  /** Release of the machine's kernel. */
+  readonly memoryBytes: number;
+  /** Version of the machine's kernel, as `6.1`. */
   readonly kernel: string;
   readonly node: string;
   /** Load average of the last minute before anything was measured. */
   readonly loadBefore: number;
+  /** Of the measurement, as `2025-01-31`. */
+  readonly date: string;
 }
 
-const headings = ['what', 'rival', 'cxm', 'ratio', 'target', 'met'] as const;
+const headings = ['what', 'rival', 'cxm', 'ratio', 'rounds', 'target', 'met'] as const;
 
 function value({ value: number }: Side, unit: Row['unit']): string {
   if (unit === 'bytes') return `${number.toLocaleString('en').replaceAll(',', ' ')} bytes`;
@@ -21,19 +24,23 @@ function value({ value: number }: Side, unit: Row['unit']): string {
 
 function cells(row: Row): readonly string[] {
   const { target, rival, ours, unit } = row;
+  const digits = unit === 'bytes' ? 4 : 2;
+  const [lowest, highest] = spreadOf(row).map((ratio) => ratio.toFixed(digits));
   const goal = target.kind === 'atMost' ? `≤ ${target.ratio} ×` : `≥ ${target.ratio ?? ''} × faster`;
   return [
     row.what,
     `${value(rival, unit)} (${rival.label})`,
     `${value(ours, unit)} (${ours.label})`,
-    `${ratioOf(row).toFixed(unit === 'bytes' ? 4 : 2)}`,
+    ratioOf(row).toFixed(digits),
+    rival.samples.length > 1 && ours.samples.length > 1 ? `${lowest}–${highest}` : '',
     target.kind === 'none' ? '' : goal,
     target.kind === 'none' ? '' : isMet(row) ? 'yes' : 'NO',
   ];
 }
 
-function describeMachine({ processor, cores, kernel, node, loadBefore }: Machine): string {
-  return `${cores} cores (${processor}), Linux ${kernel}, Node ${node}, load average ${loadBefore.toFixed(2)} before`;
+function describeMachine({ processor, cores, memoryBytes, kernel, node, loadBefore }: Machine): string {
+  const memory = `${Math.round(memoryBytes / gib)} GiB of memory`;
+  return `${cores} cores (${processor}), ${memory}, Linux ${kernel}, Node ${node}, load average ${loadBefore.toFixed(2)} before`;
 }
 
 function groups(rows: readonly Row[]): readonly (readonly [string, readonly Row[]])[] {
@@ -54,7 +61,7 @@ export function renderTable(rows: readonly Row[], machine: Machine): string {
 }
 
 function notes(rows: readonly Row[]): readonly string[] {
-  return rows.flatMap(({ what, note }) => (note === undefined ? [] : [`${what}: ${note}.`]));
+  return rows.flatMap(({ what, note }) => (note === undefined ? [] : [`${capital(what)}: ${note}.`]));
 }
 
 /** docs/benchmarks.md. */
@@ -65,7 +72,7 @@ export function renderDocument(rows: readonly Row[], machine: Machine, { rounds,
     ...(rounds === 3 ? [] : [`--rounds ${rounds}`]),
   ];
   const markdown = (words: readonly string[]): string =>
-    `| ${words.join(' | ').replaceAll('dd bs=64k | ssh', 'dd bs=64k \\| ssh')} |`;
+    `| ${words.map((word) => word.replaceAll('|', '\\|')).join(' | ')} |`;
   const tables = groups(rows).flatMap(([part, members]) => [
     `### ${capital(part)}`,
     '',
@@ -75,17 +82,45 @@ export function renderDocument(rows: readonly Row[], machine: Machine, { rounds,
     '',
     ...notes(members).flatMap((note) => [note, '']),
   ]);
-  return [introduction(command.join(' '), rounds), describeMachine(machine) + '.', '', ...tables].join('\n');
+  const when = `Measured on ${machine.date}, ${rounds} rounds: ${describeMachine(machine)}.`;
+  return [introduction(command.join(' ')), '## Results', '', when, '', ...tables, method].join('\n');
 }
 
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function introduction(command: string, rounds: number): string {
+function introduction(command: string): string {
   return `# Benchmarks
 
-Written by \`${command}\`; run it as root on Debian to get your own figures (it takes less than ten minutes, needs about
-10 GB of memory and leaves nothing behind).
+This file was written by \`${command}\`. Run it as root on Debian to get your own figures: it takes
+ten to fifteen minutes, needs about 10 GB of free memory and leaves nothing behind. \`npm run bench -- transfer --quick\` shows
+in two minutes that everything works; its figures mean nothing.
+
+Each line sets cxm against what an experienced administrator types instead. Absolute times say little, because the
+hosts are emulated; ratios are what counts. *ratio* is that of the medians, *rounds* the lowest and the highest ratio
+that a single round had, *≤* is our time divided by the rival's, *≥ … faster* the other way round.
 `;
 }
+
+const method = `## How it is measured
+
+- **Hosts.** The frontend is this machine; the host is a user-mode-linux node of \`test/lab\`: a real Linux kernel that runs
+  as a process, with device mapper, LVM, ext4, sshd, sudo and Node, on one core, its disk a sparse file in this machine's
+  memory. System calls, starting programs and ssh's encryption cost several times what they cost on hardware, which
+  hits everything that starts many programs; disks are faster than most. Both sides of a line pay the same prices.
+- **Rounds.** Rival and cxm take turns, and each round begins with another one, so that whatever else the machine does
+  hits all of them. Before each run the host writes its dirty data out and drops its caches.
+- **The end** of every run is the moment at which all data is durable where it went: \`umount\` and \`sync\`, \`conv=fsync\`.
+- **Same result.** Before times are taken, the files (or the whole disk, by SHA-256) of both sides are compared.
+- **The rival is the fastest we could type:** no sudo, \`zstd -d | tar x\` instead of \`tar --zstd\` (half the speed here),
+  \`mkfs.ext4 -E nodiscard\` (2 to 4 s less here). It keeps owners, extended attributes and ACLs as cxm does. It does not do
+  what cxm does besides: find out what the image is, take the volume group's lock, zero the whole volume so that no
+  earlier tenant's data shows, unpack in a closed room, tag and link the volume, remove everything after a failure.
+- **The archive** holds small texts (a quarter of the bytes), programs (five eighths) and files that don't compress (an
+  eighth), made from a fixed seed; packed with \`zstd -3\`. The raw image has 4 MiB that don't compress in each 16 MiB.
+- **Bytes sent** are those that go into ssh and come out of it on the frontend.
+- **Fetching** is \`cpds\`, with \`COMPRESS_LEVEL\` 1 for zstd and 6, gzip's own, for gzip.
+- **Starting** is measured on this machine without emulation: from the start of the process to its end, in turns with
+  \`node -e 0\`. For the whole action, ssh is replaced by a shell script that answers at once.
+`;

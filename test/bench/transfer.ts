@@ -10,14 +10,12 @@ import { lab } from '../lab/lab.ts';
 import { oneadmin } from '../lab/layout.ts';
 import { diskPath, frontend, imagePath, prepareVmWithImage, tmOk } from '../lab/tm/support.ts';
 import { copyRaw, packVolume, unpackArchive } from './bare.ts';
-import { gib, makeArchiveImage, makeEmptyImage, makeRawImage, mib, type MadeImage } from './images.ts';
+import { makeArchiveImage, makeEmptyImage, makeRawImage, type MadeImage } from './images.ts';
 import { race, wireBytes, type Contestant } from './measure.ts';
-import { parseOptions, type Options } from './options.ts';
+import { describeBytes, mib, parseOptions, sizesOf, type Options } from './options.ts';
 import { side, type Row } from './results.ts';
 import { say } from './say.ts';
 
-const diskBytes = 8 * gib;
-const rawBytes = 2 * gib;
 const vmId = 7;
 const ourVolume = `lv-one-${vmId}-0`;
 const bareVolume = 'bare';
@@ -51,21 +49,26 @@ function requireSame(what: string, found: readonly string[]): void {
   if (new Set(found).size !== 1) throw new Error(`${what} differ: ${found.join(' / ')}`);
 }
 
-async function tarMode({ rounds, full }: Options): Promise<Row[]> {
-  const image = makeArchiveImage('bench-archive');
-  prepareVmWithImage(vmId, { SIZE: '8G', FSTYPE: 'ext4' });
+/** A VM whose image says how large the disk is. */
+function prepareDisk(bytes: number): void {
+  prepareVmWithImage(vmId, { SIZE: `${bytes / mib}M`, FSTYPE: 'ext4' });
+}
+
+async function tarMode(options: Options): Promise<Row[]> {
+  const sizes = sizesOf(options);
+  const image = makeArchiveImage('bench-archive', sizes.tree);
+  prepareDisk(sizes.disk);
   const ours: Contestant = { label: 'clone (archive)', prepare: removeVolumes, run: () => clone(image) };
   const bare: Contestant = {
-    label: 'lvcreate, mkfs, mount, cat | ssh tar, umount, sync',
+    label: 'cat | ssh host "lvcreate, mkfs, mount, zstd -d | tar x, umount, sync"',
     prepare: removeVolumes,
-    run: () => unpackArchive(image.path, bareVolume, diskBytes),
+    run: () => unpackArchive(image.path, bareVolume, sizes.disk),
   };
-  const sampleBytes = full ? diskBytes : gib;
-  const empty = makeEmptyImage('bench-empty', diskBytes);
+  const empty = makeEmptyImage('bench-empty', sizes.disk);
   const whole: Contestant = {
     label: 'dd bs=64k | ssh dd bs=64k',
-    prepare: () => createBare(diskBytes),
-    run: () => copyRaw(empty.path, bareVolume, sampleBytes),
+    prepare: () => createBare(sizes.disk),
+    run: () => copyRaw(empty.path, bareVolume, sizes.wholeSample),
   };
   await removeVolumes();
   const wire = await wireBytes(ours.run);
@@ -73,11 +76,13 @@ async function tarMode({ rounds, full }: Options): Promise<Row[]> {
   await removeVolumes();
   const bareWire = await wireBytes(bare.run);
   requireSame('files', [ourCensus, await census(bareVolume)]);
-  const [oursSeconds = [], bareSeconds = [], sampleSeconds = []] = await race(rounds, [ours, bare, whole]);
+  const [oursSeconds = [], bareSeconds = [], sampleSeconds = []] = await race(options.rounds, [ours, bare, whole]);
   rmSync(image.path);
-  const wholeSeconds = sampleSeconds.map((seconds) => (seconds * diskBytes) / sampleBytes);
-  const part = 'archive of 200 MiB of files to an 8 GiB disk';
-  const sampled = `measured with ${sampleBytes / gib} GiB, times ${diskBytes / sampleBytes}`;
+  rmSync(empty.path);
+  const factor = sizes.disk / sizes.wholeSample;
+  const wholeSeconds = sampleSeconds.map((seconds) => seconds * factor);
+  const part = `archive of ${describeBytes(sizes.tree)} of files to a disk of ${describeBytes(sizes.disk)}`;
+  const sampled = `dd was measured with ${describeBytes(sizes.wholeSample)} and its time multiplied by ${factor}`;
   return [
     {
       id: 'tar-bytes',
@@ -106,7 +111,7 @@ async function tarMode({ rounds, full }: Options): Promise<Row[]> {
       rival: side(whole.label, wholeSeconds),
       ours: side('clone', oursSeconds),
       target: { kind: 'fasterBy', ratio: 10 },
-      ...(full ? {} : { note: sampled }),
+      ...(factor === 1 ? {} : { note: sampled }),
     },
   ];
 }
@@ -122,9 +127,10 @@ async function fileDigest(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-async function rawMode({ rounds }: Options): Promise<Row[]> {
+async function rawMode(options: Options): Promise<Row[]> {
+  const { raw: rawBytes } = sizesOf(options);
   const image = makeRawImage('bench-raw', rawBytes);
-  prepareVmWithImage(vmId, { SIZE: '2G' });
+  prepareDisk(rawBytes);
   const ours: Contestant = { label: 'clone (raw)', prepare: removeVolumes, run: () => clone(image) };
   const bare: Contestant = {
     label: 'dd bs=64k | ssh dd bs=64k conv=fsync',
@@ -134,12 +140,12 @@ async function rawMode({ rounds }: Options): Promise<Row[]> {
   await removeVolumes();
   await ours.run();
   requireSame('disks', [await fileDigest(image.path), await volumeDigest(ourVolume, rawBytes)]);
-  const [oursSeconds = [], bareSeconds = []] = await race(rounds, [ours, bare]);
+  const [oursSeconds = [], bareSeconds = []] = await race(options.rounds, [ours, bare]);
   rmSync(image.path);
   return [
     {
       id: 'raw-time',
-      part: 'raw image of 2 GiB, a quarter of it data',
+      part: `raw image of ${describeBytes(rawBytes)}, a quarter of it data`,
       what: 'time',
       unit: 'seconds',
       rival: side(bare.label, bareSeconds),
@@ -149,9 +155,10 @@ async function rawMode({ rounds }: Options): Promise<Row[]> {
   ];
 }
 
-async function fetchMode({ rounds }: Options): Promise<Row[]> {
-  const image = makeArchiveImage('bench-archive');
-  prepareVmWithImage(vmId, { SIZE: '8G', FSTYPE: 'ext4' });
+async function fetchMode(options: Options): Promise<Row[]> {
+  const sizes = sizesOf(options);
+  const image = makeArchiveImage('bench-archive', sizes.tree);
+  prepareDisk(sizes.disk);
   await removeVolumes();
   await clone(image);
   const saved = imagePath('bench-saved');
@@ -165,16 +172,16 @@ async function fetchMode({ rounds }: Options): Promise<Row[]> {
     run: async () => void (await tmOk('cpds', [`node1:${link}`, saved, '-1', String(vmId), '1'])),
   });
   const bare = (compressor: string): Contestant => ({
-    label: `mount, ssh tar | ${compressor}, sync`,
+    label: `ssh host "mount, tar c | ${compressor}, umount", sync`,
     prepare,
     run: () => packVolume(ourVolume, compressor, saved),
   });
   const contestants = [fetch('TZST', 1), bare('zstd -1 -T0'), fetch('TGZ', 6), bare('gzip')] as const;
-  const [zstd = [], bareZstd = [], gzip = [], bareGzip = []] = await race(rounds, contestants);
+  const [zstd = [], bareZstd = [], gzip = [], bareGzip = []] = await race(options.rounds, contestants);
   configure();
   rmSync(saved);
   rmSync(image.path);
-  const part = 'fetching the 200 MiB of files back';
+  const part = `fetching the ${describeBytes(sizes.tree)} of files back`;
   const ours = side('cpds, MODE TZST', zstd);
   const rows = [
     {
