@@ -77,7 +77,8 @@ export function errorSentence(error: CxmError): string {
   const left = { nothing: '', 'rolled-back': ' Everything was rolled back.', maybe: ' Something may be left behind.' };
   const message = oneLine(error.message, maxErrorCharacters).replace(/[.\s]+$/, '');
   const hint = oneLine(error.hint, 300).replace(/[.\s]+$/, '');
-  const text = `${message}.${left[error.changed]} Hint: ${hint}. [${error.code}]`;
+  const end = /[?!]$/.test(message) ? '' : '.';
+  const text = `${message}${end}${left[error.changed]} Hint: ${hint}. [${error.code}]`;
   return text.replace(/^(INFO|DEBUG|WARN|ERROR|LOG)(?=[\s:])/i, "'$1'").replace(/-*-8<-*|-*>8-*/g, '(cut)');
 }
 

@@ -40,6 +40,11 @@ describe('the error for the user', () => {
     );
   });
 
+  it('keeps a question mark at the end of its sentence, without a full stop behind it', () => {
+    const asked = new CxmError('CONFIG', 'there is no key VG_NAM; did you mean VG_NAME?', { hint: 'mend it' });
+    expect(errorSentence(asked)).toBe('there is no key VG_NAM; did you mean VG_NAME? Hint: mend it. [CONFIG]');
+  });
+
   it('comes once: a second failure is a log line', () => {
     const written: string[] = [];
     const report = createReport({ action: 'clone', write: (text) => written.push(text), form: 'marked', debug: false });
