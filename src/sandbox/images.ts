@@ -10,6 +10,8 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readFileSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -18,43 +20,53 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Layout } from './layout.ts';
 import { imageDatastore, type ImageRecord } from './one/records.ts';
 import type { Abilities } from './prepare.ts';
 
 const mib = 1024 * 1024;
 
-/** A file in the archive whose content is looked at again and again. */
-export const witnessPath = '/usr/lib/os-release';
+/** The directory of the system image whose files are looked at again and again. */
+export const witnessDirectory = '/usr';
 
 export interface MadeImages {
   readonly system: ImageRecord;
   readonly data: ImageRecord;
   readonly appliance: ImageRecord;
-  /** Of the file `witnessPath` in the system image. */
-  readonly witnessHash: string;
+  /** Of every file below `witnessDirectory` in the system image, by its path there. */
+  readonly witnesses: ReadonlyMap<string, string>;
 }
 
 export function makeImages(layout: Layout, abilities: Abilities): MadeImages {
   const directory = join(layout.datastores, String(imageDatastore));
-  const witness = `PRETTY_NAME="Sandbox Linux"\nBUILD_ID=${randomBytes(16).toString('hex')}\n`;
   const system = join(directory, 'system');
   const data = join(directory, 'data');
   const appliance = join(directory, 'appliance');
-  withTree(layout, system, abilities, (root) => writeSystem(root, witness, abilities));
+  let witnesses: ReadonlyMap<string, string> = new Map();
+  withTree(layout, system, abilities, (root) => {
+    writeSystem(root, abilities);
+    witnesses = hashesBelow(join(root, witnessDirectory));
+  });
   withTree(layout, data, abilities, (root) => writeFileSync(join(root, 'orders.csv'), prose(64 * 1024)));
   writeRawImage(appliance);
   return {
     system: { ...record(0, 'system', system), size: '8G', fileSystemType: 'ext4' },
     data: { ...record(1, 'data', data), size: '1G', persistent: true },
     appliance: record(2, 'appliance', appliance),
-    witnessHash: hashOf(witness),
+    witnesses,
   };
 }
 
-export function hashOf(content: string | Buffer): string {
-  return createHash('sha256').update(content).digest('hex');
+/** Of the regular files below a directory, by their paths there. */
+export function hashesBelow(directory: string): ReadonlyMap<string, string> {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return new Map(
+    files.map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      return [relative(directory, path), createHash('sha256').update(readFileSync(path)).digest('hex')];
+    }),
+  );
 }
 
 function record(id: number, name: string, source: string): ImageRecord {
@@ -76,7 +88,7 @@ function withTree(layout: Layout, archive: string, { zstd, root }: Abilities, fi
   }
 }
 
-function writeSystem(root: string, witness: string, abilities: Abilities): void {
+function writeSystem(root: string, abilities: Abilities): void {
   for (const name of [
     'bin',
     'boot',
@@ -93,7 +105,7 @@ function writeSystem(root: string, witness: string, abilities: Abilities): void 
     mkdirSync(join(root, name), { recursive: true });
   }
   chmodSync(join(root, 'tmp'), 0o1777);
-  writeFileSync(join(root, witnessPath), witness);
+  writeFileSync(join(root, 'usr/lib/os-release'), 'PRETTY_NAME="Sandbox Linux"\n');
   writeFileSync(join(root, 'etc/hostname'), 'sandbox\n');
   writeFileSync(join(root, 'etc/fstab'), '/dev/xvda / ext4 defaults 0 1\n/dev/xvdd none swap sw 0 0\n');
   symlinkSync('../usr/lib/os-release', join(root, 'etc/os-release'));

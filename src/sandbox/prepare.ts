@@ -20,6 +20,25 @@ export interface Abilities {
   readonly zstd: boolean;
 }
 
+/** Programs that the tour and the drivers run, by their Debian packages. */
+const programs: Readonly<Record<string, readonly string[]>> = {
+  bash: ['bash'],
+  coreutils: ['cat', 'cp', 'dd', 'mkfifo', 'sleep', 'timeout'],
+  diffutils: ['cmp'],
+  e2fsprogs: ['debugfs', 'dumpe2fs', 'mke2fs'],
+  gzip: ['gzip'],
+  tar: ['tar'],
+  'util-linux': ['blkid', 'fallocate', 'flock', 'mkswap', 'unshare'],
+};
+
+/** Packages of which a program is in none of the directories. */
+export function missingPackages(directories: readonly string[]): readonly string[] {
+  const missing = (program: string): boolean => !directories.some((directory) => existsSync(join(directory, program)));
+  return Object.entries(programs)
+    .filter(([, names]) => names.some(missing))
+    .map(([name]) => name);
+}
+
 /** What this machine and this user can do. @param directory for a small file system to try with */
 export function findAbilities(directory: string): Abilities {
   const root = process.geteuid?.() === 0;

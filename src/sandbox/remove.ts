@@ -14,20 +14,32 @@ export async function removeSandbox(directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
 }
 
+/** As `removeSandbox`, without letting this process do anything in between. */
+export function removeSandboxNow(directory: string): void {
+  for (let left = tries; left > 0 && killProcesses(directory); left--) sleep(pauseMs);
+  rmSync(directory, { recursive: true, force: true });
+}
+
 /** Ends every process of the sandbox but this one; returns when they are gone. */
 export async function endProcesses(directory: string): Promise<void> {
-  for (let left = tries; left > 0; left--) {
-    const found = processesOf(directory);
-    if (found.length === 0) return;
-    for (const processId of found) {
-      try {
-        process.kill(processId, 'SIGKILL');
-      } catch {
-        // It has ended meanwhile.
-      }
+  for (let left = tries; left > 0 && killProcesses(directory); left--) await setTimeout(pauseMs);
+}
+
+/** @returns whether there were any: they may have started others meanwhile */
+function killProcesses(directory: string): boolean {
+  const found = processesOf(directory);
+  for (const processId of found) {
+    try {
+      process.kill(processId, 'SIGKILL');
+    } catch {
+      // It has ended meanwhile.
     }
-    await setTimeout(pauseMs);
   }
+  return found.length > 0;
+}
+
+function sleep(durationMs: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, durationMs);
 }
 
 /** Numbers of the processes that belong to the sandbox, but for this one and those that it runs in. */

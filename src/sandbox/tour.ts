@@ -3,15 +3,16 @@
  * the sandbox, and removes one that was kept.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { constants, tmpdir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { makeImages } from './images.ts';
 import { keepText, writeKeepScripts } from './keep.ts';
 import { layoutOf, sandboxVariable, type Layout } from './layout.ts';
+import { systemPath } from './one/calls.ts';
 import { runOne } from './one/command-line.ts';
-import { findAbilities, prepareSandbox } from './prepare.ts';
-import { removeSandbox } from './remove.ts';
+import { findAbilities, missingPackages, prepareSandbox } from './prepare.ts';
+import { removeSandbox, removeSandboxNow } from './remove.ts';
 import { runTour } from './tour/guide.ts';
 import { Printer } from './tour/printer.ts';
 import { createTerminal, type Terminal } from './tour/terminal.ts';
@@ -51,14 +52,15 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function lead(options: Options): Promise<number> {
+  // For an ordinary user, mke2fs and debugfs are not in the path.
+  process.env['PATH'] = systemPath();
+  const missing = missingPackages(systemPath().split(delimiter));
+  if (missing.length > 0)
+    throw new Refusal(`the tour needs programs of the packages ${missing.join(', ')}: install them`);
   const terminal = createTerminal(process.stdout, process.env);
   const layout = layoutOf(makeDirectory(options.directory));
+  removeAtSignals(layout.directory, terminal);
   let keeping = false;
-  const interrupted = (signal: string): void => {
-    terminal.write(`\n${signal}: removing the sandbox\n`);
-    void removeSandbox(layout.directory).finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => interrupted(signal));
   try {
     const went = await show(layout, options, terminal);
     keeping = went && options.keep;
@@ -66,6 +68,21 @@ async function lead(options: Options): Promise<number> {
   } finally {
     if (!keeping) await removeSandbox(layout.directory);
   }
+}
+
+/** Whoever interrupts the tour, or stops reading it, gets a machine without traces of it. */
+function removeAtSignals(directory: string, terminal: Terminal): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      terminal.write(`\n${signal}: removing the sandbox\n`);
+      removeSandboxNow(directory);
+      process.exit(128 + constants.signals[signal]);
+    });
+  }
+  process.stdout.on('error', () => {
+    removeSandboxNow(directory);
+    process.exit(1);
+  });
 }
 
 async function show(layout: Layout, options: Options, terminal: Terminal): Promise<boolean> {

@@ -49,7 +49,7 @@ export interface CallerOptions {
 }
 
 /** System programs and this Node; the stand-ins come before them. */
-function systemPath(): string {
+export function systemPath(): string {
   return [dirname(process.execPath), '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].join(delimiter);
 }
 

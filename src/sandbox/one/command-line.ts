@@ -51,6 +51,7 @@ export async function runOne(layout: Layout, program: string, args: readonly str
   if (program === 'onehost') return table([['ID', 'NAME', 'STORAGE'], ...nodeKinds.map(hostRow)]);
   if (program === 'oneimage') return table(imageRows(lifecycle.records()));
   if (args[0] === '--version') return 'OpenNebula 7.4.0 (the stand-in of the cxm sandbox)\n';
+  if (args[0] === 'help' || args[0] === '--help') return `${usage()}\n`;
   if (args[0] === undefined || args[0] === 'list') return table(vmRows(lifecycle.records()));
   const live = args[0] === 'migrate' && args.includes('--live');
   const [name = '', ...words] = args.filter((word) => !live || word !== '--live');
@@ -98,9 +99,12 @@ function number(word: string, what: string): number {
 
 function usage(): string {
   const lines = Object.entries(commands).filter(([name]) => name !== 'migrate --live');
-  return ['commands: list, show -x VM', ...lines.map(([name, command]) => `  onevm ${name} ${command.usage}`)].join(
-    '\n',
-  );
+  return [
+    'commands:',
+    '  onevm list',
+    '  onevm show -x VM',
+    ...lines.map(([name, command]) => `  onevm ${name} ${command.usage}`),
+  ].join('\n');
 }
 
 function vmRows({ vms }: Records): readonly (readonly string[])[] {

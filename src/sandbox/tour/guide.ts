@@ -54,7 +54,7 @@ export async function runTour({
   const machines = machinesOf(images);
   writeContexts(layout, machines);
   for (const machine of machines) lifecycle.allocate(machine);
-  const stage = new Stage(layout, abilities, images, lifecycle, caller, (sentence) => checks.push(sentence));
+  const stage = new Stage(layout, images, lifecycle, caller, (sentence) => checks.push(sentence));
   const results: StepResult[] = [];
   for (const step of steps.slice(0, stepCount)) {
     calls.length = 0;

@@ -24,6 +24,8 @@ const widthOfMargin = 8;
 const narrowest = 72;
 /** `1234.56 s  1023.9 KiB`, in front of it a space. */
 const widthOfFigures = 22;
+/** Stands for a blank where a line must not end. */
+const unbreakable = '\u00a0';
 
 export class Printer {
   private number = 0;
@@ -42,8 +44,8 @@ export class Printer {
     this.line('');
     this.text(
       'Three Xen hosts and an OpenNebula frontend, as directories of this machine. node1 and node2 share a SAN with the ' +
-        'volume group VG0; node3 has disks of its own. Stand-ins play Xen, LVM, ssh, sudo and oned; the drivers are ' +
-        'those that are installed on real machines, and mkfs, tar and compression do real work.',
+        'volume group VG0; node3 has disks of its own. Stand-ins play Xen, LVM, ssh, sudo and oned; the drivers that they ' +
+        'call are the real ones, and so are mkfs, tar and compression. Actions tm/ run on the frontend, the others on a host.',
     );
     const who = root ? `root${mounts ? '' : ', which may not mount here'}` : 'an ordinary user';
     const mounted = mounts
@@ -81,18 +83,12 @@ export class Printer {
     if (this.options.quiet) return;
     const { paint, live } = this.terminal;
     if (live) this.terminal.write('\r\x1b[2K');
-    const lines = this.callLines(result, nested ? '  ' : '');
+    const [first = '', ...rest] = this.callLines(result, nested ? '  ' : '');
     const figures = figuresOf(result);
-    const last = lines.at(-1) ?? '';
-    const fits = last.length + figures.length <= this.room;
-    lines.slice(0, fits ? -1 : undefined).forEach((line) => this.row('calls', line, this.painted(result, line)));
-    const before = fits ? last : '';
-    const gap = ' '.repeat(Math.max(0, this.room - before.length - figures.length));
-    this.row(
-      'calls',
-      before,
-      this.painted(result, before) + gap + paint(result.exitCode === 0 ? 'dim' : 'red', figures),
-    );
+    const gap = ' '.repeat(Math.max(0, this.room - figures.length - (this.narrow ? 0 : first.length)));
+    const last = gap + paint(result.exitCode === 0 ? 'dim' : 'red', figures);
+    this.row('calls', this.painted(result, first) + (this.narrow ? '' : last));
+    for (const line of this.narrow ? [...rest, last] : rest) this.row('calls', line);
     if (result.exitCode === 0 && this.options.verbose) this.log(result, 'dim');
   }
 
@@ -109,7 +105,7 @@ export class Printer {
       rows.forEach(({ sign, words }, index) => {
         const lines = fits ? [table[index] ?? ''] : wrap(`${sign} ${words.join(' ')}`, this.room, indent);
         lines.forEach((line, at) => {
-          this.row('hosts', line, at === 0 ? this.terminal.paint(colours[sign], sign) + line.slice(1) : line);
+          this.row('hosts', at === 0 ? this.terminal.paint(colours[sign], sign) + line.slice(1) : line);
         });
       });
     }
@@ -123,7 +119,7 @@ export class Printer {
       sentences.map((sentence) => `${signs.good} ${sentence}`),
       this.room,
     )) {
-      this.row('checks', line, line.replaceAll(`${signs.good} `, `${paint('green', signs.good)} `));
+      this.row('checks', line.replaceAll(`${signs.good} `, `${paint('green', signs.good)} `));
     }
   }
 
@@ -169,28 +165,34 @@ export class Printer {
 
   /** Characters beside the margin. */
   private get room(): number {
-    return this.terminal.width - indent.length - (this.terminal.width < narrowest ? 0 : widthOfMargin);
+    return this.terminal.width - indent.length - (this.narrow ? 0 : widthOfMargin);
+  }
+
+  private get narrow(): boolean {
+    return this.terminal.width < narrowest;
   }
 
   private margin(word: string, used = true): string {
     const shown = word === this.word ? '' : word;
     if (used) this.word = word;
-    return indent + (this.terminal.width < narrowest ? '' : this.terminal.paint('dim', shown.padEnd(widthOfMargin)));
+    return indent + (this.narrow ? '' : this.terminal.paint('dim', shown.padEnd(widthOfMargin)));
   }
 
-  /** A line beside the margin. @param painted the same with colours */
-  private row(word: string, plain: string, painted = plain): void {
-    this.line(this.margin(word) + painted);
+  /** A line beside the margin. */
+  private row(word: string, text: string): void {
+    this.line(this.margin(word) + text);
   }
 
   private callText({ kind, action, args, machine }: CallHead): string {
-    const where = kind === 'tm' ? '' : ` (on ${machine})`;
+    const where = kind === 'tm' ? '' : ` (on${unbreakable}${machine})`;
     const name = kind === 'hook' ? action : `${kind}/${action}`;
     return [name, ...args.map((word) => this.shortened(word))].join(' ') + where;
   }
 
   private callLines(call: CallHead, before: string): readonly string[] {
-    return wrap(this.callText(call), this.room - before.length, indent).map((line) => before + line);
+    return wrap(this.callText(call), this.room - (this.narrow ? 0 : widthOfFigures) - before.length, '  ').map(
+      (line) => before + line.replaceAll(unbreakable, ' '),
+    );
   }
 
   private painted({ kind, action }: CallHead, line: string): string {
@@ -200,10 +202,10 @@ export class Printer {
     return line.slice(0, start) + this.terminal.paint('bold', name) + line.slice(start + name.length);
   }
 
-  /** Paths by what they mean, and of documents only how long they are. */
+  /** Paths by what they mean, and the beginning of documents. */
   private shortened(word: string): string {
     const text = this.withoutPaths(word === '' ? "''" : word);
-    return text.length > 60 ? `${text.slice(0, 8)}..(${text.length} characters)` : text;
+    return text.length > 60 ? `${text.slice(0, 8)}..` : text;
   }
 
   private withoutPaths(text: string): string {
@@ -214,7 +216,7 @@ export class Printer {
     const said = [result.stderr, result.stdout].join('\n').split('\n');
     for (const line of said.filter((text) => text.trim() !== '')) {
       for (const part of wrap(this.withoutPaths(line), this.room - indent.length, '  ')) {
-        this.row(this.word, part, indent + this.terminal.paint(colour, part));
+        this.row(this.word, indent + this.terminal.paint(colour, part));
       }
     }
   }

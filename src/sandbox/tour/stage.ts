@@ -2,15 +2,23 @@
  * What a step of the tour works with: the sandbox, what oned is asked to do, and the checks that it makes of what can be
  * seen afterwards. A check that does not hold ends the tour.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { MadeImages } from '../images.ts';
-import { hashOf, witnessPath } from '../images.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { hashesBelow, witnessDirectory, type MadeImages } from '../images.ts';
 import type { Layout } from '../layout.ts';
 import type { Caller } from '../one/calls.ts';
 import type { Lifecycle } from '../one/lifecycle.ts';
-import type { Abilities } from '../prepare.ts';
-import { domainsNamed, fileOnVolume, lookAround, volumeOf, writeOnVolume, type World } from './world.ts';
+import {
+  copyFromVolume,
+  domainsNamed,
+  fileInArchive,
+  fileOnVolume,
+  lookAround,
+  volumeOf,
+  writeOnVolume,
+  type SeenVolume,
+  type World,
+} from './world.ts';
 
 /** A check that did not hold. */
 export class CheckFailed extends Error {}
@@ -25,14 +33,13 @@ export interface Step {
   run(stage: Stage): Promise<void>;
 }
 
-/** What the guest wrote to its disk in the first step. */
-const notePath = '/root/note';
+/** What the guest writes to a disk in the first step. */
+const notePath = '/note';
 const noteText = 'written by the guest, to be seen again\n';
 
 export class Stage {
   constructor(
     readonly layout: Layout,
-    readonly abilities: Abilities,
     readonly images: MadeImages,
     readonly lifecycle: Lifecycle,
     readonly caller: Caller,
@@ -54,27 +61,38 @@ export class Stage {
     const world = this.look();
     const nodes = domainsNamed(world, name).map((domain) => domain.node);
     this.check(`${name} runs on ${node} and nowhere else`, nodes.length === 1 && nodes[0] === node);
-    const volumes = world.volumes.filter((volume) => volume.name.startsWith(`lv-one-${vmId}-`));
+    const volumes = volumesOf(world, vmId);
     const alone = volumes.every(({ activeOn }) => activeOn.length === 1 && activeOn[0] === node);
-    this.check(`all volumes of VM ${vmId} are active on ${node} and on no other node`, volumes.length > 0 && alone);
+    this.check('its volumes are active there and nowhere else', volumes.length > 0 && alone);
   }
 
-  /** As a guest does: a file on its root disk. */
-  writeNote(vmId: number): void {
+  /** All volumes of a VM say whose they are. */
+  checkTags(vmId: number): void {
+    const volumes = volumesOf(this.look(), vmId);
+    const tagged = volumes.every(({ tags }) => tags.includes(`cxm_vm=${vmId}`));
+    this.check(`they are tagged as those of VM ${vmId}`, volumes.length > 0 && tagged);
+  }
+
+  /** As a guest does: a file on its disk. */
+  writeNote(vmId: number, diskId: number): void {
     const source = join(this.layout.temporary, 'note');
     writeFileSync(source, noteText);
-    writeOnVolume(this.requireVolume(vmId, 0), notePath, source);
+    writeOnVolume(this.requireVolume(vmId, diskId), notePath, source);
   }
 
-  /** The disk still holds what came in the archive and what the guest wrote. */
+  /** The root disk holds what came in the archive and what the guest wrote. */
   checkFiles(vmId: number): void {
     const volume = this.requireVolume(vmId, 0);
-    const witness = fileOnVolume(volume, witnessPath);
-    this.check(
-      'the disk holds the files of the archive, byte for byte',
-      witness !== undefined && hashOf(witness) === this.images.witnessHash,
-    );
-    this.check('and what the guest wrote since', fileOnVolume(volume, notePath)?.toString() === noteText);
+    const { witnesses } = this.images;
+    const found = this.hashesOn(volume);
+    const same = found.size === witnesses.size && [...witnesses].every(([path, hash]) => found.get(path) === hash);
+    this.check(`all ${witnesses.size} files in ${witnessDirectory} are those of the archive, byte for byte`, same);
+    this.check('what the guest wrote is there', fileOnVolume(volume, notePath) === noteText);
+  }
+
+  /** An image that was saved holds what the guest wrote. */
+  checkNoteInArchive(image: string): void {
+    this.check('it holds what the guest wrote', fileInArchive(image, `.${notePath}`) === noteText);
   }
 
   /** Drawn when the guest booted. */
@@ -82,9 +100,28 @@ export class Stage {
     return domainsNamed(this.look(), name)[0]?.bootId ?? '';
   }
 
-  private requireVolume(vmId: number, diskId: number) {
+  /** It has not booted since. @param bootId of then */
+  checkSameGuest(name: string, bootId: string): void {
+    this.check('the same guest goes on', bootId !== '' && this.bootId(name) === bootId);
+  }
+
+  private hashesOn(volume: SeenVolume): ReadonlyMap<string, string> {
+    const directory = mkdtempSync(join(this.layout.temporary, 'look-'));
+    try {
+      copyFromVolume(volume, witnessDirectory, directory);
+      return hashesBelow(join(directory, basename(witnessDirectory)));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  private requireVolume(vmId: number, diskId: number): SeenVolume {
     const volume = volumeOf(this.look(), vmId, diskId);
-    if (volume === undefined) throw new CheckFailed(`there is no volume of disk ${diskId} of VM ${vmId}`);
+    if (volume === undefined) throw new CheckFailed(`there is a volume of disk ${diskId} of VM ${vmId}`);
     return volume;
   }
+}
+
+function volumesOf(world: World, vmId: number): readonly SeenVolume[] {
+  return world.volumes.filter(({ name }) => name.startsWith(`lv-one-${vmId}-`));
 }

@@ -65,10 +65,23 @@ export function volumeOf(world: World, vmId: number, diskId: number): SeenVolume
  * A file of a volume that holds an ext file system; undefined if there is none. debugfs reads the volume as it lies
  * there, mounted or not.
  */
-export function fileOnVolume(volume: SeenVolume, path: string): Buffer | undefined {
+export function fileOnVolume(volume: SeenVolume, path: string): string | undefined {
   const args = ['-R', `cat ${path}`, volume.file];
-  const content = execFileSync('debugfs', args, { stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 64 * 1024 * 1024 });
-  return content.length === 0 ? undefined : content;
+  const content = execFileSync('debugfs', args, { stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' });
+  return content === '' ? undefined : content;
+}
+
+/** Copies a directory of such a volume into a directory of this machine. */
+export function copyFromVolume(volume: SeenVolume, path: string, destination: string): void {
+  execFileSync('debugfs', ['-R', `rdump ${path} ${destination}`, volume.file], { stdio: 'ignore' });
+}
+
+/** A file of an archive; undefined if there is none. */
+export function fileInArchive(archive: string, path: string): string | undefined {
+  const { status, stdout } = spawnSync('tar', ['--extract', '--to-stdout', `--file=${archive}`, path], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? stdout : undefined;
 }
 
 /** Writes a file to a volume, as its guest would. @param source a file of this machine */
