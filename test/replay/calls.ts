@@ -42,9 +42,14 @@ export function recordedCalls(version: OneVersion): Call[] {
   return [...before, ...calls];
 }
 
-/** How many calls the version's list has, with polls. */
-export function listedCount(version: OneVersion): number {
-  return list(version).length;
+/** How often the version's list has each action, as `tm/clone`. */
+export function listedCounts(version: OneVersion): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { driver, action } of list(version)) {
+    const key = `${driver}/${action}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
 }
 
 function list(version: OneVersion): Listed[] {

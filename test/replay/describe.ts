@@ -1,64 +1,104 @@
-/** The tests of one version: one a scenario, in their order, then what is left of every VM. */
+/**
+ * The tests of one version: one a scenario, in their order. VM 1, which most things happened to, and all others are
+ * replayed at the same time, each on its own ground; what is left of the VMs is deleted at the end.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OneVersion } from '../support/recordings.ts';
-import { listedCount, recordedCalls, type Call } from './calls.ts';
+import { listedCounts, recordedCalls, type Call } from './calls.ts';
 import { particulars } from './particulars.ts';
 import { Replay } from './replay.ts';
 
-const scenarioMs = 120_000;
+/** A scenario that waits its turn waits for all before it. */
+const timeout = 600_000;
+
+interface Scenario {
+  readonly name: string;
+  readonly calls: readonly Call[];
+}
+
+interface Lane {
+  readonly title: string;
+  readonly scenarios: readonly Scenario[];
+  replay: Replay | undefined;
+  /** One a scenario, and one for the end; settled in this order. */
+  readonly results: Promise<unknown>[];
+}
 
 export function describeReplay(version: OneVersion): void {
-  describe(`what OpenNebula ${version} asked of its drivers, asked of ours, each call with the right effect:`, () => {
-    const calls = recordedCalls(version);
-    let replay: Replay;
-    let broken: string | undefined;
+  const calls = recordedCalls(version);
+  const isFirst = ({ vmId }: Call): boolean => vmId === undefined || vmId === 1;
+  const lanes = [
+    laneOf('VM 1', calls.filter(isFirst)),
+    laneOf(
+      'the other VMs',
+      calls.filter((call) => !isFirst(call)),
+    ),
+  ];
+
+  describe(`what OpenNebula ${version} asked of its drivers, asked of ours, has the right effect:`, () => {
     beforeAll(() => {
-      replay = new Replay(version, calls);
+      for (const lane of lanes) start(lane, new Replay(version, calls));
     });
-    afterAll(() => replay.ground.end());
+    afterAll(async () => {
+      for (const { replay } of lanes) await replay?.end();
+    });
 
-    for (const [name, ofScenario] of scenarios(calls)) {
-      it(name, { timeout: scenarioMs }, async ({ skip }) => {
-        // Every scenario begins where the last one has ended.
-        if (broken !== undefined) skip(`not reached, since ${broken} has failed`);
-        broken = name;
-        await replay.scenario(ofScenario);
-        broken = undefined;
+    describe.each(lanes)('$title', (lane) => {
+      const names = [...lane.scenarios.map(({ name }) => name), 'nothing is left once all VMs are deleted'];
+      it.each(names.map((name, index) => [name, index] as const))('%s', { timeout }, async (_, index) => {
+        await lane.results[index];
       });
-    }
-
-    it('leaves nothing of any VM once it is deleted', { timeout: scenarioMs }, async ({ skip }) => {
-      if (broken !== undefined) skip(`not reached, since ${broken} has failed`);
-      await replay.endLives();
     });
 
-    it('skips no call', () => {
-      const made = [...replay.made.values()].reduce((sum, count) => sum + count, 0);
-      const unlisted = version === '7.x' ? 1 : 0;
-      const repeats = replay.calls.reduce((sum, { times }) => sum + times - 1, 0);
-      expect(made).toBe(replay.calls.length);
-      expect(made + repeats).toBe(listedCount(version) + unlisted);
-      const known = new Set(replay.calls.map(({ sequence }) => sequence));
+    it('every recorded call was made', () => {
+      const made = new Map<string, number>();
+      for (const { replay } of lanes) {
+        for (const [action, count] of replay?.made ?? []) made.set(action, (made.get(action) ?? 0) + count);
+      }
+      const expected = listedCounts(version);
+      // The first monitor of 7.x is older than its list.
+      if (version === '7.x') expected.set('tm/monitor', 1);
+      expect(Object.fromEntries([...made].sort())).toEqual(Object.fromEntries([...expected].sort()));
+      const known = new Set(calls.map(({ sequence }) => sequence));
       expect(Object.keys(particulars[version]).filter((sequence) => !known.has(Number(sequence)))).toEqual([]);
-      const counts = [...replay.made].sort().map(([action, count]) => `${action} ${count}`);
-      console.info(`replayed of ${version}: ${made} calls (${repeats} more were the same polls): ${counts.join(', ')}`);
     });
   });
 }
 
+/** The scenarios follow each other; every one begins where the last one has ended. */
+function start(lane: Lane, replay: Replay): void {
+  lane.replay = replay;
+  let last: Promise<unknown> = Promise.resolve();
+  let broken: string | undefined;
+  const then = (name: string, work: () => Promise<void>): void => {
+    last = last.then(async () => {
+      if (broken !== undefined) throw new Error(`not reached, since ${broken} has failed`);
+      broken = name;
+      await work();
+      broken = undefined;
+    });
+    last.catch(() => undefined);
+    lane.results.push(last);
+    last = last.catch(() => undefined);
+  };
+  for (const { name, calls } of lane.scenarios) then(name, () => replay.scenario(calls));
+  then('the end', () => replay.endLives());
+}
+
 /** Calls of one scenario that follow each other; one that comes again gets a number. */
-function scenarios(calls: readonly Call[]): [string, Call[]][] {
-  const found: [string, Call[]][] = [];
+function laneOf(title: string, calls: readonly Call[]): Lane {
+  const scenarios: { name: string; calls: Call[] }[] = [];
   let last: string | undefined;
   for (const call of calls) {
-    if (call.scenario === last) found.at(-1)?.[1].push(call);
-    else found.push([call.scenario === '' ? 'idle' : call.scenario, [call]]);
+    if (call.scenario === last) scenarios.at(-1)?.calls.push(call);
+    else scenarios.push({ name: call.scenario === '' ? 'idle' : call.scenario, calls: [call] });
     last = call.scenario;
   }
   const seen = new Map<string, number>();
-  return found.map(([name, calls]) => {
+  const named = scenarios.map(({ name, calls: own }) => {
     const count = (seen.get(name) ?? 0) + 1;
     seen.set(name, count);
-    return [count === 1 ? name : `${name} (${count})`, calls];
+    return { name: count === 1 ? name : `${name} (${count})`, calls: own };
   });
+  return { title, scenarios: named, replay: undefined, results: [] };
 }

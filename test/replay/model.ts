@@ -2,7 +2,7 @@
  * What should be where: an independent and simple idea of what every action does, on hosts that share one volume group
  * and one system datastore. It knows nothing of how the drivers do it.
  */
-import type { Seen, SeenDomain, SeenVolume } from './observe.ts';
+import type { Seen, SeenConfiguration, SeenDevices, SeenDomain, SeenVolume } from './observe.ts';
 
 /** A call in the model's words. */
 export interface Deed {
@@ -16,25 +16,44 @@ export interface Deed {
   /** `datastore/VM` */
   readonly directory: string;
   readonly disk: number;
-  /** Disks by their guest device, and NICs, of the guest that is started. */
-  readonly guest: Pick<SeenDomain, 'disks' | 'macs'> & { readonly name: string };
-  /** Content and size of a new disk. */
-  readonly fresh: { readonly content: string; readonly mib: number };
+  /** Of the guest that is started. */
+  readonly guest: SeenDevices & { readonly name: string };
+  readonly fresh: FreshDisk;
+}
+
+/** A new disk. */
+export interface FreshDisk {
+  /** Of a disk of an image: what it holds is what the image holds. */
+  readonly imageId: number | undefined;
+  readonly persistent: boolean;
+  readonly content: string;
+  readonly mib: number;
+}
+
+/** Where the hosts have their configurations. */
+export interface Places {
+  /** All nodes that have them where this one has them, joined by `+`. */
+  configurations(node: string): string;
+  /** The directory, as links to it are seen. */
+  readonly configurationPath: string;
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class Model {
-  volumes: Record<string, Writable<SeenVolume>> = {};
-  domains: Record<string, Writable<SeenDomain>> = {};
-  configurations: Record<string, number> = {};
-  autostart = new Set<string>();
-  entries: Record<string, string> = {};
+  readonly volumes: Record<string, Writable<SeenVolume>> = {};
+  readonly domains: Record<string, Writable<SeenDomain>> = {};
+  readonly entries: Record<string, string> = {};
+  private readonly configurations: Record<string, Writable<SeenConfiguration>> = {};
+  private readonly autostart = new Set<string>();
   /** Disks of stopped VMs on the frontend. */
-  private readonly parked = new Map<string, { readonly content: string; readonly mib: number }>();
+  private readonly parked = new Map<string, SeenVolume>();
 
-  /** @param configurationPlace the words for where a node's configurations are */
-  constructor(private readonly configurationPlace: (node: string) => string) {}
+  constructor(
+    private readonly places: Places,
+    /** Contents of images by their file's name. */
+    readonly images: Record<string, string>,
+  ) {}
 
   expected(): Seen {
     return {
@@ -43,6 +62,7 @@ export class Model {
       configurations: this.configurations,
       autostart: [...this.autostart].sort(),
       entries: this.entries,
+      images: this.images,
       litter: [],
     };
   }
@@ -74,21 +94,26 @@ export class Model {
       case 'mkswap':
       case 'context': {
         const before = action === 'context' ? (this.volumes[name]?.active ?? []) : [];
-        this.volumes[name] = { ...deed.fresh, active: sorted([...before, node]) };
-        this.entries[entry] = `-> ${name}`;
+        const { content, mib } = deed.fresh;
+        this.volumes[name] = { content, mib, tags: tagsOf(deed), active: sorted([...before, node]) };
+        this.entries[entry] = deviceLink(name);
         return;
       }
       case 'mv':
         return this.move(deed, name, entry);
       case 'delete':
-        return argv[0]?.endsWith(`/disk.${disk}`) === true ? this.forgetDisk(name, entry) : this.forgetVm(deed);
+        return argv[0]?.endsWith(`/disk.${disk}`) === true ? this.deleteDisk(name, entry) : this.forgetVm(deed);
       case 'mvds':
+        this.save(name, fileName(argv[1]));
         return this.forgetDisk(name, entry);
+      case 'cpds':
+        // From 4.14 on with the id of a snapshot, or -1, as the third argument.
+        return this.save(argv.length > 4 && argv[2] !== '-1' ? `${name}_snap${argv[2]}` : name, fileName(argv[1]));
       case 'resize':
         return void this.change(name, { mib: Math.max(this.volumes[name]?.mib ?? 0, Number(argv[1])) });
       case 'snap_create':
       case 'snap_create_live':
-        this.volumes[`${name}_snap${argv[1]}`] = { ...this.required(name), active: [] };
+        this.volumes[`${name}_snap${argv[1]}`] = { ...this.required(name), tags: snapshotTags(deed), active: [] };
         return;
       case 'snap_delete':
         delete this.volumes[`${name}_snap${argv[1]}`];
@@ -109,7 +134,6 @@ export class Model {
       case 'postbackup_live':
         delete this.entries[`${directory}/backup`];
         return;
-      case 'cpds':
       case 'monitor':
         return;
       default:
@@ -138,21 +162,41 @@ export class Model {
       delete this.volumes[name];
       this.entries[entry] = 'file';
     } else {
-      const { content = '', mib = 0 } = this.parked.get(name) ?? {};
-      this.volumes[name] = { content, mib, active: [to] };
-      this.entries[entry] = `-> ${name}`;
+      const parked = this.parked.get(name);
+      if (parked === undefined) throw new Error(`the model has no file for ${name}`);
+      this.parked.delete(name);
+      this.volumes[name] = { ...parked, active: [to] };
+      this.entries[entry] = deviceLink(name);
     }
+  }
+
+  /** The image becomes what the disk is. */
+  private save(name: string, image: string): void {
+    const disk = this.parked.get(name) ?? this.required(name);
+    this.images[image] = disk.content.replace(/^ext4 /, '');
+  }
+
+  /** What a VM wrote to a persistent image is never lost. */
+  private deleteDisk(name: string, entry: string): void {
+    const { tags = [] } = this.parked.get(name) ?? this.volumes[name] ?? {};
+    const imageId = tags.map((tag) => /^cxm_image=(\d+)$/.exec(tag)?.[1]).find((id) => id !== undefined);
+    if (tags.includes('cxm_persistent')) this.save(name, `image-${imageId}`);
+    this.forgetDisk(name, entry);
   }
 
   private forgetDisk(name: string, entry: string): void {
     for (const volume of Object.keys(this.volumes)) {
       if (volume === name || volume.startsWith(`${name}_snap`)) delete this.volumes[volume];
     }
+    this.parked.delete(name);
     delete this.entries[entry];
   }
 
   private forgetVm({ vmId, directory }: Deed): void {
-    for (const volume of this.volumesOf(vmId)) delete this.volumes[volume];
+    for (const name of this.volumesOf(vmId)) {
+      // One that was not saved back is kept.
+      if (!this.required(name).tags.includes('cxm_persistent')) delete this.volumes[name];
+    }
     for (const entry of Object.keys(this.entries)) {
       if (entry.startsWith(`${directory}/`)) delete this.entries[entry];
     }
@@ -164,7 +208,7 @@ export class Model {
     switch (action) {
       case 'deploy':
         this.start(deed, guest.name);
-        this.entries[`${directory}/${argv[0]?.replace(/.*\//, '')}`] = `-> ${guest.name}`;
+        this.entries[`${directory}/${fileName(argv[0])}`] = `-> ${this.places.configurationPath}/${guest.name}`;
         return;
       case 'restore':
         this.start(deed, guest.name);
@@ -175,10 +219,10 @@ export class Model {
       case 'cancel':
         if (name !== undefined && this.domains[name]?.node === node) delete this.domains[name];
         for (const key of Object.keys(this.configurations)) {
-          if (key.startsWith(`${this.configurationPlace(node)}/`) && this.configurations[key] === vmId) {
-            delete this.configurations[key];
-            this.autostart.delete(key.replace(/^.*\//, `${node}/`));
-          }
+          const here = key.startsWith(`${this.places.configurations(node)}/`);
+          if (!here || this.configurations[key]?.vmId !== vmId) continue;
+          delete this.configurations[key];
+          this.autostart.delete(`${node}/${fileName(key)}`);
         }
         return this.deactivate(vmId, node);
       case 'save':
@@ -190,29 +234,31 @@ export class Model {
       case 'migrate':
         return this.migrate(deed, name);
       default:
-        return this.change_(deed, name);
+        return this.changeGuest(deed, name);
     }
   }
 
-  private change_({ action, vmId, argv, disk }: Deed, name: string | undefined): void {
+  private changeGuest({ action, vmId, argv, disk }: Deed, name: string | undefined): void {
     const domain = name === undefined ? undefined : this.domains[name];
+    if (name === undefined || domain === undefined) {
+      if (action === 'reset' || action === 'poll') return;
+      throw new Error(`VM ${vmId} does not run`);
+    }
+    const [, mac = '', target = ''] = argv;
+    const volume = `lv-one-${vmId}-${disk}`;
     switch (action) {
       case 'attach_disk':
-        if (domain !== undefined) domain.disks = { ...domain.disks, [argv[2] ?? '']: `lv-one-${vmId}-${disk}` };
-        return;
+        this.change(volume, { active: sorted([...this.required(volume).active, domain.node]) });
+        return this.changeDevices(name, { disks: { ...domain.disks, [target]: volume }, macs: domain.macs });
       case 'detach_disk': {
-        if (domain === undefined) return;
-        const { [argv[2] ?? '']: _, ...others } = domain.disks;
-        domain.disks = others;
-        const volume = `lv-one-${vmId}-${disk}`;
-        return void this.change(volume, { active: without(this.required(volume).active, domain.node) });
+        const { [target]: _, ...disks } = domain.disks;
+        this.change(volume, { active: without(this.required(volume).active, domain.node) });
+        return this.changeDevices(name, { disks, macs: domain.macs });
       }
       case 'attach_nic':
-        if (domain !== undefined) domain.macs = sorted([...domain.macs, argv[1] ?? '']);
-        return;
+        return this.changeDevices(name, { disks: domain.disks, macs: sorted([...domain.macs, mac]) });
       case 'detach_nic':
-        if (domain !== undefined) domain.macs = without(domain.macs, argv[1] ?? '');
-        return;
+        return this.changeDevices(name, { disks: domain.disks, macs: without(domain.macs, mac) });
       case 'reboot':
       case 'reset':
       case 'poll':
@@ -225,9 +271,16 @@ export class Model {
     }
   }
 
+  /** What is plugged in is in the configuration, too, for the next start. */
+  private changeDevices(name: string, { disks, macs }: SeenDevices): void {
+    const domain = this.domains[name];
+    const configuration = this.configurations[`${this.places.configurations(domain?.node ?? '')}/${name}`];
+    for (const one of [domain, configuration]) if (one !== undefined) Object.assign(one, { disks, macs });
+  }
+
   private start({ vmId, node, guest: { disks, macs } }: Deed, name: string): void {
     this.domains[name] = { node, state: 'running', memoryMib: 256, vcpus: 2, disks, macs: sorted(macs) };
-    this.configurations[`${this.configurationPlace(node)}/${name}`] = vmId;
+    this.configurations[`${this.places.configurations(node)}/${name}`] = { vmId, disks, macs: sorted(macs) };
     this.autostart.add(`${node}/${name}`);
     for (const volume of Object.values(disks)) {
       this.change(volume, { active: sorted([...this.required(volume).active, node]) });
@@ -239,8 +292,9 @@ export class Model {
     if (name === undefined || domain === undefined) throw new Error(`VM ${vmId} does not run`);
     const to = argv[1] ?? '';
     domain.node = to;
-    delete this.configurations[`${this.configurationPlace(node)}/${name}`];
-    this.configurations[`${this.configurationPlace(to)}/${name}`] = vmId;
+    const { disks, macs } = domain;
+    delete this.configurations[`${this.places.configurations(node)}/${name}`];
+    this.configurations[`${this.places.configurations(to)}/${name}`] = { vmId, disks, macs };
     this.autostart.delete(`${node}/${name}`);
     this.autostart.add(`${to}/${name}`);
     for (const volume of Object.values(domain.disks)) {
@@ -268,6 +322,25 @@ export class Model {
     if (volume === undefined) throw new Error(`the model has no volume ${name}`);
     return volume;
   }
+}
+
+function tagsOf({ vmId, disk, fresh: { imageId, persistent } }: Deed): string[] {
+  const image = imageId === undefined ? [] : [`cxm_image=${imageId}`];
+  const tags = ['cxm', 'cxm_cloud=replay', `cxm_disk=${disk}`, ...image, `cxm_vm=${vmId}`];
+  return persistent ? [...tags, 'cxm_persistent'].sort() : tags;
+}
+
+function snapshotTags({ vmId, disk }: Deed): string[] {
+  return ['cxm', 'cxm_cloud=replay', `cxm_disk=${disk}`, `cxm_vm=${vmId}`];
+}
+
+/** Of a disk in the VM's directory. */
+function deviceLink(volume: string): string {
+  return `-> /dev/VG0/${volume}`;
+}
+
+function fileName(path = ''): string {
+  return path.replace(/^.*\//, '');
 }
 
 function sorted(names: readonly string[]): string[] {
