@@ -25,27 +25,34 @@ export const createSnapshot: Operation<SnapshotParameters & { readonly live: boo
   parse: (parameters) => ({ ...parseSnapshot(parameters), live: flag(parameters, 'live') }),
   async run(context, { disk, snapshotId, live }) {
     const found = await requireDisk(context, disk);
-    const volume = await context.volumes.activate(found.name, 'exclusive');
-    const name = snapshotVolumeName(volume.name, snapshotId);
-    const tags = diskTags(disk, disk.imageId);
-    await context.withMetadataLock(async () => {
-      await context.volumes.remove(name);
-      await context.volumes.create({ name, sizeBytes: volume.sizeBytes, tags: [...tags, partialTag] });
-    });
-    try {
-      const copy = await context.volumes.require(name);
-      if (live && volume.open) await withSnapshot(context, volume, (frozen) => copyVolume(context, frozen, copy));
-      else if (volume.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
-      else await copyVolume(context, volume, copy);
-      await context.withMetadataLock(() => context.volumes.changeTags(name, { remove: [partialTag] }));
-      await context.volumes.deactivate(name);
-    } catch (error) {
-      await context.withMetadataLock(() => removeWhenFree(context, name));
-      throw error;
-    }
+    await whileActive(context, found, (volume) => copyToSnapshot(context, volume, { disk, snapshotId, live }));
     return {};
   },
 };
+
+async function copyToSnapshot(
+  context: OperationContext,
+  volume: LogicalVolume,
+  { disk, snapshotId, live }: SnapshotParameters & { readonly live: boolean },
+): Promise<void> {
+  const name = snapshotVolumeName(volume.name, snapshotId);
+  const tags = diskTags(disk, disk.imageId);
+  await context.withMetadataLock(async () => {
+    await context.volumes.remove(name);
+    await context.volumes.create({ name, sizeBytes: volume.sizeBytes, tags: [...tags, partialTag] });
+  });
+  try {
+    const copy = await context.volumes.require(name);
+    if (live && volume.open) await withSnapshot(context, volume, (frozen) => copyVolume(context, frozen, copy));
+    else if (volume.open) throw inUse(volume);
+    else await copyVolume(context, volume, copy);
+    await context.withMetadataLock(() => context.volumes.changeTags(name, { remove: [partialTag] }));
+    await context.volumes.deactivate(name);
+  } catch (error) {
+    await context.withMetadataLock(() => removeWhenFree(context, name));
+    throw error;
+  }
+}
 
 /** The disk gets the snapshot's content back; the snapshot stays. */
 export const revertSnapshot: Operation<SnapshotParameters, object> = {
@@ -57,11 +64,10 @@ export const revertSnapshot: Operation<SnapshotParameters, object> = {
     if (snapshot === undefined || snapshot.tags.includes(partialTag)) {
       throw new CxmError('NOT_FOUND', `disk ${disk.diskId} of VM ${disk.vmId} has no snapshot ${snapshotId}`);
     }
-    const volume = await context.volumes.activate(found.name, 'exclusive');
-    if (volume.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
-    const source = await context.volumes.activate(snapshot.name, 'exclusive');
-    await copyVolume(context, source, volume);
-    await context.volumes.deactivate(snapshot.name);
+    await whileActive(context, found, async (volume) => {
+      if (volume.open) throw inUse(volume);
+      await whileActive(context, snapshot, (source) => copyVolume(context, source, volume));
+    });
     return {};
   },
 };
@@ -76,6 +82,24 @@ export const deleteSnapshot: Operation<SnapshotParameters, object> = {
     return {};
   },
 };
+
+/** A volume that was not active before, as that of a VM that is off, is inactive again afterwards. */
+async function whileActive(
+  context: OperationContext,
+  { name, active }: LogicalVolume,
+  work: (volume: LogicalVolume) => Promise<void>,
+): Promise<void> {
+  const volume = await context.volumes.activate(name, 'exclusive');
+  try {
+    await work(volume);
+  } finally {
+    if (!active) await context.volumes.deactivate(name);
+  }
+}
+
+function inUse({ path }: LogicalVolume): CxmError {
+  return new CxmError('IN_USE', `${path} is in use by a running VM`);
+}
 
 async function copyVolume(context: OperationContext, from: LogicalVolume, to: LogicalVolume): Promise<void> {
   const { extents } = await openExtents(from.path, { blockBytes: context.settings.BLOCK_SIZE, signal: context.signal });
