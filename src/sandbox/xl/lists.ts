@@ -208,7 +208,8 @@ export const xentop: Command = async (context, args) => {
     const now = new Map<number, number>();
     for (const row of rowsFor(context, [])) {
       const earlier = before.get(row.id);
-      const percent = earlier === undefined ? 0 : ((row.seconds - earlier) / delaySeconds) * 100;
+      // Of the clock that stands for CPU time a moment may be missing: real xentop never says -0.0.
+      const percent = earlier === undefined ? 0 : Math.max(0, ((row.seconds - earlier) / delaySeconds) * 100);
       now.set(row.id, row.seconds);
       context.out(`${xentopRow(context, row, percent, options.has('f'))}\n`);
     }
