@@ -66,11 +66,9 @@ export class LvmVolumes implements Volumes {
   }
 
   async remove(name: string): Promise<void> {
-    if ((await this.find(name)) === undefined) {
-      await this.removeStaleMapping(name, undefined);
-      return;
-    }
-    await this.deactivate(name);
+    const volume = await this.find(name);
+    if (volume === undefined) return this.removeStaleMapping(name, undefined);
+    if (volume.open) throw inUse(this.qualified(name));
     await this.change('lvremove', ['--yes', this.qualified(name)]);
   }
 

@@ -16,7 +16,9 @@ export interface ProcessEnd {
 
 export interface ThroughProcessOptions {
   /** Standard input; empty when left out. */
-  readonly input?: AsyncIterable<Uint8Array>;
+  readonly input?: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Whose rights it gets, if this process is root's. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   readonly signal?: AbortSignal;
   /** The program is killed as soon as it says this: it would only go on to fail. */
   readonly killWhenSaid?: RegExp;
@@ -38,7 +40,8 @@ export async function* throughProcess(
   options: ThroughProcessOptions,
 ): AsyncGenerator<Uint8Array> {
   if (options.signal?.aborted) throw interrupted(program);
-  const child = spawn(program, [...args], { env: environment, stdio: ['pipe', 'pipe', 'pipe'] });
+  const rights = process.geteuid?.() === 0 ? options.owner : undefined;
+  const child = spawn(program, [...args], { env: environment, stdio: ['pipe', 'pipe', 'pipe'], ...rights });
   const kill = (): void => void child.kill('SIGKILL');
   const ended = watchEnd(child, options.killWhenSaid);
   ended.catch(() => undefined);
@@ -72,7 +75,7 @@ interface Feeding {
   error: unknown;
 }
 
-function feed(child: ChildProcess, ended: Promise<ProcessEnd>, input: AsyncIterable<Uint8Array> | undefined): Feeding {
+function feed(child: ChildProcess, ended: Promise<ProcessEnd>, input: ThroughProcessOptions['input']): Feeding {
   const feeding: Feeding = { done: Promise.resolve(), error: undefined };
   const stdin = child.stdin;
   if (stdin === null) return feeding;

@@ -3,14 +3,11 @@
  * see the same directory (a shared system datastore) nothing is done. Links to volumes stay behind: they were made
  * anew where the disks went.
  */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { Data } from '../../agent/operation.ts';
-import { CxmError } from '../../errors.ts';
+import { packEntries, unpackEntries } from '../../transfer/directory.ts';
 import type { ActionContext } from '../action.ts';
 import type { DirectoryLocation } from '../arguments/locations.ts';
 import { openReceiver, type Receiver } from './receiver.ts';
@@ -100,33 +97,14 @@ async function fromFrontend(path: string, target: Target): Promise<void> {
 
 async function* packHere(directory: string): AsyncGenerator<Data> {
   const names = readdirSync(directory).filter((name) => !/^(disk\.\d+|\.cxm-.*)$/.test(name));
-  const args = ['--create', '--file=-', '--sparse', `--directory=${directory}`, '--null', '--verbatim-files-from'];
-  const child = spawn('tar', [...args, '--files-from=-'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = exitOf(child);
-  child.stdin.end(names.map((name) => `./${name}\0`).join(''));
-  for await (const chunk of child.stdout) yield { type: 'data', data: chunk as Buffer };
-  await ended;
+  for await (const bytes of packEntries(directory, names)) yield { type: 'data', data: Buffer.from(bytes) };
 }
 
 async function unpackHere(directory: string, data: AsyncIterable<Data>): Promise<void> {
   mkdirSync(directory, { recursive: true });
-  const args = ['--extract', '--file=-', '--no-same-owner', '--delay-directory-restore', `--directory=${directory}`];
-  const child = spawn('tar', args, { stdio: ['pipe', 'ignore', 'inherit'] });
-  const ended = exitOf(child);
-  await pipeline(Readable.from(bytes(data)), child.stdin);
-  await ended;
+  await unpackEntries(directory, bytes(data));
 }
 
 async function* bytes(data: AsyncIterable<Data>): AsyncGenerator<Buffer> {
   for await (const item of data) yield item.data;
-}
-
-function exitOf(child: ReturnType<typeof spawn>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.on('error', (cause) => reject(new CxmError('IO', `tar: ${cause.message}`, { cause })));
-    child.on('close', (code) => {
-      if (code === 0) resolve();
-      else reject(new CxmError('IO', `tar ended with exit code ${code}`, { changed: 'maybe' }));
-    });
-  });
 }
