@@ -160,19 +160,19 @@ function prose(bytes: number): string {
   return lines.join('').slice(0, bytes);
 }
 
-/** 256 MiB with a partition table, 8 MiB of data in three places and holes between. */
+/** 128 MiB with a partition table, 4 MiB of data in three places and holes between. */
 function writeRawImage(path: string): void {
   const file = openSync(path, 'w');
   try {
-    ftruncateSync(file, 256 * mib);
+    ftruncateSync(file, 128 * mib);
     const table = Buffer.alloc(512);
-    table.set([0x80, 0, 2, 0, 0x83, 0xfe, 0xff, 0xff, 0, 8, 0, 0, 0, 0xf8, 7, 0], 446);
+    table.set([0x80, 0, 2, 0, 0x83, 0xfe, 0xff, 0xff, 0, 8, 0, 0, 0, 0xf8, 3, 0], 446);
     table.set([0x55, 0xaa], 510);
     writeSync(file, table, 0, 512, 0);
     for (const [start, length] of [
-      [1, 4],
-      [100, 3],
-      [250, 1],
+      [1, 2],
+      [50, 1],
+      [127, 1],
     ] as const) {
       writeSync(file, randomBytes(length * mib), 0, length * mib, start * mib);
     }

@@ -94,8 +94,8 @@ async function show(layout: Layout, options: Options, terminal: Terminal): Promi
   const images = makeImages(layout, abilities);
   const tour = { layout, abilities, images, printer };
   const went = await runTour(options.keep ? { ...tour, stepCount: keptSteps } : tour);
-  printer.line('');
   if (!went) return false;
+  printer.line('');
   if (options.keep) {
     writeKeepScripts(layout, abilities.mounts);
     for (const line of keepText(layout)) printer.line(line);

@@ -25,7 +25,7 @@ export interface CallResult {
 /** A call that ended with another exit code than 0. */
 export class CallFailed extends Error {
   constructor(readonly result: CallResult) {
-    super(`${result.kind}/${result.action} ended with exit code ${result.exitCode}`);
+    super(`this call failed: ${result.kind}/${result.action}, exit code ${result.exitCode}`);
   }
 }
 

@@ -2,6 +2,7 @@
  * Leads through the steps: prints what is called, what became of it and what was checked, and adds up the figures. It
  * stops at the first call or check that fails.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { MadeImages } from '../images.ts';
 import type { Layout } from '../layout.ts';
 import { CallFailed, createCaller, type CallResult } from '../one/calls.ts';
@@ -15,6 +16,8 @@ import { CheckFailed, Stage, type Step } from './stage.ts';
 import { steps } from './steps.ts';
 import type { StepResult } from './table.ts';
 import type { World } from './world.ts';
+
+const signalGraceMs = 20;
 
 export interface Tour {
   readonly layout: Layout;
@@ -64,6 +67,8 @@ export async function runTour({
     const start = performance.now();
     const failure = await attempt(() => step.run(stage));
     const durationMs = performance.now() - start;
+    // Ctrl-C ends our children, too: what it does to us goes first, and is no failure to speak of.
+    if (failure !== undefined) await setTimeout(signalGraceMs);
     const after = stage.look();
     printer.changes(changesBetween(before, after));
     printer.checks(checks);
@@ -88,7 +93,7 @@ async function attempt(work: () => Promise<void>): Promise<unknown> {
 }
 
 function explain(printer: Printer, failure: unknown): void {
-  if (failure instanceof CallFailed) printer.failed('this call failed', failure.result);
+  if (failure instanceof CallFailed) printer.failed(failure.message, failure.result);
   else if (failure instanceof CheckFailed) printer.failed(`this does not hold: ${failure.message}`, undefined);
   else printer.failed(failure instanceof Error ? (failure.stack ?? failure.message) : String(failure), undefined);
 }

@@ -9,7 +9,7 @@ import type { Abilities } from '../prepare.ts';
 import type { Change } from './changes.ts';
 import type { Step } from './stage.ts';
 import { closingTable, type StepResult } from './table.ts';
-import { columns, flow, wrap, type Terminal } from './terminal.ts';
+import { columns, flow, gap, wrap, type Terminal } from './terminal.ts';
 
 export type CallHead = Pick<CallResult, 'kind' | 'action' | 'args' | 'machine'>;
 
@@ -85,11 +85,12 @@ export class Printer {
     if (live) this.terminal.write('\r\x1b[2K');
     const [first = '', ...rest] = this.callLines(result, nested ? '  ' : '');
     const figures = figuresOf(result);
-    const gap = ' '.repeat(Math.max(0, this.room - figures.length - (this.narrow ? 0 : first.length)));
-    const last = gap + paint(result.exitCode === 0 ? 'dim' : 'red', figures);
+    const blanks = ' '.repeat(Math.max(0, this.room - figures.length - (this.narrow ? 0 : first.length)));
+    const last = blanks + paint(result.exitCode === 0 ? 'dim' : 'red', figures);
     this.row('calls', this.painted(result, first) + (this.narrow ? '' : last));
     for (const line of this.narrow ? [...rest, last] : rest) this.row('calls', line);
-    if (result.exitCode === 0 && this.options.verbose) this.log(result, 'dim');
+    if (result.exitCode !== 0 || !this.options.verbose) return;
+    for (const line of this.linesOf(result, this.room - indent.length)) this.row('calls', indent + paint('dim', line));
   }
 
   changes(changes: readonly Change[]): void {
@@ -114,13 +115,11 @@ export class Printer {
   checks(sentences: readonly string[]): void {
     if (this.options.quiet) return;
     const { paint, signs } = this.terminal;
-    // A sentence stays in one piece where it can.
-    for (const line of flow(
-      sentences.map((sentence) => `${signs.good} ${sentence}`),
-      this.room,
-    )) {
-      this.row('checks', line.replaceAll(`${signs.good} `, `${paint('green', signs.good)} `));
-    }
+    const mark = `${signs.good} `;
+    const painted = (piece: string): string =>
+      piece.startsWith(mark) ? `${paint('green', mark)}${piece.slice(mark.length)}` : piece;
+    const pieces = sentences.map((sentence) => mark + sentence);
+    for (const line of flow(pieces, this.room)) this.row('checks', line.map(painted).join(gap));
   }
 
   stepEnds({ title }: Step, good: boolean): void {
@@ -134,13 +133,16 @@ export class Printer {
   /** A step that failed: what was expected, and what the call said. */
   failed(sentence: string, result: CallResult | undefined): void {
     const { paint, signs, width } = this.terminal;
+    const write = (lines: readonly string[], margin: string): void => {
+      for (const line of lines) this.line(margin + line);
+    };
+    const room = width - 2 * indent.length;
+    const red = (lines: readonly string[]): readonly string[] => lines.map((line) => paint('red', line));
     this.line('');
-    for (const line of wrap(`${signs.bad} ${sentence}`, width - indent.length, '  '))
-      this.line(indent + paint('red', line));
+    write(red(wrap(`${signs.bad} ${sentence}`, room, '  ')), indent);
     if (result === undefined) return;
-    for (const line of wrap(this.callText(result), width - 2 * indent.length, indent))
-      this.line(indent + indent + line);
-    this.log(result, 'red');
+    write(this.wrapCall(result, room), indent + indent);
+    write(red(this.linesOf(result, room)), indent + indent);
   }
 
   table(results: readonly StepResult[]): void {
@@ -190,9 +192,12 @@ export class Printer {
   }
 
   private callLines(call: CallHead, before: string): readonly string[] {
-    return wrap(this.callText(call), this.room - (this.narrow ? 0 : widthOfFigures) - before.length, '  ').map(
-      (line) => before + line.replaceAll(unbreakable, ' '),
-    );
+    const room = this.room - (this.narrow ? 0 : widthOfFigures) - before.length;
+    return this.wrapCall(call, room).map((line) => before + line);
+  }
+
+  private wrapCall(call: CallHead, width: number): readonly string[] {
+    return wrap(this.callText(call), width, '  ').map((line) => line.replaceAll(unbreakable, ' '));
   }
 
   private painted({ kind, action }: CallHead, line: string): string {
@@ -212,13 +217,10 @@ export class Printer {
     return text.replaceAll(this.layout.datastores, '$DS').replaceAll(this.layout.directory, '');
   }
 
-  private log(result: CallResult, colour: 'dim' | 'red'): void {
+  /** What the action has said, shortened like its arguments. */
+  private linesOf(result: CallResult, width: number): readonly string[] {
     const said = [result.stderr, result.stdout].join('\n').split('\n');
-    for (const line of said.filter((text) => text.trim() !== '')) {
-      for (const part of wrap(this.withoutPaths(line), this.room - indent.length, '  ')) {
-        this.row(this.word, indent + this.terminal.paint(colour, part));
-      }
-    }
+    return said.filter((line) => line.trim() !== '').flatMap((line) => wrap(this.withoutPaths(line), width, '  '));
   }
 }
 

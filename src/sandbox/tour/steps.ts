@@ -29,7 +29,7 @@ const deployArchive: Step = {
 const deployRaw: Step = {
   title: 'A VM from a raw image',
   wish: '$ onevm deploy 8 node3',
-  note: '256 MiB with a partition table: blocks of zeros neither travel nor take room. node3 has disks of its own.',
+  note: '128 MiB with a partition table: blocks of zeros neither travel nor take room. node3 has disks of its own.',
   volumes: /^lv-one-8-/,
   async run(stage) {
     await stage.lifecycle.deploy(appliance.id, 'node3');

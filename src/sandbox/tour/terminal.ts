@@ -81,19 +81,25 @@ export function wrap(text: string, width: number, indent = ''): readonly string[
   return lines;
 }
 
-/** Pieces of text in lines of at most `width`, as many a line as fit; a piece that is too long is wrapped. */
-export function flow(pieces: readonly string[], width: number): readonly string[] {
-  const lines: string[] = [];
+/** Pieces of text, as many a line of at most `width` as fit; one that is too long is wrapped and has its lines alone. */
+export function flow(pieces: readonly string[], width: number): readonly (readonly string[])[] {
+  const lines: (readonly string[])[] = [];
+  let taken = Infinity;
   for (const piece of pieces) {
-    const line = lines.at(-1);
-    if (line !== undefined && line.length + gap.length + piece.length <= width)
-      lines[lines.length - 1] = line + gap + piece;
-    else lines.push(...wrap(piece, width, '  '));
+    taken += gap.length + piece.length;
+    if (taken <= width) {
+      lines.push([...(lines.pop() ?? []), piece]);
+    } else {
+      const wrapped = wrap(piece, width, '  ');
+      lines.push(...wrapped.map((line) => [line]));
+      taken = wrapped.length > 1 ? Infinity : piece.length;
+    }
   }
   return lines;
 }
 
-const gap = '   ';
+/** Between two pieces of text in a line. */
+export const gap = '   ';
 
 /** Rows as columns of equal width, the first one to the left, those named to the right. */
 export function columns(rows: readonly (readonly string[])[], rightFrom = Infinity): readonly string[] {
