@@ -18,9 +18,9 @@ import { Printer } from './tour/printer.ts';
 import { createTerminal, type Terminal } from './tour/terminal.ts';
 
 interface Options {
-  readonly keep: boolean;
-  readonly quiet: boolean;
-  readonly verbose: boolean;
+  readonly keep?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
   readonly directory?: string;
 }
 
@@ -43,10 +43,10 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const command = new Command('npm start --')
     .description('A tour of the cxm drivers: three simulated hosts, real driver actions, no root and no Xen needed.')
-    .option('--keep', 'start two VMs, then leave the sandbox there to play with', false)
+    .option('--keep', 'start two VMs, then leave the sandbox there to play with')
     .option('--directory <path>', 'where to make the sandbox; a new or empty directory')
-    .option('--quiet', 'only the steps and the closing table', false)
-    .option('--verbose', 'what the drivers log, too', false)
+    .option('--quiet', 'only the steps and the closing table')
+    .option('--verbose', 'what the drivers log, too')
     .parse([...argv], { from: 'user' });
   return lead(command.opts<Options>());
 }
@@ -63,7 +63,7 @@ async function lead(options: Options): Promise<number> {
   let keeping = false;
   try {
     const went = await show(layout, options, terminal);
-    keeping = went && options.keep;
+    keeping = went && options.keep === true;
     return went ? 0 : 1;
   } finally {
     if (!keeping) await removeSandbox(layout.directory);

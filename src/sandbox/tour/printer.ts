@@ -14,9 +14,9 @@ import { columns, flow, gap, wrap, type Terminal } from './terminal.ts';
 export type CallHead = Pick<CallResult, 'kind' | 'action' | 'args' | 'machine'>;
 
 export interface PrinterOptions {
-  readonly quiet: boolean;
+  readonly quiet?: boolean;
   /** Print what the drivers log, too. */
-  readonly verbose: boolean;
+  readonly verbose?: boolean;
 }
 
 const indent = '    ';
