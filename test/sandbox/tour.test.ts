@@ -157,7 +157,7 @@ describe.concurrent('the tour', () => {
     const house = guestHouse(onTestFinished);
     const child = house.tour();
     const closed = new Promise((resolve) => child.on('exit', resolve));
-    await written(child, 'tm/clone');
+    await written(child, '+ shop.alice');
     child.stdout?.destroy();
     expect(await closed).toBe(1);
     expect(house.traces()).toEqual([]);
