@@ -8,6 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { CxmError } from '../errors.ts';
 import { ioError } from './io-error.ts';
 import { dataRanges } from './holes.ts';
+import { WriteBehind } from './write-behind.ts';
 import { nonZeroRuns, zeroGrainBytes } from './zeros.ts';
 import type { Run } from './zeros.ts';
 
@@ -253,20 +254,26 @@ async function zeroWhole(rdev: number, { deviceBytes, zeroRange }: ExtentWriterO
 /** Owns the open device; one writer a device. */
 export class ExtentWriter {
   private readonly written: { start: number; end: number }[] = [];
+  private readonly device: WriteBehind;
   private bytes = 0;
 
   constructor(
     private readonly handle: FileHandle,
     private readonly path: string,
     private readonly options: ExtentWriterOptions,
-  ) {}
+  ) {
+    this.device = new WriteBehind(handle, path);
+  }
 
   /** Bytes written so far, zeros for gaps not counted. */
   get writtenBytes(): number {
     return this.bytes;
   }
 
-  /** In any order; overlapping is allowed, the later one counts. @throws CxmError TOO_SMALL, IO */
+  /**
+   * In any order; overlapping is allowed, the later one counts. The data must not change afterwards: it is on its way.
+   * @throws CxmError TOO_SMALL, IO (perhaps for what was written before)
+   */
   async write({ offset, data }: Extent): Promise<void> {
     const end = offset + data.length;
     if (!Number.isSafeInteger(offset) || offset < 0 || end > this.options.deviceBytes) {
@@ -274,7 +281,7 @@ export class ExtentWriter {
       throw new CxmError('TOO_SMALL', sentence, { changed: 'maybe' });
     }
     if (data.length === 0) return;
-    await this.put(data, offset);
+    await this.device.write(offset, data);
     this.bytes += data.length;
     const last = this.written.at(-1);
     if (last?.end === offset) last.end = end;
@@ -286,6 +293,7 @@ export class ExtentWriter {
     if (!this.options.alreadyZero) {
       for (const gap of gapsBetween(this.written, this.options.deviceBytes)) await this.zero(gap);
     }
+    await this.device.flush();
     try {
       await this.handle.sync();
       await this.handle.close();
@@ -296,6 +304,7 @@ export class ExtentWriter {
 
   /** Closes without finishing; what was written is there, what was there before may be too. */
   async abort(): Promise<void> {
+    await this.device.settle();
     await this.handle.close().catch(() => undefined);
   }
 
@@ -311,18 +320,7 @@ export class ExtentWriter {
 
   private async writeZeros(start: number, end: number): Promise<void> {
     for (let at = start; at < end; at += zeroBlock.length) {
-      await this.put(zeroBlock.subarray(0, Math.min(zeroBlock.length, end - at)), at);
-    }
-  }
-
-  private async put(data: Uint8Array, offset: number): Promise<void> {
-    for (let done = 0; done < data.length;) {
-      const { bytesWritten } = await this.handle
-        .write(data, done, data.length - done, offset + done)
-        .catch((error: unknown) => {
-          throw ioError(error, `cannot write ${this.path} at ${offset + done}`);
-        });
-      done += bytesWritten;
+      await this.device.write(at, zeroBlock.subarray(0, Math.min(zeroBlock.length, end - at)));
     }
   }
 }
