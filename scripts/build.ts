@@ -28,6 +28,7 @@ const common: BuildOptions = {
   format: 'cjs',
   minifySyntax: true,
   minifyWhitespace: true,
+  minifyIdentifiers: true,
   legalComments: 'none',
   metafile: true,
   logLevel: 'warning',
