@@ -14,6 +14,7 @@ import {
   tm,
   tmOk,
   vmDirectory,
+  vmDocument,
 } from './support.ts';
 
 const mib = 1024 * 1024;
@@ -92,6 +93,7 @@ describe('mv between hosts', () => {
       [44, privateSystem],
     ] as const) {
       const directory = vmDirectory(vmId, datastore);
+      lab.prepareVm(vmId, vmDocument(vmId, []));
       const write = `mkdir -p ${directory}; cd ${directory}; echo cfg > deployment.0; truncate -s 1M checkpoint; ln -s /dev/VG0/x disk.0; chown -R oneadmin: .`;
       await lab.node('node1', write);
       await tmOk('mv', [`node1:${directory}`, `node2:${directory}`, String(vmId), String(datastore)]);
@@ -101,6 +103,48 @@ describe('mv between hosts', () => {
       const left = await lab.output('node1', `ls -A ${directory} 2>/dev/null | tr '\\n' ' ' || true`);
       expect(left).toBe(datastore === sharedSystem ? 'checkpoint deployment.0 disk.0 ' : '');
     }
+  });
+});
+
+/** A VM with nothing but a context, which oned never moves by itself. */
+async function makeContext(vmId: number, host: string, datastore: number): Promise<void> {
+  lab.prepareVm(vmId, vmDocument(vmId, [], { contextDisk: 1 }));
+  lab.writeFrontend(`/var/lib/one/vms/${vmId}/context.sh`, `HOSTNAME="vm${vmId}"\n`);
+  const sources = [`/var/lib/one/vms/${vmId}/context.sh`];
+  await tmOk('context', [...sources, `${host}:${diskPath(vmId, 1, datastore)}`, String(vmId), String(datastore)]);
+}
+
+describe('the context goes with the directory', () => {
+  const readContext = (vmId: number): string =>
+    `mkdir -p /t; mount -o ro /dev/VG0/lv-one-${vmId}-1 /t; cat /t/context.sh; umount /t`;
+
+  test('of a stopped VM to the frontend and to another host, and leaves no volume behind', async () => {
+    await makeContext(45, 'node1', privateSystem);
+    const directory = vmDirectory(45, privateSystem);
+    await tmOk('mv', [`node1:${directory}`, `${frontend}:${directory}`, '45', String(privateSystem)]);
+    expect(await lab.logicalVolumes('node1')).toEqual([]);
+    await tmOk('mv', [`${frontend}:${directory}`, `node2:${directory}`, '45', String(privateSystem)]);
+    expect(existsSync(directory)).toBe(false);
+    expect(await lab.output('node2', readContext(45))).toBe('HOSTNAME="vm45"');
+    expect(await lab.output('node2', `readlink ${diskPath(45, 1, privateSystem)}`)).toBe('/dev/VG0/lv-one-45-1');
+  });
+
+  test('between hosts of one SAN, where it is active at the destination only', async () => {
+    await makeContext(46, 'node1', sharedSystem);
+    const directory = vmDirectory(46);
+    await tmOk('mv', [`node1:${directory}`, `node2:${directory}`, '46', String(sharedSystem)]);
+    expect((await lab.logicalVolumes('node1')).map(({ active }) => active)).toEqual([false]);
+    expect(await lab.output('node2', readContext(46))).toBe('HOSTNAME="vm46"');
+  });
+
+  test('to a host that shares no SAN', async () => {
+    await lab.start('node3');
+    await makeContext(47, 'node1', privateSystem);
+    const directory = vmDirectory(47, privateSystem);
+    await tmOk('mv', [`node1:${directory}`, `node3:${directory}`, '47', String(privateSystem)]);
+    expect(await lab.logicalVolumes('node1')).toEqual([]);
+    expect(await lab.output('node3', readContext(47))).toBe('HOSTNAME="vm47"');
+    await lab.node('node3', 'lvremove -qq -f VG0/lv-one-47-1');
   });
 });
 
