@@ -10,6 +10,7 @@ import { packEntries, unpackEntries } from '../../transfer/directory.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { asOwner, linkTarget, removeDirectory } from '../owner.ts';
 import { absolutePath, string, wholeNumber, type Parameters } from '../parameters.ts';
+import { DomainFiles } from './domain-files.ts';
 import { bytesOf } from './fill.ts';
 
 const markerPattern = /^\.cxm-here-[0-9a-f]{16}$/;
@@ -21,32 +22,49 @@ function parseDirectory(parameters: Parameters): string {
   throw new CxmError('INVALID_INPUT', `parameter directory is ${directory}, but must end in /${vmId}`);
 }
 
-export const directorySource: Operation<string, { readonly removed: boolean }> = {
+/** The VM leaves this host. */
+export const directorySource: Operation<
+  { readonly directory: string; readonly vmId: number },
+  { readonly removed: boolean }
+> = {
   name: 'directory-source',
-  parse: parseDirectory,
-  async run(context, directory) {
-    const present = asOwner(
-      context.owner,
-      () => lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false,
-    );
-    const marker = `.cxm-here-${randomBytes(8).toString('hex')}`;
-    const markerPath = `${directory}/${marker}`;
-    if (present) asOwner(context.owner, () => writeFileSync(markerPath, '', { flag: 'wx' }));
-    let route: unknown;
-    try {
-      route = await context.ask('route', { present, marker });
-    } finally {
-      asOwner(context.owner, () => rmSync(markerPath, { force: true }));
-    }
-    if (route !== 'stream' || !present) return { removed: false };
-    await context.ready();
-    await sendDirectory(context, directory);
-    await context.sendEnd();
-    if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the directory was not stored');
-    removeDirectory(context.owner, directory);
-    return { removed: true };
+  parse: (parameters) => ({ directory: parseDirectory(parameters), vmId: wholeNumber(parameters, 'vmId') }),
+  async run(context, { directory, vmId }) {
+    const removed = await leave(context, directory);
+    dropAutostart(context, vmId);
+    return { removed };
   },
 };
+
+/** True if the directory is gone from here. */
+async function leave(context: OperationContext, directory: string): Promise<boolean> {
+  const present = asOwner(context.owner, () => lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false);
+  const marker = `.cxm-here-${randomBytes(8).toString('hex')}`;
+  const markerPath = `${directory}/${marker}`;
+  if (present) asOwner(context.owner, () => writeFileSync(markerPath, '', { flag: 'wx' }));
+  let route: unknown;
+  try {
+    route = await context.ask('route', { present, marker });
+  } finally {
+    asOwner(context.owner, () => rmSync(markerPath, { force: true }));
+  }
+  if (route !== 'stream' || !present) return false;
+  await context.ready();
+  await sendDirectory(context, directory);
+  await context.sendEnd();
+  if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the directory was not stored');
+  removeDirectory(context.owner, directory);
+  return true;
+}
+
+/**
+ * Where no action has ended the VM, as on a host that had lost it, the link is still there: the host's next boot would
+ * start the VM a second time.
+ */
+function dropAutostart({ settings }: OperationContext, vmId: number): void {
+  const files = new DomainFiles(settings.CFG_DIR, settings.AUTO_DIR);
+  for (const name of files.namesOf(vmId)) files.removeAutostart(name);
+}
 
 export const directoryDestination: Operation<{ readonly directory: string; readonly marker: string }, object> = {
   name: 'directory-destination',
