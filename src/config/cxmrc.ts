@@ -84,6 +84,12 @@ export const cxmrcSchema = {
     'How disks are saved: file systems as an archive, anything else as an image; RAW uncompressed, GZIP and TGZ with gzip, ZSTD and TZST with zstd. What is sent to a host is recognised by its content.',
   ),
   COMPRESS_LEVEL: key('Transfers', integer(1, 19), '1', 'Compression level of gzip (at most 9) or zstd.'),
+  WIRE_COMPRESSION: key(
+    'Transfers',
+    flag(),
+    'yes',
+    'Compress plain archives on their way to a host with zstd, the better the slower the connection is. Raw images are sent without their zeros, and what is compressed already as it is.',
+  ),
   BLOCK_SIZE: key(
     'Transfers',
     size(64 * kib, 2 * 1024 * kib),

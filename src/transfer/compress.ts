@@ -78,8 +78,17 @@ export async function* compress(
   yield* throughProcess(program, args, {
     input: bytes,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
-    explain: (end) => new CxmError('COMMAND', `${program} failed: ${firstLines(end.stderr)}`),
+    explain: (end) => failed(program, end),
   });
+}
+
+/**
+ * zstd at a level that follows the speed of whoever takes its output.
+ * @throws (while iterating) CxmError COMMAND, or what the input throws
+ */
+export function compressForWire(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const args = ['-cq', '--no-progress', `-T${availableParallelism()}`, '--adapt=min=1,max=9'];
+  return throughProcess('zstd', args, { input: bytes, explain: (end) => failed('zstd', end) });
 }
 
 /** The program that compresses, using all cores where it can; undefined for no compression. */
@@ -95,6 +104,10 @@ export function compressor(compression: Compression, level: number): Line | unde
     case 'zstd':
       return ['zstd', '-cq', '--no-progress', `-T${threads}`, `-${clamp(level, 1, 19)}`];
   }
+}
+
+function failed(program: string, end: ProcessEnd): CxmError {
+  return new CxmError('COMMAND', `${program} failed: ${firstLines(end.stderr)}`);
 }
 
 export function damaged(compression: Compression, end: ProcessEnd): CxmError {

@@ -6,6 +6,7 @@ import { fileSystems } from '../../config/cxmrc.ts';
 import { formatSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
 import type { FileSystemType } from '../../transfer/archive-note.ts';
+import { compressForWire } from '../../transfer/compress.ts';
 import { measureArchive } from '../../transfer/format.ts';
 import { planSend, roomFor, type SendPlan } from '../../transfer/plan.ts';
 import type { ActionContext } from '../action.ts';
@@ -16,7 +17,10 @@ import { diskWithId, type Disk } from '../documents/virtual-machine.ts';
 import { createProgress } from './progress.ts';
 import { diskParameters } from './shared.ts';
 import { volumeBytes } from './size.ts';
-import type { OpenSource } from './source.ts';
+import { toBuffer, type OpenSource } from './source.ts';
+
+/** Below that, the program's start takes longer than the transfer. */
+const smallestCompressed = 4 * 1024 * 1024;
 
 /** What OpenNebula knows of a disk and its image. */
 export interface DiskFacts {
@@ -79,6 +83,7 @@ export async function sendImage(
     defaultType: context.config.DEFAULT_FSTYPE,
     ...(requestedType !== undefined && { requestedType }),
   });
+  const wirePlan = overTheWire(plan, source, context);
   const what = `disk ${destination.diskId} of VM ${vmId}`;
   context.report.info(
     `${what}: ${describe(source, plan)} to a volume of ${formatSize(sizeBytes)} on ${destination.host}`,
@@ -95,22 +100,39 @@ export async function sendImage(
         persistent,
         keepPersistent: persistent && purpose === 'new',
         ...(imageId !== undefined && { imageId }),
-        ...landingParameters(plan, source),
+        ...landingParameters(wirePlan, source),
       },
-      send: (sink) => {
+      send: async (sink) => {
         const count = (bytes: number): void => {
           const line = progress.advance(bytes, performance.now());
           if (line !== undefined) context.report.info(line);
         };
-        const counting = {
-          data: (data: Buffer) => (count(data.length), sink.data(data)),
-          extent: (offset: number, data: Buffer) => (count(data.length), sink.extent(offset, data)),
-        };
-        return source.send(counting, plan.landing === 'extents' && source.seekable ? 'extents' : 'bytes');
+        if (plan.landing === 'extents' && source.extents !== undefined) {
+          for await (const { offset, data } of source.extents()) {
+            count(data.length);
+            await sink.extent(offset, toBuffer(data));
+          }
+          return;
+        }
+        const bytes = counted(source.bytes(), count);
+        for await (const part of wirePlan === plan ? bytes : compressForWire(bytes)) await sink.data(toBuffer(part));
       },
     },
   );
   context.report.info(progress.summary(performance.now()));
+}
+
+/** A plain archive is compressed on its way, as well as the connection leaves time for. */
+function overTheWire(plan: SendPlan, { format }: OpenSource, { config }: ActionContext): SendPlan {
+  const worthIt = plan.landing === 'archive' && plan.compression === 'none' && (format.storedBytes ?? Infinity) >= smallestCompressed;
+  return worthIt && config.WIRE_COMPRESSION ? { ...plan, compression: 'zstd' } : plan;
+}
+
+async function* counted(bytes: AsyncIterable<Uint8Array>, count: (length: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const part of bytes) {
+    count(part.length);
+    yield part;
+  }
 }
 
 /** Refuses what can't fit, before anything is created. */
@@ -132,10 +154,10 @@ function describe({ name, format }: OpenSource, plan: SendPlan): string {
     : `${format.container} image${packed} ${name}`;
 }
 
-function landingParameters(plan: SendPlan, { seekable }: OpenSource): Record<string, unknown> {
+function landingParameters(plan: SendPlan, { extents }: OpenSource): Record<string, unknown> {
   switch (plan.landing) {
     case 'extents':
-      return seekable ? { landing: 'extents' } : { landing: 'image', compression: 'none' };
+      return extents !== undefined ? { landing: 'extents' } : { landing: 'image', compression: 'none' };
     case 'decompressedExtents':
       return { landing: 'image', compression: plan.compression };
     case 'archive':

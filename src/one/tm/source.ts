@@ -3,9 +3,8 @@
  * the host; nothing of them is stored here.
  */
 import { createReadStream } from 'node:fs';
-import type { DataSink } from '../../agent/client.ts';
 import { CxmError } from '../../errors.ts';
-import { openExtents } from '../../transfer/extents.ts';
+import { openExtents, type Extent } from '../../transfer/extents.ts';
 import { headBytes, inspectHead, inspectImage, type ImageFormat } from '../../transfer/format.ts';
 import { openQcow2 } from '../../transfer/qcow2.ts';
 import type { ImageSource } from '../arguments/locations.ts';
@@ -13,10 +12,10 @@ import type { ImageSource } from '../arguments/locations.ts';
 export interface OpenSource {
   readonly name: string;
   readonly format: ImageFormat;
-  /** A file, which can be sent as extents; a download is cut into extents by the host. */
-  readonly seekable: boolean;
-  /** Sends the content: as extents for `extents`, else the bytes as they lie there. */
-  send(sink: DataSink, landing: 'extents' | 'bytes'): Promise<void>;
+  /** As it lies there. To be read once. */
+  bytes(): AsyncIterable<Uint8Array>;
+  /** The data of the disk without its zeros; a download is cut into extents by the host. */
+  readonly extents?: () => AsyncIterable<Extent>;
 }
 
 const blockBytes = 1024 * 1024;
@@ -40,26 +39,22 @@ async function openFile(path: string, extentBlockBytes: number): Promise<OpenSou
   return {
     name: path,
     format,
-    seekable: true,
-    async send(sink, landing) {
-      if (landing === 'extents') return sendExtents(path, format, sink, extentBlockBytes);
-      for await (const chunk of createReadStream(path, { highWaterMark: blockBytes })) await sink.data(chunk as Buffer);
-    },
+    bytes: () => createReadStream(path, { highWaterMark: blockBytes }) as AsyncIterable<Buffer>,
+    extents: () => extentsOf(path, format, extentBlockBytes),
   };
 }
 
-async function sendExtents(path: string, format: ImageFormat, sink: DataSink, blockSize: number): Promise<void> {
-  if (format.container === 'qcow2') {
-    const image = await openQcow2(path);
-    try {
-      for await (const { offset, data } of image.extents) await sink.extent(offset, toBuffer(data));
-    } finally {
-      await image.close();
-    }
+async function* extentsOf(path: string, format: ImageFormat, blockSize: number): AsyncGenerator<Extent> {
+  if (format.container !== 'qcow2') {
+    yield* (await openExtents(path, { blockBytes: blockSize })).extents;
     return;
   }
-  const { extents } = await openExtents(path, { blockBytes: blockSize });
-  for await (const { offset, data } of extents) await sink.extent(offset, toBuffer(data));
+  const image = await openQcow2(path);
+  try {
+    yield* image.extents;
+  } finally {
+    await image.close();
+  }
 }
 
 async function openUrl(url: string): Promise<OpenSource> {
@@ -87,15 +82,15 @@ async function openUrl(url: string): Promise<OpenSource> {
   }
   const raw = found.container === 'raw' && found.compression === 'none' && Number.isSafeInteger(stored);
   const format = raw ? { ...found, sizeBytes: stored, minimumSizeBytes: stored, storedBytes: stored } : found;
-  return { name: url, format, seekable: false, send: (sink) => sendStream(sink, head, chunks) };
+  return { name: url, format, bytes: () => allOf(head, chunks) };
 }
 
-async function sendStream(sink: DataSink, head: readonly Buffer[], rest: AsyncIterator<Uint8Array>): Promise<void> {
-  for (const chunk of head) await sink.data(chunk);
+async function* allOf(head: readonly Buffer[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* head;
   for (;;) {
     const { value, done } = await rest.next();
     if (done) return;
-    await sink.data(toBuffer(value));
+    yield value;
   }
 }
 

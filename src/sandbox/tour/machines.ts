@@ -36,6 +36,7 @@ export function machinesOf(images: MadeImages): readonly VmRecord[] {
       cpu: 0.5,
       vcpu: 1,
       memoryMb: 256,
+      contextDisk: 1,
       disks: [{ diskId: 0, target: 'xvda', sizeMb: images.appliance.sizeMb, imageId: images.appliance.id }],
       nics: [{ nicId: 0, mac: '02:00:0a:00:00:08', ip: '10.0.0.8', bridge: 'br0' }],
     },

@@ -1,5 +1,7 @@
 /** clone, ln, mkimage, mkswap and context on real LVM: what comes into being on a host. */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { lab } from '../lab.ts';
 import {
@@ -22,6 +24,12 @@ const mib = 1024 * 1024;
 
 beforeEach(() => lab.reset());
 afterAll(() => lab.reset());
+
+/** By the interface of the frontend that has sent most: the one to the bridge. */
+function bytesSent(): number {
+  const lines = readFileSync('/proc/net/dev', 'utf8').split('\n').slice(2, -1);
+  return Math.max(...lines.map((line) => Number(line.trim().split(/[:\s]+/)[9])));
+}
 
 describe('clone', () => {
   test('an archive becomes a file system with the same files, on a volume of the size the image asks for', async () => {
@@ -51,6 +59,24 @@ describe('clone', () => {
     const whole = Buffer.alloc(32 * mib);
     data.copy(whole);
     expect(await digest('node1', 'lv-one-8-0', 32 * mib)).toBe(createHash('sha256').update(whole).digest('hex'));
+  });
+
+  test.each([
+    ['yes', 0.2],
+    ['no', 1.2],
+  ] as const)('a plain archive with WIRE_COMPRESSION=%s sends less than %f of its length', async (setting, most) => {
+    lab.writeFrontend('/var/lib/one/remotes/cxmrc', `VG_NAME="VG0"\nWIRE_COMPRESSION="${setting}"\n`);
+    prepareVmWithImage(14, { SIZE: '64M' });
+    const text = Buffer.from(Array.from({ length: 8 * mib }, (_, index) => 32 + ((index >> 4) % 64)));
+    writeFileSync('/var/tmp/words', text);
+    execFileSync('tar', ['-cf', imagePath('plain'), '-C', '/var/tmp', 'words']);
+    const before = bytesSent();
+    await tmOk('clone', [`${frontend}:${imagePath('plain')}`, `node1:${diskPath(14, 0)}`, '14', '1']);
+    const share = (bytesSent() - before) / text.length;
+    expect(share).toBeLessThan(most);
+    expect(share).toBeGreaterThan(setting === 'no' ? 1 : 0);
+    const read = 'mkdir -p /t; mount -o ro /dev/VG0/lv-one-14-0 /t; sha256sum < /t/words; umount /t';
+    expect(await lab.output('node1', read)).toContain(createHash('sha256').update(text).digest('hex'));
   });
 
   test('an image that is larger than its SIZE is refused before anything is created', async () => {
