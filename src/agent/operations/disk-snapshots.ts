@@ -5,10 +5,11 @@
 import { CxmError } from '../../errors.ts';
 import { diskTags, partialTag, snapshotVolumeName } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
-import { openExtents, openExtentWriter } from '../../transfer/extents.ts';
+import { openExtents } from '../../transfer/extents.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { flag, wholeNumber, type Parameters } from '../parameters.ts';
 import { diskSnapshots, parseDisk, removeWhenFree, requireDisk, volumeName, type DiskParameters } from './disk.ts';
+import { writeExtents } from './fill.ts';
 import { withSnapshot } from './send-disk.ts';
 
 interface SnapshotParameters {
@@ -103,15 +104,5 @@ function inUse({ path }: LogicalVolume): CxmError {
 
 async function copyVolume(context: OperationContext, from: LogicalVolume, to: LogicalVolume): Promise<void> {
   const { extents } = await openExtents(from.path, { blockBytes: context.settings.BLOCK_SIZE, signal: context.signal });
-  const writer = await openExtentWriter(to.path, {
-    deviceBytes: to.sizeBytes,
-    zeroRange: (offset, lengthBytes) => context.volumes.zero(to, offset, lengthBytes),
-  });
-  try {
-    for await (const extent of extents) await writer.write(extent);
-    await writer.finish();
-  } catch (error) {
-    await writer.abort();
-    throw error;
-  }
+  await writeExtents(context, to, extents);
 }

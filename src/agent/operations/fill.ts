@@ -75,7 +75,8 @@ export async function makeFileSystem(
   await context.fileSystems.make(volume.path, { ...fileSystem, zeroed: true });
 }
 
-async function writeExtents(
+/** Writes the extents and zeros everything between them. */
+export async function writeExtents(
   context: OperationContext,
   volume: LogicalVolume,
   extents: AsyncIterable<Extent>,
