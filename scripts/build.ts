@@ -8,7 +8,7 @@
  *
  * It also writes what is generated from the schema: cxmrc.example and docs/cxmrc.md.
  */
-import { build, type BuildOptions, type Metafile } from 'esbuild';
+import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 import { chmod, cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -21,8 +21,32 @@ const dist = join(root, 'dist');
 const maxRemotesBytes = 3 * 1024 * 1024;
 const quiet = process.argv.includes('--quiet');
 
+/**
+ * Setting up the XML parser is a tenth of an action's start, and many actions read no XML: it is set up by the first
+ * document. esbuild runs what is required inside a function only when the function is called.
+ */
+const lazyXmlParser: Plugin = {
+  name: 'lazy-xml-parser',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^fast-xml-parser$/ }, ({ path, namespace }) =>
+      namespace === 'used' ? undefined : { path, namespace: 'lazy' },
+    );
+    onResolve({ filter: /^used$/, namespace: 'lazy' }, ({ path }) => ({ path, namespace: 'used' }));
+    onLoad({ filter: /^/, namespace: 'lazy' }, () => ({
+      contents: `export class XMLParser { constructor(options) { return new (require('used').XMLParser)(options); } }
+        export const XMLValidator = { validate: (...args) => require('used').XMLValidator.validate(...args) };`,
+    }));
+    // Between the two, so that what we do not use of the package is still left out.
+    onLoad({ filter: /^/, namespace: 'used' }, () => ({
+      resolveDir: root,
+      contents: `export { XMLParser, XMLValidator } from 'fast-xml-parser';`,
+    }));
+  },
+};
+
 const common: BuildOptions = {
   bundle: true,
+  plugins: [lazyXmlParser],
   platform: 'node',
   target: 'node20',
   format: 'cjs',

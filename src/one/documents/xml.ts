@@ -20,7 +20,7 @@ export interface XmlElement {
 /** Characters of a document, elements in it, and how deep they may nest. */
 export const documentLimits = { characters: 16 * 1024 * 1024, elements: 500_000, depth: 32 } as const;
 
-const parser = new XMLParser({
+const parserOptions = {
   preserveOrder: true,
   processEntities: false,
   htmlEntities: false,
@@ -32,7 +32,7 @@ const parser = new XMLParser({
   textNodeName: '#text',
   cdataPropName: '#cdata',
   maxNestedTags: documentLimits.depth,
-});
+} as const;
 
 const predefinedEntities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
 
@@ -72,7 +72,8 @@ function validate(document: string, what: string): ReturnType<typeof XMLValidato
 
 function parse(document: string, what: string): unknown {
   try {
-    return parser.parse(document);
+    // Made here and not above: setting the parser up costs actions that read no document.
+    return new XMLParser(parserOptions).parse(document);
   } catch (error) {
     throw notWellFormed(what, error);
   }
