@@ -8,8 +8,6 @@ import { recordedFile, recordings, type OneVersion, type Recording } from '../su
 export interface Call extends Omit<Recording, 'driver'> {
   readonly driver: 'tm' | 'vmm';
   readonly vmId: number | undefined;
-  /** Made on the frontend: `-l` in the driver's arguments, where ours run on the host. */
-  readonly local: boolean;
   /** The list shows the call so often; all but this one are the same. */
   readonly times: number;
 }
@@ -39,7 +37,22 @@ export function recordedCalls(version: OneVersion): Call[] {
   // The first monitor is in no scenario, so the list begins after it.
   const first = listed[0]?.sequence ?? 0;
   const before = kept.filter(({ sequence }) => sequence < first).map((recording) => callOf(recording, 1));
-  return [...before, ...calls];
+  return withDeployments([...before, ...calls]);
+}
+
+/** A local driver of 3.8 reads the deployment file itself. Ours get it sent, as the last remote one got its own. */
+function withDeployments(calls: readonly Call[]): Call[] {
+  return calls.map((call, index) => {
+    if (call.action !== 'deploy' || call.standardInput !== '') return call;
+    const like = calls.slice(0, index).findLast(({ action, standardInput }) => {
+      return action === 'deploy' && standardInput.startsWith('name');
+    });
+    if (like === undefined) throw new Error(`there is no deployment file like that of ${call.file}`);
+    const standardInput = like.standardInput
+      .replaceAll(`/${like.vmId}/disk.`, `/${call.vmId}/disk.`)
+      .replace(`one-${like.vmId}`, `one-${call.vmId}`);
+    return { ...call, standardInput };
+  });
 }
 
 /** How often the version's list has each action, as `tm/clone`. */
@@ -75,10 +88,10 @@ function isCall(recording: Recording): recording is Recording & { readonly drive
 }
 
 function callOf(recording: Recording & { readonly driver: 'tm' | 'vmm' }, times: number): Call {
-  const { argv, action, driver, path } = recording;
+  const { argv, action } = recording;
   const at = /^(pre|post|fail)migrate$/.test(action) ? 3 : argv.length - 2;
   const vmId = action === 'monitor' ? undefined : Number(argv[at]);
-  return { ...recording, vmId, times, local: driver === 'vmm' && path.startsWith('/var/lib/one/') };
+  return { ...recording, vmId, times };
 }
 
 /** The nearest earlier call of the same action, or a later one, with the words of this one. */

@@ -1,11 +1,11 @@
 /**
- * The tests of one version: one a scenario, in their order. VM 1, which most things happened to, and all others are
- * replayed at the same time, each on its own ground; what is left of the VMs is deleted at the end.
+ * The tests of one version: one a scenario, in their order. Groups of VMs that have nothing to do with each other
+ * are replayed at the same time, each on its own ground; what is left of the VMs is deleted at the end.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OneVersion } from '../support/recordings.ts';
 import { listedCounts, recordedCalls, type Call } from './calls.ts';
-import { particulars } from './particulars.ts';
+import { particulars, simultaneous } from './particulars.ts';
 import { Replay } from './replay.ts';
 
 /** A scenario that waits its turn waits for all before it. */
@@ -20,19 +20,17 @@ interface Lane {
   readonly title: string;
   readonly scenarios: readonly Scenario[];
   replay: Replay | undefined;
-  /** One a scenario, and one for the end; settled in this order. */
-  readonly results: Promise<unknown>[];
+  /** One a scenario, and one for the end; settled in this order. The name of the scenario that one was not reached for. */
+  readonly results: Promise<string | undefined>[];
 }
 
 export function describeReplay(version: OneVersion): void {
   const calls = recordedCalls(version);
-  const isFirst = ({ vmId }: Call): boolean => vmId === undefined || vmId === 1;
   const lanes = [
-    laneOf('VM 1', calls.filter(isFirst)),
-    laneOf(
-      'the other VMs',
-      calls.filter((call) => !isFirst(call)),
-    ),
+    laneOf('VM 1', calls, 0, 1),
+    laneOf('VMs 2 to 7', calls, 2, 7),
+    // 3.8 polls VM 8 while it deletes VM 9.
+    laneOf('VMs from 8 on', calls, 8, Infinity),
   ];
 
   describe(`what OpenNebula ${version} asked of its drivers, asked of ours, has the right effect:`, () => {
@@ -45,9 +43,12 @@ export function describeReplay(version: OneVersion): void {
 
     describe.each(lanes)('$title', (lane) => {
       const names = [...lane.scenarios.map(({ name }) => name), 'nothing is left once all VMs are deleted'];
-      it.each(names.map((name, index) => [name, index] as const))('%s', { timeout }, async (_, index) => {
-        await lane.results[index];
-      });
+      for (const [index, name] of names.entries()) {
+        it(name, { timeout }, async ({ skip }) => {
+          const broken = await lane.results[index];
+          if (broken !== undefined) skip(`not reached, since ${broken} has failed`);
+        });
+      }
     });
 
     it('every recorded call was made', () => {
@@ -71,28 +72,33 @@ function start(lane: Lane, replay: Replay): void {
   let last: Promise<unknown> = Promise.resolve();
   let broken: string | undefined;
   const then = (name: string, work: () => Promise<void>): void => {
-    last = last.then(async () => {
-      if (broken !== undefined) throw new Error(`not reached, since ${broken} has failed`);
+    const result = last.then(async () => {
+      if (broken !== undefined) return broken;
       broken = name;
       await work();
       broken = undefined;
+      return undefined;
     });
-    last.catch(() => undefined);
-    lane.results.push(last);
-    last = last.catch(() => undefined);
+    lane.results.push(result);
+    last = result.catch(() => undefined);
   };
   for (const { name, calls } of lane.scenarios) then(name, () => replay.scenario(calls));
   then('the end', () => replay.endLives());
 }
 
 /** Calls of one scenario that follow each other; one that comes again gets a number. */
-function laneOf(title: string, calls: readonly Call[]): Lane {
+function laneOf(title: string, all: readonly Call[], first: number, last: number): Lane {
+  // The monitor is of no VM.
+  const calls = all.filter(({ vmId = 0 }) => vmId >= first && vmId <= last);
   const scenarios: { name: string; calls: Call[] }[] = [];
-  let last: string | undefined;
+  let scenario: string | undefined;
+  let groupEnd = -1;
   for (const call of calls) {
-    if (call.scenario === last) scenarios.at(-1)?.calls.push(call);
+    // What oned does at the same time may be listed under two scenarios.
+    if (call.scenario === scenario || call.sequence <= groupEnd) scenarios.at(-1)?.calls.push(call);
     else scenarios.push({ name: call.scenario === '' ? 'idle' : call.scenario, calls: [call] });
-    last = call.scenario;
+    if (call.sequence > groupEnd) scenario = call.scenario;
+    groupEnd = simultaneous[call.version][call.sequence] ?? groupEnd;
   }
   const seen = new Map<string, number>();
   const named = scenarios.map(({ name, calls: own }) => {

@@ -9,8 +9,26 @@ export function documentOf(calls: readonly Call[], index: number): string | unde
   const call = calls[index];
   if (call?.vmId === undefined) return undefined;
   const own = (other: Call): boolean => other.vmId === call.vmId && machineIn(other.document) !== undefined;
-  const next = calls.slice(index).find(own) ?? calls.slice(0, index).findLast(own);
-  return machineIn(next?.document) ?? derived(call.version, call.vmId, calls);
+  // A disk that is gone again before the next document was in an earlier one.
+  const fits = (other: Call): boolean => own(other) && knowsDisk(machineIn(other.document) ?? '', call);
+  const [after, before] = [calls.slice(index), calls.slice(0, index)];
+  const found = after.find(fits) ?? before.findLast(fits) ?? after.find(own) ?? before.findLast(own);
+  return machineIn(found?.document) ?? derived(call.version, call.vmId, calls);
+}
+
+/** The image to which 7.x's recorder gave a source of two words. */
+export const twoWordImageId = 3;
+
+export function hasTwoWordSource({ argv }: Pick<Call, 'argv'>): boolean {
+  return argv.some((word, index) => word === 'raw' && argv[index - 1]?.endsWith('probevg.lv-one-') === true);
+}
+
+/** Whether the document knows the disk that the call is about, if it is about one. */
+function knowsDisk(document: string, { driver, action, argv }: Call): boolean {
+  const diskId = /\/disk\.(\d+)$/.exec(argv.find((word) => /\/disk\.\d+$/.test(word)) ?? '')?.[1];
+  if (driver === 'vmm' || diskId === undefined) return true;
+  const disk = disksOf(document).find((one) => one.diskId === Number(diskId));
+  return disk !== undefined && (action !== 'clone' || !hasTwoWordSource({ argv }) || disk.imageId === twoWordImageId);
 }
 
 /** The VM within a message of 7.x, or the document itself. */
@@ -54,6 +72,11 @@ export function disksOf(document: string): DiskWords[] {
       };
     });
   });
+}
+
+export function contextDiskOf(document: string): number | undefined {
+  const id = valueIn(/<CONTEXT>[^]*?<\/CONTEXT>/.exec(document)?.[0] ?? '', 'DISK_ID');
+  return id === undefined ? undefined : Number(id);
 }
 
 export function macsOf(document: string): string[] {

@@ -16,8 +16,9 @@ export interface Deed {
   /** `datastore/VM` */
   readonly directory: string;
   readonly disk: number;
+  readonly contextDisk: number | undefined;
   /** Of the guest that is started. */
-  readonly guest: SeenDevices & { readonly name: string };
+  readonly guest: Pick<SeenDomain, 'memoryMib' | 'vcpus' | 'disks' | 'macs'> & { readonly name: string };
   readonly fresh: FreshDisk;
 }
 
@@ -150,11 +151,18 @@ export class Model {
     return (argv[5]?.length ?? 0) > 100 ? (argv[0] ?? '') : (argv[1] ?? '');
   }
 
-  private move({ argv, disk }: Deed, name: string, entry: string): void {
+  private move(deed: Deed, name: string, entry: string): void {
+    const { vmId, argv, disk } = deed;
     const [from = '', to = ''] = argv.map((word) => word.replace(/:.*/, ''));
-    // Directories are shared.
-    if (argv[0]?.endsWith(`/disk.${disk}`) !== true) return;
     const isNode = (host: string): boolean => host.startsWith('node');
+    if (argv[0]?.endsWith(`/disk.${disk}`) !== true) {
+      // The directory itself is shared, but the context goes with it, and nothing may start the VM where it was.
+      for (const key of isNode(from) ? this.configurationsOf(vmId, from) : [])
+        this.autostart.delete(`${from}/${fileName(key)}`);
+      if (deed.contextDisk === undefined) return;
+      name = `lv-one-${vmId}-${deed.contextDisk}`;
+      entry = `${deed.directory}/disk.${deed.contextDisk}`;
+    }
     if (isNode(from) && isNode(to)) {
       this.change(name, { active: sorted([...without(this.required(name).active, from), to]) });
     } else if (isNode(from)) {
@@ -218,9 +226,7 @@ export class Model {
       case 'shutdown':
       case 'cancel':
         if (name !== undefined && this.domains[name]?.node === node) delete this.domains[name];
-        for (const key of Object.keys(this.configurations)) {
-          const here = key.startsWith(`${this.places.configurations(node)}/`);
-          if (!here || this.configurations[key]?.vmId !== vmId) continue;
+        for (const key of this.configurationsOf(vmId, node)) {
           delete this.configurations[key];
           this.autostart.delete(`${node}/${fileName(key)}`);
         }
@@ -238,6 +244,13 @@ export class Model {
     }
   }
 
+  private configurationsOf(vmId: number, node: string): string[] {
+    const here = `${this.places.configurations(node)}/`;
+    return Object.keys(this.configurations).filter(
+      (key) => key.startsWith(here) && this.configurations[key]?.vmId === vmId,
+    );
+  }
+
   private changeGuest({ action, vmId, argv, disk }: Deed, name: string | undefined): void {
     const domain = name === undefined ? undefined : this.domains[name];
     if (name === undefined || domain === undefined) {
@@ -251,7 +264,7 @@ export class Model {
         this.change(volume, { active: sorted([...this.required(volume).active, domain.node]) });
         return this.changeDevices(name, { disks: { ...domain.disks, [target]: volume }, macs: domain.macs });
       case 'detach_disk': {
-        const { [target]: _, ...disks } = domain.disks;
+        const disks = Object.fromEntries(Object.entries(domain.disks).filter(([device]) => device !== target));
         this.change(volume, { active: without(this.required(volume).active, domain.node) });
         return this.changeDevices(name, { disks, macs: domain.macs });
       }
@@ -278,8 +291,8 @@ export class Model {
     for (const one of [domain, configuration]) if (one !== undefined) Object.assign(one, { disks, macs });
   }
 
-  private start({ vmId, node, guest: { disks, macs } }: Deed, name: string): void {
-    this.domains[name] = { node, state: 'running', memoryMib: 256, vcpus: 2, disks, macs: sorted(macs) };
+  private start({ vmId, node, guest: { memoryMib, vcpus, disks, macs } }: Deed, name: string): void {
+    this.domains[name] = { node, state: 'running', memoryMib, vcpus, disks, macs: sorted(macs) };
     this.configurations[`${this.places.configurations(node)}/${name}`] = { vmId, disks, macs: sorted(macs) };
     this.autostart.add(`${node}/${name}`);
     for (const volume of Object.values(disks)) {
@@ -303,7 +316,7 @@ export class Model {
     this.deactivate(vmId, node);
   }
 
-  private deactivate(vmId: number, node: string): void {
+  deactivate(vmId: number, node: string): void {
     this.eachOf(vmId, (volume) => (volume.active = without(volume.active, node)));
   }
 

@@ -28,6 +28,8 @@ export interface Particular {
   readonly before?: ByHand;
   /** The action ends with this error, and nothing changes. */
   readonly fails?: RegExp;
+  /** A deploy that fails leaves the VM's disks inactive, since nothing is called after it. */
+  readonly deactivates?: 'node1';
   /** The action succeeds, and says this. */
   readonly warns?: RegExp;
 }
@@ -65,6 +67,7 @@ const of38: Readonly<Record<number, Particular>> = {
     why: 'fail-deploy: Xen does not create the domain',
     fault: { kind: 'knobs', node: 'node1', knobs: { createFails: 'libxl: error: the recorder wanted it' } },
     fails: /the recorder wanted it/,
+    deactivates: 'node1',
   },
   185: {
     why: 'hidden migration: the cluster has moved the VM, and oned is told with a live migration',
@@ -114,6 +117,7 @@ const of7x: Readonly<Record<number, Particular>> = {
     why: 'fail-deploy-vmm: Xen does not create the domain',
     fault: { kind: 'knobs', node: 'node1', knobs: { createFails: 'libxl: error: the recorder wanted it' } },
     fails: /the recorder wanted it/,
+    deactivates: 'node1',
   },
   342: noSnapshots,
   369: {

@@ -8,7 +8,7 @@ import { expect } from 'vitest';
 import { processesOf } from '../../src/sandbox/remove.ts';
 import type { OneVersion } from '../support/recordings.ts';
 import type { Call } from './calls.ts';
-import { disksOf, documentOf, macsOf, valueIn } from './documents.ts';
+import { contextDiskOf, disksOf, documentOf, macsOf, valueIn } from './documents.ts';
 import { writeContent } from './contents.ts';
 import { Ground, imageKinds, type ImageKind, type Said } from './ground.ts';
 import { Model, type Deed, type FreshDisk } from './model.ts';
@@ -79,7 +79,9 @@ export class Replay {
     const said = await this.make(prepared);
     if (particular?.fault !== undefined) await this.fault(particular.fault, prepared, false);
     this.judge(prepared, said);
+    if (particular?.fails === undefined) await this.bootEnds(call, before);
     if (particular?.fails === undefined) this.model.apply(prepared.deed);
+    if (particular?.deactivates !== undefined) this.model.deactivate(prepared.deed.vmId, particular.deactivates);
     this.compare(call.file);
     if (particular?.fails === undefined) await this.judgeEffect(prepared, before);
     await this.repeat(prepared);
@@ -111,6 +113,7 @@ export class Replay {
       this.model.apply(prepared.deed);
     }
     this.compare(calls.map(({ file }) => file).join(', '));
+    for (const [prepared] of machines) await this.repeat(prepared);
   }
 
   private make(prepared: Prepared): Promise<Said> {
@@ -151,6 +154,7 @@ export class Replay {
       node: call.driver === 'vmm' ? this.translation.node(host, call) : host,
       directory: found ?? `${systemDatastoreOf(call)}/${vmId}`,
       disk: Number(/\/disk\.(\d+)$/.exec(place)?.[1] ?? -1),
+      contextDisk: contextDiskOf(machine),
       guest: this.guestOf(call, machine),
       fresh: this.freshOf(call, argv, machine),
     };
@@ -158,6 +162,8 @@ export class Replay {
 
   private guestOf(call: Call, machine: string): Deed['guest'] {
     const { vmId = -1, standardInput, action } = call;
+    // The document's other MEMORY is what the VM uses.
+    const template = /<TEMPLATE>[^]*<\/TEMPLATE>/.exec(machine)?.[0] ?? '';
     const xen = action === 'deploy' ? [...standardInput.matchAll(/\/disk\.(\d+),(\w+),/g)] : [];
     const disks =
       xen.length > 0
@@ -166,6 +172,8 @@ export class Replay {
     const xenMacs =
       action === 'deploy' ? [...standardInput.matchAll(/mac=([0-9a-f:]+)/g)].map(([, mac]) => mac ?? '') : [];
     return {
+      memoryMib: Number(valueIn(template, 'MEMORY')),
+      vcpus: Number(valueIn(template, 'VCPU') ?? 1),
       name: `${valueIn(machine, 'NAME')}-${vmId}.${valueIn(machine, 'UNAME')}`,
       disks: Object.fromEntries(disks.map(([target, diskId]) => [target, `lv-one-${vmId}-${diskId}`])),
       macs: xenMacs.length > 0 ? xenMacs : macsOf(machine),
@@ -227,6 +235,16 @@ export class Replay {
     expect(stdout, where).toMatch(line);
   }
 
+  /** A guest that was asked to reboot does so by and by. */
+  private async bootEnds({ action, vmId = -1 }: Call, before: ReadonlyMap<string, string>): Promise<void> {
+    const name = this.model.nameOf(vmId);
+    if (action !== 'reboot' || name === undefined) return;
+    const { layout } = this.ground;
+    const rebooted = (): boolean => bootIds(layout).get(name) !== before.get(name);
+    const state = (): string | undefined => (rebooted() ? observe(layout).domains[name]?.state : 'as before');
+    await expect.poll(state, { timeout: 20_000 }).toBe('running');
+  }
+
   private compare(where: string): void {
     expect(observe(this.ground.layout), `after ${where}`).toEqual(this.model.expected());
   }
@@ -236,9 +254,7 @@ export class Replay {
     const name = this.model.nameOf(vmId);
     const now = name === undefined ? undefined : bootIds(this.ground.layout).get(name);
     if (action === 'migrate' || action === 'poll') expect(now, call.file).toBe(before.get(name ?? ''));
-    if (action === 'reboot' || action === 'reset') {
-      await expect.poll(() => bootIds(this.ground.layout).get(name ?? '')).not.toBe(before.get(name ?? ''));
-    }
+    if (action === 'reboot' || action === 'reset') expect(now, call.file).not.toBe(before.get(name ?? ''));
     if (action === 'restore') expect(now, call.file).toBe(this.savedGuests.get(vmId));
     if (action === 'save') this.savedGuests.set(vmId, before.get(deed.guest.name));
     if (action === 'deploy' || action === 'restore') this.guestWrites(vmId);
@@ -289,14 +305,20 @@ export class Replay {
       await this.own('delete', Number(vm), [place, vm, datastore], node);
     }
     this.compare('the end of all VMs');
-    const { images } = this.model;
-    const nothing = { volumes: {}, domains: {}, configurations: {}, autostart: [], entries: {}, litter: [] };
-    expect(this.model.expected()).toEqual({ ...nothing, images });
+    // A host that a VM has left with its directory keeps the configuration for a restore there; nothing starts it.
+    const { images, configurations, ...left } = this.model.expected();
+    expect(Object.keys(images).length + Object.keys(configurations).length).toBeGreaterThan(0);
+    expect(left).toEqual({ volumes: {}, domains: {}, autostart: [], entries: {}, litter: [] });
     await expect.poll(() => processesOf(this.ground.layout.directory)).toEqual([]);
   }
 
   /** A call that nobody recorded. */
-  private async own(action: 'cancel' | 'delete' | 'migrate', vmId: number, argv: string[], node: string): Promise<void> {
+  private async own(
+    action: 'cancel' | 'delete' | 'migrate',
+    vmId: number,
+    argv: string[],
+    node: string,
+  ): Promise<void> {
     const driver = action === 'delete' ? 'tm' : 'vmm';
     const like = this.calls.find((call) => call.driver === driver);
     if (like === undefined) throw new Error(`nothing of ${driver} to go by`);

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { Layout } from '../../src/sandbox/layout.ts';
 import type { Call } from './calls.ts';
-import { disksOf } from './documents.ts';
+import { disksOf, hasTwoWordSource } from './documents.ts';
 
 /** host01l and host01x are host01 with other driver configurations. */
 const hosts: Readonly<Record<string, string>> = {
@@ -74,9 +74,8 @@ export class Translation {
   }
 
   /** The recorder's datastore driver gave some images a source of two words. Sources are paths in ours. */
-  private joined({ argv }: Call): string[] {
-    const at = argv.findIndex((word, index) => word === 'raw' && argv[index - 1]?.endsWith('probevg.lv-one-') === true);
-    return argv.filter((_, index) => index !== at);
+  private joined(call: Call): readonly string[] {
+    return hasTwoWordSource(call) ? call.argv.filter((word) => word !== 'raw') : call.argv;
   }
 
   private word(word: string, call: Call, machine: string | undefined): string {
