@@ -22,10 +22,16 @@ export async function shell(text: string): Promise<void> {
   if (code !== 0) throw new Error(`exit code ${code}: ${text}\n${said}`);
 }
 
-/** An archive into a new file system on a new volume. */
-export function unpackArchive(archive: string, volume: string, sizeBytes: number): Promise<void> {
+/** An archive into a new file system on a new volume. @param zeroFirst nothing of what was there before remains */
+export function unpackArchive(
+  archive: string,
+  volume: string,
+  sizeBytes: number,
+  { zeroFirst = false } = {},
+): Promise<void> {
   const remote = [
     `lvcreate -qq -y -Wn -Zn -L ${sizeBytes / mib}M -n ${volume} VG0`,
+    ...(zeroFirst ? [`blkdiscard -z /dev/VG0/${volume}`] : []),
     `mkfs.ext4 -q -F -E nodiscard /dev/VG0/${volume}`,
     'mkdir -p /m',
     `mount /dev/VG0/${volume} /m`,

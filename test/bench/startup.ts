@@ -43,7 +43,7 @@ const answer: HelperMessage = { kind: 'result', value: null };
 const answerText = JSON.stringify(answer);
 const octal = (byte: number): string => `\\${byte.toString(8).padStart(3, '0')}`;
 const answerHead = [frameCodes.message, 0, 0, 0, answerText.length].map(octal).join('');
-const readyHost = `#!/bin/sh\nprintf '${answerHead}${answerText}'\nexec cat >/dev/null\n`;
+const readyHost = `#!/bin/sh\nprintf '${answerHead}${answerText}'\nwhile read -r line; do :; done\n`;
 
 function programsIn(remotes: string): readonly Program[] {
   const argumentError = { exitCode: 1, says: /clone|poll/ };

@@ -110,7 +110,10 @@ const method = `## How it is measured
   memory. System calls, starting programs and ssh's encryption cost several times what they cost on hardware, which
   hits everything that starts many programs; disks are faster than most. Both sides of a line pay the same prices.
 - **Rounds.** Rival and cxm take turns, and each round begins with another one, so that whatever else the machine does
-  hits all of them. Before each run the host writes its dirty data out and drops its caches.
+  hits all of them. Before each run the host writes its dirty data out and forgets what it knows of the disk; programs
+  stay in its memory, as on a host that is monitored every minute.
+- **sshd** of the host runs with an allocator that keeps memory (GLIBC_TUNABLES), for both sides: page faults of an emulated
+  kernel otherwise stop every new connection for 2 to 4 s while sshd's buffers grow.
 - **The end** of every run is the moment at which all data is durable where it went: \`umount\` and \`sync\`, \`conv=fsync\`.
 - **Same result.** Before times are taken, the files (or the whole disk, by SHA-256) of both sides are compared.
 - **The rival is the fastest we could type:** no sudo, \`zstd -d | tar x\` instead of \`tar --zstd\` (half the speed here),
