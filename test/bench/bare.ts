@@ -5,9 +5,9 @@
  * (whose reblocking child costs twice the time on these nodes), mkfs without a discard of the whole disk.
  */
 import { spawn } from 'node:child_process';
-import { mib } from './options.ts';
+import type { BenchHost } from './hosts.ts';
 
-const ssh = 'ssh -o BatchMode=yes -o ControlMaster=no -o Compression=no node1';
+const ssh = 'ssh -o BatchMode=yes -o ControlMaster=no -o Compression=no';
 const tarFlags = "--numeric-owner --xattrs --xattrs-include='*' --acls";
 
 /** @throws Error with what the commands said */
@@ -24,39 +24,39 @@ export async function shell(text: string): Promise<void> {
 
 /** An archive into a new file system on a new volume. @param zeroFirst nothing of what was there before remains */
 export function unpackArchive(
-  archive: string,
-  volume: string,
-  sizeBytes: number,
+  host: BenchHost,
+  { archive, volume, sizeBytes }: { readonly archive: string; readonly volume: string; readonly sizeBytes: number },
   { zeroFirst = false } = {},
 ): Promise<void> {
+  const path = host.path(volume);
   const remote = [
-    `lvcreate -qq -y -Wn -Zn -L ${sizeBytes / mib}M -n ${volume} VG0`,
-    ...(zeroFirst ? [`blkdiscard -z /dev/VG0/${volume}`] : []),
-    `mkfs.ext4 -q -F -E nodiscard /dev/VG0/${volume}`,
+    host.create(volume, sizeBytes),
+    ...(zeroFirst && host.zero !== undefined ? [host.zero(volume)] : []),
+    `mkfs.ext4 -q -F -E nodiscard ${path}`,
     'mkdir -p /m',
-    `mount /dev/VG0/${volume} /m`,
+    `mount -o ${['rw', ...host.mountOptions].join(',')} ${path} /m`,
     `zstd -dcq | tar -x ${tarFlags} -f - -C /m`,
     'umount /m',
-    'sync',
+    host.sync,
   ];
-  return shell(`cat ${archive} | ${ssh} ${quote(`set -o pipefail; ${remote.join(' && ')}`)}`);
+  return shell(`cat ${archive} | ${ssh} ${host.name} ${quote(`set -o pipefail; ${remote.join(' && ')}`)}`);
 }
 
 /** A raw disk, or the first bytes of it, to a volume that is there. */
-export function copyRaw(image: string, volume: string, bytes: number): Promise<void> {
-  const count = `count=${bytes / 65_536}`;
-  return shell(
-    `dd if=${image} bs=64k ${count} status=none | ${ssh} dd of=/dev/VG0/${volume} bs=64k conv=fsync status=none`,
-  );
+export function copyRaw(host: BenchHost, image: string, volume: string, bytes: number): Promise<void> {
+  const send = `dd if=${image} bs=64k count=${bytes / 65_536} status=none`;
+  const receive = `dd of=${host.path(volume)} bs=64k conv=fsync,notrunc status=none`;
+  return shell(`${send} | ${ssh} ${host.name} ${receive}`);
 }
 
 /** The files of a volume as an archive. */
-export function packVolume(volume: string, compressor: string, file: string): Promise<void> {
+export function packVolume(host: BenchHost, volume: string, compressor: string, file: string): Promise<void> {
+  const options = ['ro', 'noload', ...host.mountOptions].join(',');
   const remote = [
-    `set -o pipefail; mkdir -p /m && mount -o ro,noload /dev/VG0/${volume} /m`,
+    `set -o pipefail; mkdir -p /m && mount -o ${options} ${host.path(volume)} /m`,
     `tar -c --sparse ${tarFlags} -f - -C /m . | ${compressor} && umount /m`,
   ];
-  return shell(`${ssh} ${quote(remote.join(' && '))} > ${file}; sync ${file}`);
+  return shell(`${ssh} ${host.name} ${quote(remote.join(' && '))} > ${file}; sync ${file}`);
 }
 
 function quote(text: string): string {

@@ -13,12 +13,18 @@ export interface Options {
   readonly write: boolean;
   /** A file for the rows with all samples. */
   readonly json: string | undefined;
-  /** Only these parts; all when empty. */
+  /** Only these parts. */
   readonly parts: readonly Part[];
+  /** To which hosts disks travel. */
+  readonly hosts: readonly HostId[];
 }
 
 export const parts = ['tar', 'raw', 'fetch', 'start'] as const;
 export type Part = (typeof parts)[number];
+
+/** hosts.ts says what they are. */
+export const hostIds = ['loopback', 'lab'] as const;
+export type HostId = (typeof hostIds)[number];
 
 export const mib = 1024 * 1024;
 export const gib = 1024 * mib;
@@ -36,8 +42,8 @@ export interface Sizes {
   readonly starts: number;
 }
 
-export const usage = `npm run bench -- transfer [part...] [--quick] [--rounds N] [--full] [--check] [--write] [--json FILE]
-parts: ${parts.join(', ')}`;
+export const usage = `npm run bench -- transfer [part...] [host...] [--quick] [--rounds N] [--full] [--check] [--write] [--json FILE]
+parts: ${parts.join(', ')}; hosts: ${hostIds.join(', ')}; all when none is named`;
 
 const flags = ['quick', 'full', 'check', 'write'] as const;
 
@@ -49,11 +55,14 @@ export function parseOptions(words: readonly string[]): Options {
   let rounds: number | undefined;
   let json: string | undefined;
   const chosen: Part[] = [];
+  const hosts: HostId[] = [];
   for (let at = 0; at < rest.length; at += 1) {
     const word = rest[at] ?? '';
     const part = parts.find((known) => known === word);
+    const host = hostIds.find((known) => known === word);
     const flag = flags.find((known) => `--${known}` === word);
     if (part !== undefined) chosen.push(part);
+    else if (host !== undefined) hosts.push(host);
     else if (flag !== undefined) options[flag] = true;
     else if (word === '--rounds') rounds = positive(rest[(at += 1)]);
     else if (word === '--json') json = rest[(at += 1)];
@@ -62,12 +71,15 @@ export function parseOptions(words: readonly string[]): Options {
   if (options.quick && (options.write || options.full)) {
     throw new Error('--quick is for trying the benchmark: its figures say nothing, so not with --write or --full');
   }
-  if (options.write && chosen.length > 0) throw new Error('--write writes all parts: name none');
+  if (options.write && chosen.length + hosts.length > 0) {
+    throw new Error('--write writes all parts on all hosts: name none');
+  }
   return {
     ...options,
     rounds: rounds ?? (options.quick ? 1 : 3),
     json,
     parts: chosen.length > 0 ? chosen : parts,
+    hosts: hosts.length > 0 ? hosts : hostIds,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * The parts of the transfer benchmark that need hosts; runs inside the lab: real LVM, mkfs, mount and tar on node1,
- * real ssh from the frontend. Each contestant's result is checked once, so that nothing fast and wrong is measured.
+ * The parts of the transfer benchmark that need hosts; runs inside the lab, on its frontend. Each contestant's result
+ * is checked once, so that nothing fast and wrong is measured.
  *
  * Arguments: a file for the rows as JSON, then the words of the benchmark's own command line.
  */
@@ -10,9 +10,10 @@ import { lab } from '../lab/lab.ts';
 import { oneadmin } from '../lab/layout.ts';
 import { diskPath, frontend, imagePath, prepareVmWithImage, tmOk } from '../lab/tm/support.ts';
 import { copyRaw, packVolume, unpackArchive } from './bare.ts';
+import { benchHosts, type BenchHost } from './hosts.ts';
 import { makeArchiveImage, makeEmptyImage, makeRawImage, type MadeImage } from './images.ts';
-import { prepareNode, race, wireBytes, type Contestant } from './measure.ts';
-import { describeBytes, mib, parseOptions, sizesOf, type Options } from './options.ts';
+import { race, wireBytes, type Contestant } from './measure.ts';
+import { describeBytes, mib, parseOptions, sizesOf } from './options.ts';
 import { side, type Row } from './results.ts';
 import { say } from './say.ts';
 
@@ -21,32 +22,26 @@ const ourVolume = `lv-one-${vmId}-0`;
 const bareVolume = 'bare';
 const link = diskPath(vmId, 0);
 
-async function removeVolumes(): Promise<void> {
-  const remove = `lvs VG0/$v >/dev/null 2>&1 && lvremove -qq -f VG0/$v`;
-  await lab.node('node1', `for v in ${ourVolume} ${bareVolume}; do ${remove}; done; rm -f ${link}`);
-}
-
-async function createBare(bytes: number): Promise<void> {
-  await removeVolumes();
-  await lab.node('node1', `lvcreate -qq -y -Wn -Zn -L ${bytes / mib}M -n ${bareVolume} VG0`);
-}
-
-async function clone(image: MadeImage): Promise<void> {
-  await tmOk('clone', [`${frontend}:${image.path}`, `node1:${link}`, String(vmId), '1'], { timeoutMs: 600_000 });
-}
+const [rowsFile = '', ...words] = process.argv.slice(2);
+const options = parseOptions(words);
+const sizes = sizesOf(options);
 
 function configure(lines: readonly string[] = []): void {
   lab.writeFrontend(`${oneadmin.home}/remotes/cxmrc`, ['VG_NAME="VG0"', ...lines, ''].join('\n'));
 }
 
-/** Number of files and bytes below the root of a volume's file system. */
-async function census(volume: string): Promise<string> {
-  const count = `find . -type f -printf '%s\\n' | awk '{n++; s+=$1} END {print n, s}'`;
-  return lab.output('node1', `mkdir -p /m; mount -o ro,noload /dev/VG0/${volume} /m; cd /m; ${count}; cd /; umount /m`);
+async function removeAll(host: BenchHost): Promise<void> {
+  await host.removeVolumes();
+  await host.run(`rm -f ${link}`);
 }
 
-function requireSame(what: string, found: readonly string[]): void {
-  if (new Set(found).size !== 1) throw new Error(`${what} differ: ${found.join(' / ')}`);
+async function createBare(host: BenchHost, bytes: number): Promise<void> {
+  await removeAll(host);
+  await host.run(host.create(bareVolume, bytes));
+}
+
+async function clone(host: BenchHost, image: MadeImage): Promise<void> {
+  await tmOk('clone', [`${frontend}:${image.path}`, `${host.name}:${link}`, String(vmId), '1'], { timeoutMs: 600_000 });
 }
 
 /** A VM whose image says how large the disk is. */
@@ -54,90 +49,114 @@ function prepareDisk(bytes: number): void {
   prepareVmWithImage(vmId, { SIZE: `${bytes / mib}M`, FSTYPE: 'ext4' });
 }
 
-async function tarMode(options: Options): Promise<Row[]> {
-  const sizes = sizesOf(options);
+/** Number of files and bytes below the root of a volume's file system. */
+function census(host: BenchHost, volume: string): Promise<string> {
+  const count = `find . -type f -printf '%s\\n' | awk '{n++; s+=$1} END {print n, s}'`;
+  const mount = `mount -o ${['ro', 'noload', ...host.mountOptions].join(',')} ${host.path(volume)} /m`;
+  return host.run(`mkdir -p /m; ${mount}; cd /m; ${count}; cd /; umount /m`);
+}
+
+function requireSame(what: string, found: readonly string[]): void {
+  if (new Set(found).size !== 1) throw new Error(`${what} differ: ${found.join(' / ')}`);
+}
+
+async function tarMode(host: BenchHost): Promise<Row[]> {
   const image = makeArchiveImage('bench-archive', sizes.tree);
+  const empty = makeEmptyImage('bench-empty', sizes.disk);
   prepareDisk(sizes.disk);
-  const ours: Contestant = { label: 'clone (archive)', prepare: removeVolumes, run: () => clone(image) };
+  const prepare = (): Promise<void> => removeAll(host);
+  const bareJob = { archive: image.path, volume: bareVolume, sizeBytes: sizes.disk };
+  const ours: Contestant = { label: 'clone', prepare, run: () => clone(host, image) };
   const bare: Contestant = {
-    label: 'cat | ssh host "lvcreate, mkfs, mount, zstd -d | tar x, umount, sync"',
-    prepare: removeVolumes,
-    run: () => unpackArchive(image.path, bareVolume, sizes.disk),
+    label: 'cat | ssh host "create, mkfs, mount, zstd -d | tar x, umount, sync"',
+    prepare,
+    run: () => unpackArchive(host, bareJob),
+  };
+  const whole: Contestant = {
+    label: 'dd bs=64k | ssh host dd bs=64k',
+    prepare: () => createBare(host, sizes.disk),
+    run: () => copyRaw(host, empty.path, bareVolume, sizes.wholeSample),
   };
   const zeroing: Contestant = {
-    label: 'the same with blkdiscard -z before mkfs',
-    prepare: removeVolumes,
-    run: () => unpackArchive(image.path, bareVolume, sizes.disk, { zeroFirst: true }),
+    label: 'the same, and blkdiscard -z before mkfs',
+    prepare,
+    run: () => unpackArchive(host, bareJob, { zeroFirst: true }),
   };
-  const empty = makeEmptyImage('bench-empty', sizes.disk);
-  const whole: Contestant = {
-    label: 'dd bs=64k | ssh dd bs=64k',
-    prepare: () => createBare(sizes.disk),
-    run: () => copyRaw(empty.path, bareVolume, sizes.wholeSample),
-  };
-  await removeVolumes();
-  const wire = await wireBytes(ours.run);
-  const ourCensus = await census(ourVolume);
-  await removeVolumes();
-  const bareWire = await wireBytes(bare.run);
-  requireSame('files', [ourCensus, await census(bareVolume)]);
-  const contestants = [ours, bare, zeroing, whole];
-  const [oursSeconds = [], bareSeconds = [], zeroingSeconds = [], sampleSeconds = []] = await race(
+  await removeAll(host);
+  const wire = await wireBytes(host, ours.run);
+  const ourCensus = await census(host, ourVolume);
+  await removeAll(host);
+  const bareWire = await wireBytes(host, bare.run);
+  requireSame('files', [ourCensus, await census(host, bareVolume)]);
+  const contestants = [ours, bare, whole, ...(host.zero === undefined ? [] : [zeroing])];
+  const [oursSeconds = [], bareSeconds = [], sampleSeconds = [], zeroingSeconds] = await race(
+    host,
     options.rounds,
     contestants,
   );
   rmSync(image.path);
   rmSync(empty.path);
-  const factor = sizes.disk / sizes.wholeSample;
-  const wholeSeconds = sampleSeconds.map((seconds) => seconds * factor);
-  const part = `archive of ${describeBytes(sizes.tree)} of files to a disk of ${describeBytes(sizes.disk)}`;
-  const sampled = `dd was measured with ${describeBytes(sizes.wholeSample)} and its time multiplied by ${factor}`;
+  const part = `archive of ${describeBytes(sizes.tree)} of files to a disk of ${describeBytes(sizes.disk)}, ${host.description}`;
+  const oursSide = side('clone', oursSeconds);
+  const bytesRow: Row = {
+    id: `${host.id}-tar-bytes`,
+    part,
+    what: 'bytes sent and received',
+    unit: 'bytes',
+    rival: side('the archive', [image.bytes]),
+    ours: side('clone', [wire.payload]),
+    target: { kind: 'atMost', ratio: 1.02 },
+    note: `payload of the ssh connection, both ways; with all overhead of ssh, TCP and Ethernet the interface counted ${wire.interface} bytes, for the bare pipeline ${bareWire.interface}`,
+  };
+  const timeRow: Row = {
+    id: `${host.id}-tar-time`,
+    part,
+    what: 'time',
+    unit: 'seconds',
+    rival: side(bare.label, bareSeconds),
+    ours: oursSide,
+    target: { kind: 'atMost', ratio: 1.15 },
+  };
   return [
-    {
-      id: 'tar-bytes',
-      part,
-      what: 'bytes sent and received',
-      unit: 'bytes',
-      rival: side('the archive', [image.bytes]),
-      ours: side('clone', [wire.payload]),
-      target: { kind: 'atMost', ratio: 1.02 },
-      note: `payload of the ssh connection, both ways; with all overhead of ssh, TCP and Ethernet the interface counted ${wire.interface} bytes, for the bare pipeline ${bareWire.interface}`,
-    },
-    {
-      id: 'tar-time',
-      part,
-      what: 'time',
-      unit: 'seconds',
-      rival: side(bare.label, bareSeconds),
-      ours: side('clone', oursSeconds),
-      target: { kind: 'atMost', ratio: 1.15 },
-    },
-    {
-      id: 'tar-time-zeroing',
-      part,
-      what: 'time against a rival that hides old data, too',
-      unit: 'seconds',
-      rival: side(zeroing.label, zeroingSeconds),
-      ours: side('clone', oursSeconds),
-      target: { kind: 'none' },
-      note: `without it the new tenant can read the blocks of the last one; zeroing ${describeBytes(sizes.disk)} takes 2 s or more here, because the node's disk takes it in pieces of 32 KiB, where a SAN takes megabytes`,
-    },
-    {
-      id: 'tar-whole-disk',
-      part,
-      what: 'time against the whole raw disk',
-      unit: 'seconds',
-      rival: side(whole.label, wholeSeconds),
-      ours: side('clone', oursSeconds),
-      target: { kind: 'fasterBy', ratio: 10 },
-      ...(factor === 1 ? {} : { note: sampled }),
-    },
+    bytesRow,
+    timeRow,
+    ...(zeroingSeconds === undefined ? [] : [zeroingRow(host, part, oursSide, side(zeroing.label, zeroingSeconds))]),
+    wholeRow(host, part, oursSide, side(whole.label, sampleSeconds)),
   ];
 }
 
-/** SHA-256 of the beginning of a volume of node1, and of a file of the frontend. */
-async function volumeDigest(volume: string, bytes: number): Promise<string> {
-  return (await lab.output('node1', `head -c ${bytes} /dev/VG0/${volume} | sha256sum`)).slice(0, 64);
+function zeroingRow(host: BenchHost, part: string, ours: Row['ours'], rival: Row['rival']): Row {
+  return {
+    id: `${host.id}-tar-time-zeroing`,
+    part,
+    what: 'time against a rival that hides old data, too',
+    unit: 'seconds',
+    rival,
+    ours,
+    target: { kind: 'none' },
+    note: `without it the new tenant can read the blocks of the last one; zeroing ${describeBytes(sizes.disk)} takes 1 to 3 s in the lab, because its disk takes it in pieces of 32 KiB, where a SAN takes megabytes`,
+  };
+}
+
+function wholeRow(host: BenchHost, part: string, ours: Row['ours'], sample: Row['rival']): Row {
+  const factor = sizes.disk / sizes.wholeSample;
+  const seconds = sample.samples.map((taken) => taken * factor);
+  const sampled = `dd was measured with ${describeBytes(sizes.wholeSample)} and its time multiplied by ${factor}`;
+  return {
+    id: `${host.id}-tar-whole-disk`,
+    part,
+    what: 'time against the whole raw disk',
+    unit: 'seconds',
+    rival: side(sample.label, seconds),
+    ours,
+    target: { kind: 'fasterBy', ratio: 10 },
+    ...(factor === 1 ? {} : { note: sampled }),
+  };
+}
+
+/** SHA-256 of the beginning of a volume, and of a file of the frontend. */
+async function volumeDigest(host: BenchHost, volume: string, bytes: number): Promise<string> {
+  return (await host.run(`head -c ${bytes} ${host.path(volume)} | sha256sum`)).slice(0, 64);
 }
 
 async function fileDigest(path: string): Promise<string> {
@@ -146,25 +165,24 @@ async function fileDigest(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-async function rawMode(options: Options): Promise<Row[]> {
-  const { raw: rawBytes } = sizesOf(options);
-  const image = makeRawImage('bench-raw', rawBytes);
-  prepareDisk(rawBytes);
-  const ours: Contestant = { label: 'clone (raw)', prepare: removeVolumes, run: () => clone(image) };
+async function rawMode(host: BenchHost): Promise<Row[]> {
+  const image = makeRawImage('bench-raw', sizes.raw);
+  prepareDisk(sizes.raw);
+  const ours: Contestant = { label: 'clone', prepare: () => removeAll(host), run: () => clone(host, image) };
   const bare: Contestant = {
-    label: 'dd bs=64k | ssh dd bs=64k conv=fsync',
-    prepare: () => createBare(rawBytes),
-    run: () => copyRaw(image.path, bareVolume, rawBytes),
+    label: 'dd bs=64k | ssh host dd bs=64k conv=fsync',
+    prepare: () => createBare(host, sizes.raw),
+    run: () => copyRaw(host, image.path, bareVolume, sizes.raw),
   };
-  await removeVolumes();
+  await removeAll(host);
   await ours.run();
-  requireSame('disks', [await fileDigest(image.path), await volumeDigest(ourVolume, rawBytes)]);
-  const [oursSeconds = [], bareSeconds = []] = await race(options.rounds, [ours, bare]);
+  requireSame('disks', [await fileDigest(image.path), await volumeDigest(host, ourVolume, sizes.raw)]);
+  const [oursSeconds = [], bareSeconds = []] = await race(host, options.rounds, [ours, bare]);
   rmSync(image.path);
   return [
     {
-      id: 'raw-time',
-      part: `raw image of ${describeBytes(rawBytes)}, a quarter of it data`,
+      id: `${host.id}-raw-time`,
+      part: `raw image of ${describeBytes(sizes.raw)}, a quarter of it data, ${host.description}`,
       what: 'time',
       unit: 'seconds',
       rival: side(bare.label, bareSeconds),
@@ -174,71 +192,68 @@ async function rawMode(options: Options): Promise<Row[]> {
   ];
 }
 
-async function fetchMode(options: Options): Promise<Row[]> {
-  const sizes = sizesOf(options);
+async function fetchMode(host: BenchHost): Promise<Row[]> {
   const image = makeArchiveImage('bench-archive', sizes.tree);
   prepareDisk(sizes.disk);
-  await removeVolumes();
-  await clone(image);
+  await removeAll(host);
+  await clone(host, image);
   const saved = imagePath('bench-saved');
-  const prepare = async (): Promise<void> => rmSync(saved, { force: true });
+  const prepare = (): Promise<void> => Promise.resolve(rmSync(saved, { force: true }));
   const fetch = (mode: string, level: number): Contestant => ({
     label: `cpds, MODE ${mode}`,
     prepare: async () => {
       await prepare();
       configure([`MODE="${mode}"`, `COMPRESS_LEVEL="${level}"`]);
     },
-    run: async () => void (await tmOk('cpds', [`node1:${link}`, saved, '-1', String(vmId), '1'])),
+    run: async () => void (await tmOk('cpds', [`${host.name}:${link}`, saved, '-1', String(vmId), '1'])),
   });
   const bare = (compressor: string): Contestant => ({
     label: `ssh host "mount, tar c | ${compressor}, umount", sync`,
     prepare,
-    run: () => packVolume(ourVolume, compressor, saved),
+    run: () => packVolume(host, ourVolume, compressor, saved),
   });
   const contestants = [fetch('TZST', 1), bare('zstd -1 -T0'), fetch('TGZ', 6), bare('gzip')] as const;
-  const [zstd = [], bareZstd = [], gzip = [], bareGzip = []] = await race(options.rounds, contestants);
+  const [zstd = [], bareZstd = [], gzip = [], bareGzip = []] = await race(host, options.rounds, contestants);
   configure();
   rmSync(saved);
   rmSync(image.path);
-  const part = `fetching the ${describeBytes(sizes.tree)} of files back`;
-  const ours = side('cpds, MODE TZST', zstd);
-  const rows = [
-    {
-      id: 'fetch-time',
-      what: 'time',
-      rival: side(contestants[1].label, bareZstd),
-      target: { kind: 'atMost', ratio: 1.15 },
-    },
-    {
-      id: 'fetch-tgz',
-      what: 'time against MODE TGZ',
-      rival: side(contestants[2].label, gzip),
-      target: { kind: 'fasterBy', ratio: 3 },
-    },
-    {
-      id: 'fetch-gzip',
-      what: 'time against gzip',
-      rival: side(contestants[3].label, bareGzip),
-      target: { kind: 'fasterBy', ratio: 3 },
-    },
-  ] as const;
-  return rows.map((row) => ({ ...row, part, unit: 'seconds', ours }));
+  const part = `fetching the ${describeBytes(sizes.tree)} of files back, ${host.description}`;
+  const ours = side(contestants[0].label, zstd);
+  const row = (
+    name: string,
+    what: string,
+    rival: Contestant,
+    seconds: readonly number[],
+    target: Row['target'],
+  ): Row => ({
+    id: `${host.id}-fetch-${name}`,
+    part,
+    what,
+    unit: 'seconds',
+    rival: side(rival.label, seconds),
+    ours,
+    target,
+  });
+  return [
+    row('time', 'time', contestants[1], bareZstd, { kind: 'atMost', ratio: 1.15 }),
+    row('tgz', 'time against MODE TGZ', contestants[2], gzip, { kind: 'fasterBy', ratio: 3 }),
+    row('gzip', 'time against gzip', contestants[3], bareGzip, { kind: 'fasterBy', ratio: 3 }),
+  ];
 }
 
-const [rowsFile = '', ...words] = process.argv.slice(2);
-const options = parseOptions(words);
+const modes = { tar: tarMode, raw: rawMode, fetch: fetchMode } as const;
+
 const rows: Row[] = [];
-configure();
-await lab.reset();
-for (const [name, measure] of [
-  ['tar', tarMode],
-  ['raw', rawMode],
-  ['fetch', fetchMode],
-] as const) {
-  if (!options.parts.includes(name)) continue;
-  say(`${name}:`);
-  await prepareNode();
-  rows.push(...(await measure(options)));
-  await lab.reset();
+for (const id of options.hosts) {
+  const host = benchHosts[id];
+  for (const part of options.parts) {
+    if (part === 'start') continue;
+    await lab.reset();
+    configure();
+    await host.prepare();
+    say(`${host.name}, ${part}:`);
+    rows.push(...(await modes[part](host)));
+    await removeAll(host);
+  }
 }
 writeFileSync(rowsFile, JSON.stringify(rows));
