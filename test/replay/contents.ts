@@ -1,7 +1,7 @@
 /**
  * What a disk or an image holds, by what well-known places of it say, in the words of the model: `archive 3` and `raw 0`
- * are marks that the replay has made itself, with `ext4` or `ext3` before that of a file system; others are `swap`,
- * `iso` and `zeros`.
+ * are marks that the replay has made itself, with `ext4` or `ext3` before that of a file system; `iso 4` is the context
+ * that was made of the variables of that generation; others are `swap` and `zeros`.
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
@@ -50,7 +50,8 @@ function readContent(path: string): string {
     if (head.startsWith('cxm-replay ')) return head.slice(11, head.indexOf('\n'));
     if (at(1080, 2) === '\x53\xef') return `${extTypeOf(at(1024, 1024))} ${markerOf(path)}`.trim();
     if (at(4086, 10) === 'SWAPSPACE2') return 'swap';
-    return at(32_769, 5) === 'CD001' ? 'iso' : 'zeros';
+    if (at(32_769, 5) !== 'CD001') return 'zeros';
+    return `iso ${/^GENERATION='(\d+)'$/m.exec(at(0, 256 * 1024))?.[1]}`;
   } finally {
     closeSync(file);
   }

@@ -127,9 +127,13 @@ export class Ground {
   /** What the frontend answers when it is asked for the VM. */
   setMachine(vmId: number, document: string): void {
     writeFileSync(join(this.layout.oned, `vm-${vmId}.xml`), `${document}\n`);
-    const context = join(this.layout.one, 'vms', String(vmId));
-    mkdirSync(context, { recursive: true });
-    writeFileSync(join(context, 'context.sh'), `# Context variables of VM ${vmId}\nHOSTNAME='probevm'\n`);
+  }
+
+  /** oned writes the variables anew before it has the context made. */
+  setContext(vmId: number, generation: number): void {
+    const directory = join(this.layout.one, 'vms', String(vmId));
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'context.sh'), `# Context variables of VM ${vmId}\nGENERATION='${generation}'\n`);
   }
 
   /** From 6.0 on oned writes the VM's document to its directory before a deploy. */

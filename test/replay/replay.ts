@@ -35,6 +35,7 @@ export class Replay {
   private readonly translation: Translation;
   /** Which boot of a guest was saved, by VM. */
   private readonly savedGuests = new Map<number, string | undefined>();
+  /** Of what guests and oned have written last. */
   private generation = 0;
 
   /** @param calls all of the version, in their order */
@@ -127,6 +128,7 @@ export class Replay {
     const index = this.calls.indexOf(call);
     const machine = documentOf(this.calls, index);
     const words = this.translation.call(call, machine);
+    if (call.action === 'context') this.ground.setContext(call.vmId ?? -1, ++this.generation);
     const deed = this.deedOf(call, words, machine ?? '');
     const particular = particulars[this.version][call.sequence];
     if (call.vmId !== undefined && machine !== undefined) {
@@ -189,7 +191,7 @@ export class Replay {
     });
     switch (action) {
       case 'context':
-        return volatile('iso', 1);
+        return volatile(`iso ${this.generation}`, 1);
       case 'mkswap':
         return volatile('swap', Number(argv[0]));
       case 'mkimage': {
@@ -265,7 +267,7 @@ export class Replay {
     const { groupDirectory } = this.ground.layout.nodes[0] ?? { groupDirectory: '' };
     for (const name of this.model.volumesOf(vmId)) {
       const { content = '' } = this.model.volumes[name] ?? {};
-      if (!/ \d+$/.test(content) || name.includes('_snap')) continue;
+      if (!/(archive|raw|data) \d+$/.test(content) || name.includes('_snap')) continue;
       const next = content.replace(/\d+$/, String(++this.generation));
       writeContent(join(groupDirectory, name), next, join(this.ground.layout.temporary, 'scratch'));
       this.model.change(name, { content: next });
