@@ -7,6 +7,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { CxmError, errorCodes, type ErrorCode } from '../errors.ts';
+import { DataPipe } from './data-pipe.ts';
 import { FrameWriter, readFrames } from './frames.ts';
 import { helperPath, protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
 import type { Data } from './operation.ts';
@@ -214,53 +215,4 @@ function explainSilence(route: Route, exitCode: number, stderr: string): CxmErro
     return new CxmError('HOST_UNREACHABLE', `${where} can't be reached over ssh: ${said || 'no answer'}`);
   }
   return new CxmError('PROTOCOL', `${where} did not answer (exit code ${exitCode}): ${said || 'no message'}`);
-}
-
-/** Hands data from the reader to the receiver, one piece at a time. */
-class DataPipe {
-  private item: Data | undefined;
-  private ended = false;
-  private failure: unknown;
-  private wake: (() => void)[] = [];
-
-  async push(item: Data): Promise<void> {
-    while (this.item !== undefined && this.failure === undefined) await this.sleep();
-    if (this.failure !== undefined) throw this.failure;
-    this.item = item;
-    this.wakeAll();
-  }
-
-  end(): void {
-    this.ended = true;
-    this.wakeAll();
-  }
-
-  fail(error: unknown): void {
-    if (this.ended) return;
-    this.failure ??= error;
-    this.wakeAll();
-  }
-
-  async *read(): AsyncGenerator<Data> {
-    for (;;) {
-      const item = this.item;
-      if (item !== undefined) {
-        this.item = undefined;
-        this.wakeAll();
-        yield item;
-      } else if (this.failure !== undefined) throw this.failure;
-      else if (this.ended) return;
-      else await this.sleep();
-    }
-  }
-
-  private sleep(): Promise<void> {
-    return new Promise((resolve) => {
-      this.wake.push(resolve);
-    });
-  }
-
-  private wakeAll(): void {
-    for (const wake of this.wake.splice(0)) wake();
-  }
 }

@@ -15,15 +15,17 @@ export type Incoming =
 
 const headerBytes = 5;
 const maxMessageBytes = 1024 * 1024;
+/** So much may lie in the stream before a writer waits: waiting for each frame costs more than sending it. */
+export const maxQueuedBytes = 1024 * 1024;
 const types = new Map(Object.entries(frameCodes).map(([type, code]) => [code, type as FrameType]));
 
 /**
- * Writes frames, waiting whenever the stream is full. Each frame goes in whole and at once, so that writers need not
+ * Writes frames, waiting while too much lies in the stream. Each frame goes in whole and at once, so that writers need not
  * wait for each other: a message never lies between the parts of a frame of data.
  */
 export class FrameWriter {
   private failure: Error | undefined;
-  /** While the stream is full; all that write then wait for the same. */
+  /** While too much lies there; all that write then wait for the same. */
   private draining: Promise<void> | undefined;
 
   constructor(private readonly stream: Writable) {
@@ -65,10 +67,10 @@ export class FrameWriter {
       1,
     );
     this.stream.cork();
-    let room = this.stream.write(header);
-    for (const part of parts) room = this.stream.write(part);
+    this.stream.write(header);
+    for (const part of parts) this.stream.write(part);
     this.stream.uncork();
-    if (room) return;
+    if (this.stream.writableLength <= maxQueuedBytes) return;
     this.draining ??= this.drained().finally(() => (this.draining = undefined));
     await this.draining;
   }

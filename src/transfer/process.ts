@@ -29,6 +29,8 @@ export interface ThroughProcessOptions {
 /** Programs get this environment and nothing else: BASH_ENV, TAR_OPTIONS, ZSTD_CLEVEL and the like have no say. */
 const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const maxSaidBytes = 16 * 1024;
+/** So much input may lie before the program: waiting for each piece costs more than handing it over. */
+const maxQueuedBytes = 1024 * 1024;
 
 /**
  * Runs a program with its input and output as streams.
@@ -86,7 +88,7 @@ function feed(child: ChildProcess, ended: Promise<ProcessEnd>, input: ThroughPro
   const run = async (): Promise<void> => {
     try {
       for await (const chunk of input ?? []) {
-        if (open && !stdin.write(chunk)) {
+        if (open && !stdin.write(chunk) && stdin.writableLength > maxQueuedBytes) {
           await Promise.race([once(stdin, 'drain'), once(stdin, 'close')]).catch(() => undefined);
         }
         // What comes behind the end of an archive is taken and thrown away, unless all is lost anyway.
