@@ -115,7 +115,11 @@ export class DomainFiles {
   /** Removes the autostart link, if it is one to this configuration. */
   removeAutostart(name: string): void {
     const link = this.autostartLink(name);
-    if (this.hasAutostart(name)) rmSync(link, { force: true });
+    try {
+      if (this.hasAutostart(name)) rmSync(link, { force: true });
+    } catch (cause) {
+      throw ioError(link, cause);
+    }
   }
 
   hasAutostart(name: string): boolean {

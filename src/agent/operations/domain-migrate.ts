@@ -1,7 +1,8 @@
 /**
  * migrate, run on the source: the VM runs at the destination afterwards, and nowhere else, or it runs on here. What xl
  * says is never enough: both hosts are asked before anything is switched off. A VM that is at the destination already
- * is success, which is what a cluster needs that has moved it by itself.
+ * is success, which is what a cluster needs that has moved it by itself. While it moves no host has an autostart link
+ * of it: one that a crash left behind would start the VM a second time.
  */
 import { randomBytes } from 'node:crypto';
 import { asCxmError, CxmError } from '../../errors.ts';
@@ -62,8 +63,10 @@ async function moveDomain(host: DomainHost, move: Move, row: DomainRow): Promise
   const { vmId, name, destination } = move;
   const diskIds = await heldDisks(host, vmId, name);
   const prepared = await prepare(host, move, diskIds);
+  const links = host.files.namesOf(vmId).filter((own) => host.files.hasAutostart(own));
   let failure: CxmError | undefined;
   try {
+    for (const own of links) host.files.removeAutostart(own);
     const deadlineMs = host.settings.MIGRATE_TIMEOUT * 1000;
     await host.toolstack.migrate(row.id, destination, { deadlineMs, connectionLostMs });
   } catch (error) {
@@ -76,6 +79,7 @@ async function moveDomain(host: DomainHost, move: Move, row: DomainRow): Promise
     return settle(host, move, prepared);
   }
   if (outcome === 'stayed') {
+    putBack(host, links);
     await abandon(host, move, prepared);
     host.log(
       'WARN',
@@ -83,6 +87,17 @@ async function moveDomain(host: DomainHost, move: Move, row: DomainRow): Promise
     );
   }
   throw failed(move, outcome, failure);
+}
+
+/** The VM runs on here, so it starts here after a crash. */
+function putBack(host: DomainHost, links: readonly string[]): void {
+  for (const name of links) {
+    try {
+      host.files.setAutostart(name);
+    } catch (error) {
+      host.log('WARN', `${name} runs on here, but without its autostart link: ${asCxmError(error).message}`);
+    }
+  }
 }
 
 /** Disks become active at the destination, too, and the configuration is there before the guest. */

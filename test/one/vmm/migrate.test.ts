@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
+import { standaloneManager } from '../../../src/agent/operations/domain-manager.ts';
+import { ToolstackError } from '../../../src/xen/toolstack-error.ts';
+import type { Toolstack } from '../../../src/xen/toolstack.ts';
 import { TestHosts, vmDocument } from './hosts.ts';
 
 let hosts: TestHosts;
@@ -107,5 +111,47 @@ describe('migrate', () => {
     expect(await hosts.domains('a')).toEqual(['web-7: running']);
     expect(await hosts.active('b')).toEqual([]);
     expect(await hosts.guest('a', deployId)).toMatchObject({ moves: 0 });
+  });
+});
+
+/** Host a with another migration in place of xl's. */
+function sourceWith(migration: (real: Toolstack) => Promise<void>, changes: Partial<DomainHost> = {}) {
+  const host = hosts.host('a');
+  const toolstack = new Proxy(host.toolstack, {
+    get: (real, key) => (key === 'migrate' ? () => migration(real) : (Reflect.get(real, key) as unknown)),
+  });
+  const manager = standaloneManager({ ...host, ...changes, toolstack });
+  return { migrate: () => manager.migrate({ vmId, deployId, destination: 'b' }) };
+}
+
+describe('the autostart link of a VM that moves', () => {
+  const links = () => [hosts.hasAutostart('a', deployId), hosts.hasAutostart('b', deployId)];
+
+  it('is on no host while the VM may be handed over, so that a crash can not start it twice', async () => {
+    let meanwhile: boolean[] | undefined;
+    const source = sourceWith(async (real) => {
+      await real.migrate(deployId, 'b');
+      meanwhile = links();
+    });
+    await source.migrate();
+    expect(meanwhile).toEqual([false, false]);
+    await expectAt('b');
+  });
+
+  it('is back at the source when the VM has stayed there', async () => {
+    let meanwhile: boolean[] | undefined;
+    const source = sourceWith(() => {
+      meanwhile = links();
+      return Promise.reject(new ToolstackError('receiverFailed', 'XEN', 'no'));
+    });
+    await expect(source.migrate()).rejects.toMatchObject({ changed: 'rolled-back' });
+    expect(meanwhile).toEqual([false, false]);
+    await expectAt('a');
+  });
+
+  it('is left alone when the destination refuses', async () => {
+    hosts.writeConfig('b', deployId, "name = 'web-7'\n");
+    await expect(migrate()).rejects.toMatchObject({ code: 'NAME_TAKEN' });
+    expect(links()).toEqual([true, false]);
   });
 });
