@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { meaningOf, type DomainRow } from '../../xen/domain-list.ts';
+import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
 import { findDomain, heldDisks } from './domain-lookup.ts';
@@ -125,10 +126,12 @@ async function outcomeOf(host: DomainHost, move: Move): Promise<Outcome> {
   const giveUp = host.clock.now() + settleMs;
   for (;;) {
     const [sight, here] = [await lookIfReachable(host, move), await findDomain(host, move.vmId, move.name)];
-    const outcome = combine(here.running !== undefined, here.rows.length > 0, sight);
+    const runsHere = here.running !== undefined;
+    const outcome = combine(runsHere, here.rows.length > 0, sight);
     // Rows that come and go at the hand-over settle by themselves.
     if (outcome !== 'unsettled') return outcome;
     if (host.clock.now() >= giveUp) {
+      if (runsHere) return 'stayed';
       if (sight === undefined) return 'unknown';
       return sight.running ? 'moved' : 'nowhere';
     }
@@ -141,7 +144,8 @@ function combine(runsHere: boolean, presentHere: boolean, sight: DomainSight | u
     if (sight?.running === true) return 'both';
     return sight?.present === true ? 'unsettled' : 'stayed';
   }
-  if (sight === undefined) return 'unknown';
+  // The connection that has just cost us the migration may come back.
+  if (sight === undefined) return 'unsettled';
   if (presentHere) return 'unsettled';
   if (sight.running) return 'moved';
   return sight.present ? 'unsettled' : 'nowhere';
@@ -165,12 +169,23 @@ async function settle(host: DomainHost, move: Move, prepared: PreparedDomain | u
   await host.remote.call(destination, 'domain-settle', { vmId, name, diskIds }).catch((error: unknown) => {
     host.log('WARN', `${destination} could not set the autostart link: ${asCxmError(error).message}`);
   });
+  await removeLeft(host, move);
   for (const own of host.files.namesOf(vmId)) {
     host.files.removeAutostart(own);
     // With a directory of its own, what stays here would be out of date when the VM comes back.
     if (prepared?.sharedDirectory === false) host.files.remove(own, vmId);
   }
   await deactivateAll(host, vmId);
+}
+
+/** What a lost connection has left of the source's domain: it holds the disks, and its guest runs elsewhere. */
+async function removeLeft(host: DomainHost, { vmId, name }: Move): Promise<void> {
+  const { rows } = await findDomain(host, vmId, name);
+  for (const row of rows.filter((left) => meaningOf(left) === 'leaving')) {
+    await destroyRow(host, row).catch((error: unknown) => {
+      host.log('WARN', `domain ${row.id} of VM ${vmId} stays on this host: ${asCxmError(error).message}`);
+    });
+  }
 }
 
 async function abandon(host: DomainHost, { vmId, name, destination }: Move, prepared: PreparedDomain): Promise<void> {

@@ -116,11 +116,26 @@ export function parseAbandon(parameters: Parameters): AbandonParameters {
   return { ...parseNamedVm(parameters), activated, wroteConfig: flag(parameters, 'wroteConfig') };
 }
 
+/** xl here needs a moment to notice that the source sends nothing any more, and to remove what it has received. */
+const removalMs = 20_000;
+
 /** The VM has not arrived: what was made for it goes, unless it is here after all. */
 export function abandon(host: DomainHost, parameters: AbandonParameters): Promise<object> {
   const { vmId, name, activated, wroteConfig } = parameters;
   return withDomainLock(host, vmId, async () => {
-    if ((await look(host, parameters)).present) throw new CxmError('XEN', `${name} is on the destination`);
+    const giveUp = host.clock.now() + removalMs;
+    for (let sight = await look(host, parameters); sight.present; sight = await look(host, parameters)) {
+      if (sight.running || host.clock.now() >= giveUp) {
+        throw new CxmError(
+          'XEN',
+          `${name} is on the destination${sight.running ? '' : ' as what the migration left'}`,
+          {
+            hint: 'look at it there with `xl list`; what the migration has left is removed with `xl destroy`',
+          },
+        );
+      }
+      await host.clock.sleep(500);
+    }
     await deactivateVolumes(
       host,
       activated.map((diskId) => diskVolumeName(host.settings.LV_PREFIX, vmId, diskId)),

@@ -1,6 +1,8 @@
+import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
 import { standaloneManager } from '../../../src/agent/operations/domain-manager.ts';
+import { CxmError } from '../../../src/errors.ts';
 import { ToolstackError } from '../../../src/xen/toolstack-error.ts';
 import type { Toolstack } from '../../../src/xen/toolstack.ts';
 import { TestHosts, vmDocument } from './hosts.ts';
@@ -153,5 +155,93 @@ describe('the autostart link of a VM that moves', () => {
     hosts.writeConfig('b', deployId, "name = 'web-7'\n");
     await expect(migrate()).rejects.toMatchObject({ code: 'NAME_TAKEN' });
     expect(links()).toEqual([true, false]);
+  });
+});
+
+describe('a migration whose outcome is not clear at once', () => {
+  const lost = new ToolstackError('handshakeLost', 'XEN', 'the connection was lost');
+  /** Half a minute of looking passes at once. */
+  const fastClock = () => {
+    let now = 0;
+    return {
+      now: () => now,
+      sleep: (milliseconds: number) => {
+        now += milliseconds;
+        return Promise.resolve();
+      },
+    };
+  };
+  const remoteThatFails = (times: number): Pick<DomainHost, 'remote'> => {
+    const { remote } = hosts.host('a');
+    let left = times;
+    const call: typeof remote.call = (host, operation, parameters) => {
+      if (operation !== 'domain-look' || left === 0) return remote.call(host, operation, parameters);
+      left -= 1;
+      return Promise.reject(new CxmError('HOST_UNREACHABLE', 'no answer'));
+    };
+    return { remote: { call } };
+  };
+  /** A domain with the VM's disks under the name that a migration gives it. */
+  const createRow = async (place: 'a' | 'b', name: string): Promise<void> => {
+    const text = (hosts.config('a', deployId) ?? hosts.config('b', deployId) ?? '').replaceAll(
+      `'${deployId}'`,
+      `'${name}'`,
+    );
+    const file = `${hosts.base}/${name}.cfg`;
+    writeFileSync(file, text);
+    expect(await hosts.xl(place, 'create', file)).toMatchObject({ exitCode: 0 });
+  };
+
+  it('has moved when the destination can be asked again and says so', async () => {
+    const source = sourceWith(async (real) => {
+      await real.migrate(deployId, 'b');
+      throw lost;
+    }, remoteThatFails(3));
+    expect(await source.migrate()).toEqual({ alreadyThere: false });
+    await expectAt('b');
+  });
+
+  it('is an error that changes nothing while the destination stays silent', async () => {
+    const source = sourceWith(
+      async (real) => {
+        await real.migrate(deployId, 'b');
+        throw lost;
+      },
+      { ...remoteThatFails(1000), clock: fastClock() },
+    );
+    await expect(source.migrate()).rejects.toMatchObject({
+      changed: 'maybe',
+      hint: expect.stringMatching(/xl list/) as string,
+    });
+    expect(await hosts.domains('b')).toEqual(['web-7: running']);
+    expect(await hosts.active('a')).toEqual(disks);
+    expect(hosts.hasAutostart('a', deployId)).toBe(false);
+  });
+
+  it('has stayed when the VM runs here, and what it left at the destination is waited for', async () => {
+    const source = sourceWith(
+      async () => {
+        await createRow('b', 'web-7--incoming');
+        setTimeout(() => void hosts.xl('b', 'destroy', 'web-7--incoming'), 1500);
+        throw lost;
+      },
+      { clock: fastClock() },
+    );
+    await expect(source.migrate()).rejects.toMatchObject({ changed: 'rolled-back' });
+    await expectAt('a');
+    expect(hosts.config('b', deployId)).toBeUndefined();
+  });
+
+  it('has moved when the VM runs there, and the domain that was left here is removed', async () => {
+    const source = sourceWith(
+      async (real) => {
+        await real.migrate(deployId, 'b');
+        await createRow('a', 'web-7--migratedaway');
+        throw lost;
+      },
+      { clock: fastClock() },
+    );
+    expect(await source.migrate()).toEqual({ alreadyThere: false });
+    await expectAt('b');
   });
 });
