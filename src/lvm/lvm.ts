@@ -79,6 +79,18 @@ export class LvmVolumes implements Volumes {
     return this.require(name);
   }
 
+  async absorb(name: string, other: string): Promise<LogicalVolume> {
+    const command = ['--noheadings', '-o', 'seg_pe_ranges', this.qualified(other)];
+    const result = await this.lvm('lvs', command, 'any');
+    const ranges = result.stdout.split(/\s+/).filter((range) => range !== '');
+    if (result.exitCode !== 0 || !ranges.every((range) => rangePattern.test(range))) throw lvmError('lvs', result);
+    // Nobody else takes the extents in between: metadata is changed under a lock. A discard would undo the zeroing.
+    await this.change('lvremove', ['--yes', '--config', 'devices/issue_discards=0', this.qualified(other)]);
+    const extents = ranges.map(extentsOf).reduce((sum, count) => sum + count, 0);
+    await this.change('lvextend', ['--yes', '--extents', `+${extents}`, this.qualified(name), ...ranges]);
+    return this.require(name);
+  }
+
   async snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void> {
     await this.removeStaleMapping(name, undefined);
     const tagArgs = tags.flatMap((tag) => ['--addtag', tag]);
@@ -109,7 +121,7 @@ export class LvmVolumes implements Volumes {
     if (volume.active) await this.change('lvchange', ['--yes', '--refresh', this.qualified(name)]);
     const how = mode === 'exclusive' ? 'ey' : 'sy';
     await this.change('lvchange', ['--yes', '--activate', how, this.qualified(name)]);
-    return this.require(name);
+    return { ...volume, active: true };
   }
 
   async deactivate(name: string): Promise<void> {
@@ -170,6 +182,14 @@ export class LvmVolumes implements Volumes {
   private lvm(command: string, args: readonly string[], okExitCodes: 'any'): Promise<CommandResult> {
     return this.commands.run(command, args, { okExitCodes, timeoutMs: commandTimeoutMs });
   }
+}
+
+/** `/dev/sda:100-199`, as LVM reports the extents of a segment and takes them. */
+const rangePattern = /^\/dev\/[A-Za-z0-9_.+/:-]+:(\d+)-(\d+)$/;
+
+function extentsOf(range: string): number {
+  const [, first, last] = rangePattern.exec(range) ?? [];
+  return Number(last) - Number(first) + 1;
 }
 
 /** LVM takes whole sectors only, and rounds up to extents itself. */

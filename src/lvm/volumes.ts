@@ -33,6 +33,8 @@ export interface Volumes {
   remove(name: string): Promise<void>;
   /** *metadata*. Grows to at least `sizeBytes`; the new part's content is undefined. Never shrinks. */
   extend(name: string, sizeBytes: number): Promise<LogicalVolume>;
+  /** *metadata*. Grows by the extents of another volume, with what they hold; the other one is gone. */
+  absorb(name: string, other: string): Promise<LogicalVolume>;
   /** *metadata*. A copy-on-write snapshot with room for `sizeBytes` of changes. */
   snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void>;
   /** *metadata*. */

@@ -21,6 +21,8 @@ export interface ActionContext {
   readonly config: Cxmrc;
   readonly report: Report;
   readonly commands: Commands;
+  /** Where actions keep locks and notes from one call to the next. */
+  readonly stateDirectory: string;
   /** The name of this machine. */
   readonly hostName: string;
   /** Name of the driver as oned knows it: that of the directory in which the action lies. */
@@ -73,13 +75,15 @@ function createContext(
   const config = resolveCxmrc(settings);
   const report = reportFor(config.DEBUG || process.env.CXM_DEBUG === '1');
   report.debug(`called as ${name} ${argv.map((word) => (word.length > 200 ? '...' : word)).join(' ')}`);
-  const lock = fileLock(`${stateDirectory(remotes)}/lock/${config.VG_NAME}`, config.LOCK_TIMEOUT);
+  const stateDirectory = stateDirectoryOf(remotes);
+  const lock = fileLock(`${stateDirectory}/lock/${config.VG_NAME}`, config.LOCK_TIMEOUT);
   return {
     argv,
     standardInput: readStandardInput,
     config,
     report,
     commands: localCommands,
+    stateDirectory,
     hostName: hostname(),
     driverName: directories.at(-2) ?? 'cxm',
     helper: (where, call) => {
@@ -98,7 +102,7 @@ function createContext(
 }
 
 /** Beside the frontend's remotes; on hosts, where remotes are a copy in /var/tmp, nobody else's to make: within. */
-function stateDirectory(remotes: string): string {
+function stateDirectoryOf(remotes: string): string {
   return basename(remotes) === 'remotes' ? `${dirname(remotes)}/.cxm` : `${remotes}/.cxm`;
 }
 

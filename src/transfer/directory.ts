@@ -18,7 +18,7 @@ export async function* packEntries(
   yield* throughProcess('tar', [...args, '--files-from=-'], { ...options, input: [list], explain });
 }
 
-/** @throws CxmError IO, INTERRUPTED */
+/** The entries survive a loss of power afterwards. @throws CxmError IO, INTERRUPTED */
 export async function unpackEntries(
   directory: string,
   archive: AsyncIterable<Uint8Array>,
@@ -26,6 +26,11 @@ export async function unpackEntries(
 ): Promise<void> {
   const args = ['--extract', '--file=-', '--no-same-owner', '--delay-directory-restore', `--directory=${directory}`];
   await drain(throughProcess('tar', args, { ...options, input: archive, explain }));
+  await drain(throughProcess('sync', ['--file-system', directory], { explain: explainSync }));
+}
+
+function explainSync({ stderr }: ProcessEnd): CxmError {
+  return new CxmError('IO', `sync failed: ${firstLines(stderr)}`, { changed: 'maybe' });
 }
 
 function explain({ exitCode, stderr }: ProcessEnd): CxmError {

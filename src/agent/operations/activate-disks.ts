@@ -42,8 +42,8 @@ export const activateDisks: Operation<VmDisks & { readonly shared: boolean }, { 
     const { uuid, lockType } = await context.volumes.info();
     const disks = disksOf(request);
     for (const disk of disks) await requireDisk(context, disk);
-    // Under lvmlockd the other host has to give up its exclusive locks first.
-    if (request.shared && lockType !== '') await context.ask('route', { volumeGroupUuid: uuid });
+    // The other host must see the same volume group, and under lvmlockd it has to share its locks.
+    if (request.shared) await context.ask('route', { volumeGroupUuid: uuid, locked: lockType !== '' });
     const activated: string[] = [];
     try {
       for (const disk of disks) {

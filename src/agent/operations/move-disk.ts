@@ -106,8 +106,11 @@ export const relinkDisk: Operation<{ readonly from: DiskParameters; readonly to:
     const volume = (await findDisk(context, from).catch(() => undefined)) ?? (await findDisk(context, to));
     if (volume === undefined)
       throw new CxmError('NOT_FOUND', `there is no volume for disk ${to.diskId} of VM ${to.vmId}`);
+    if (volume.tags.includes(partialTag)) {
+      throw new CxmError('NOT_FOUND', `disk ${to.diskId} of VM ${to.vmId} is not complete (${volume.path})`);
+    }
     placeLink(context.owner, to.link, volume.path);
-    removeLink(context.owner, from.link, volume.path);
+    if (from.link !== to.link) removeLink(context.owner, from.link, volume.path);
     return {};
   },
 };

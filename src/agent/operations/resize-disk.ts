@@ -2,9 +2,11 @@
  * resize-disk: a disk grows; what is new reads as zero, so that nobody sees what lay there before. Disks never shrink.
  * capacity: how full the volume group is (monitor).
  */
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
 import { formatSize } from '../../config/size.ts';
-import type { Operation } from '../operation.ts';
+import { diskTags, partialTag } from '../../lvm/names.ts';
+import type { LogicalVolume } from '../../lvm/report.ts';
+import type { Operation, OperationContext } from '../operation.ts';
 import { wholeNumber } from '../parameters.ts';
 import { parseDisk, requireDisk, type DiskParameters } from './disk.ts';
 import type { DiskResult } from './receive-disk.ts';
@@ -27,26 +29,37 @@ export const resizeDisk: Operation<ResizeDisk, DiskResult> = {
         hint: 'disks only grow',
       });
     }
-    const dirtyFrom = Math.min(before.sizeBytes, ...before.tags.flatMap(unzeroedFrom));
-    await context.volumes.activate(before.name, 'exclusive');
-    const tag = `${unzeroedTag}${dirtyFrom}`;
-    const after = await context.withMetadataLock(async () => {
-      await context.volumes.changeTags(before.name, { add: [tag] });
-      return context.volumes.extend(before.name, wanted);
-    });
-    await context.volumes.zero(after, dirtyFrom, after.sizeBytes - dirtyFrom);
-    await context.withMetadataLock(() => context.volumes.changeTags(before.name, { remove: [tag] }));
+    const active = await context.volumes.activate(before.name, 'exclusive');
+    const grown = wanted > before.sizeBytes ? await grow(context, disk, active, wanted - before.sizeBytes) : active;
     if (!before.active) await context.volumes.deactivate(before.name);
-    return { path: after.path, sizeBytes: after.sizeBytes };
+    return { path: grown.path, sizeBytes: grown.sizeBytes };
   },
 };
 
-/** Says from which byte on a volume may still show old data: a resize that was killed is finished by the next one. */
-const unzeroedTag = 'cxm_unzeroed_from=';
-
-function unzeroedFrom(tag: string): number[] {
-  const bytes = tag.startsWith(unzeroedTag) ? Number(tag.slice(unzeroedTag.length)) : Number.NaN;
-  return Number.isSafeInteger(bytes) ? [bytes] : [];
+/**
+ * A running guest may write to the new part as soon as it sees it. So the room is zeroed before, as a volume of its own
+ * that the disk then takes over; whatever happens, the disk has its old size or a clean new one.
+ */
+async function grow(
+  context: OperationContext,
+  disk: DiskParameters,
+  { name }: LogicalVolume,
+  sizeBytes: number,
+): Promise<LogicalVolume> {
+  const room = `${name}_growing`;
+  await context.withMetadataLock(async () => {
+    await context.volumes.remove(room);
+    await context.volumes.create({ name: room, sizeBytes, tags: [...diskTags(disk), partialTag] });
+  });
+  try {
+    await context.volumes.zero(await context.volumes.require(room), 0, sizeBytes);
+    return await context.withMetadataLock(() => context.volumes.absorb(name, room));
+  } catch (error) {
+    await context
+      .withMetadataLock(() => context.volumes.remove(room))
+      .catch((cause: unknown) => context.log('WARN', `${room} was left: ${asCxmError(cause).message}`));
+    throw error;
+  }
 }
 
 export interface Capacity {

@@ -6,6 +6,7 @@ import { createReadStream } from 'node:fs';
 import type { CloneCall, LinkCall } from '../arguments/transfer.ts';
 import type { ActionContext } from '../action.ts';
 import { askDiskFacts, sendImage } from './send-image.ts';
+import { forgetSaved } from './saved.ts';
 import { openSource } from './source.ts';
 import { CxmError } from '../../errors.ts';
 
@@ -37,6 +38,7 @@ async function copyImage(
   { source, destination, vmId }: LinkCall,
   persistent: boolean,
 ): Promise<undefined> {
+  forgetSaved(context, vmId, destination.diskId);
   const facts = await askDiskFacts(context, vmId, destination.diskId);
   const open = await openSource(source, context.config.BLOCK_SIZE);
   await sendImage(context, { source: open, destination, vmId, facts, persistent, purpose: 'new' });

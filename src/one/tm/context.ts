@@ -10,6 +10,7 @@ import { diskParameters } from './shared.ts';
 import { toBuffer } from './source.ts';
 
 const maxDownloadBytes = 256 * 1024 * 1024;
+const downloadMs = 600_000;
 
 export async function contextualise(context: ActionContext, call: ContextCall): Promise<undefined> {
   const files = await Promise.all(call.sources.map(isoFile));
@@ -34,12 +35,17 @@ export async function contextualise(context: ActionContext, call: ContextCall): 
 
 async function isoFile({ origin, name }: ContextSource): Promise<IsoFile> {
   if (origin.kind === 'file') return { name, content: { path: origin.path } };
-  const response = await fetch(origin.url).catch((cause: unknown) => {
+  const response = await fetch(origin.url, { signal: AbortSignal.timeout(downloadMs) }).catch((cause: unknown) => {
     throw new CxmError('NOT_FOUND', `${origin.url} can't be fetched`, { cause });
   });
-  const length = Number(response.headers.get('content-length') ?? 0);
   if (!response.ok)
     throw new CxmError('NOT_FOUND', `${origin.url} can't be fetched: the server answers ${response.status}`);
-  if (length > maxDownloadBytes) throw new CxmError('INVALID_INPUT', `${origin.url} is too large for a context`);
-  return { name, content: Buffer.from(await response.arrayBuffer()) };
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of response.body ?? []) {
+    length += (part as Uint8Array).length;
+    if (length > maxDownloadBytes) throw new CxmError('INVALID_INPUT', `${origin.url} is too large for a context`);
+    parts.push(part as Uint8Array);
+  }
+  return { name, content: Buffer.concat(parts) };
 }

@@ -1,50 +1,77 @@
 /**
  * delete: a disk or the whole directory of a VM goes, on a host or, of a stopped VM, on the frontend. What is gone
- * already is success; what a VM wrote to a persistent image goes back into the image first. If the host can't be reached, the error says what is left behind there.
+ * already is success; what a VM wrote to a persistent image goes back into the image first. If the host can't be
+ * reached, the error says what is left behind there.
  */
+import { readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
-import { imageSource, type DiskLocation } from '../arguments/locations.ts';
+import { diskLocation, imageSource, type DirectoryLocation, type DiskLocation } from '../arguments/locations.ts';
 import type { DeleteCall } from '../arguments/transfer.ts';
 import { IncomingFile } from './incoming-file.ts';
 import { imageFile, moveFile } from './save.ts';
+import { forgetSaved } from './saved.ts';
 import { askDiskFacts, isPersistent, type DiskFacts } from './send-image.ts';
 import { cloudName, diskParameters, isFrontend, localKind, partialOf } from './shared.ts';
 
 export async function deleteTarget(context: ActionContext, { target, vmId }: DeleteCall): Promise<undefined> {
-  if (isFrontend(context, target.host)) {
-    const kind = localKind(target.path);
-    if (kind === 'file') await rm(partialOf(target.path), { force: true });
-    if (kind === 'file' && target.kind === 'disk') await saveStopped(context, target, vmId);
-    if (kind !== 'link') {
-      await rm(target.path, { recursive: target.kind === 'directory', force: true });
-      return;
-    }
+  const { host, path } = target;
+  const onHost = !isFrontend(context, host) || localKind(path) === 'link';
+  // A stop that failed half-way, or an end that is retried: the disk of a VM on a host may lie here already.
+  if (target.kind === 'disk') await deleteDiskHere(context, target, vmId);
+  if (onHost) {
+    await deleteOnHost(context, target, vmId).catch((error: unknown) => {
+      throw explained(context, target, vmId, error);
+    });
   }
+  if (target.kind === 'directory') await deleteDirectoryHere(context, target, vmId);
+  if (target.kind === 'file' && !onHost) await rm(path, { force: true });
+}
+
+async function deleteOnHost(context: ActionContext, target: DeleteCall['target'], vmId: number): Promise<void> {
   const where = { host: target.host };
-  try {
-    if (target.kind === 'disk') {
-      await deleteDisk(context, target, vmId);
-    } else if (target.kind === 'directory') {
+  switch (target.kind) {
+    case 'disk':
+      return deleteDisk(context, target, vmId);
+    case 'directory': {
       const parameters = { vmId, directory: target.path, cloud: cloudName(context) };
       await context.helper(where, { operation: 'delete-directory', parameters });
-    } else {
+      return;
+    }
+    case 'file': {
       const parameters = { vmId, path: target.path };
       await context.helper(where, { operation: 'delete-file', parameters });
     }
-  } catch (error) {
-    if (!(error instanceof CxmError) || error.code !== 'HOST_UNREACHABLE') throw error;
-    throw new CxmError(
-      'HOST_UNREACHABLE',
-      `${error.message}; left behind there: ${leftBehind(context, target, vmId)}`,
-      {
-        cause: error,
-        hint: `run the delete again when ${target.host} is back`,
-        changed: 'nothing',
-      },
-    );
   }
+}
+
+async function deleteDiskHere(context: ActionContext, disk: DiskLocation, vmId: number): Promise<void> {
+  if (localKind(disk.path) !== 'file') return;
+  await rm(partialOf(disk.path), { force: true });
+  await saveStopped(context, disk, vmId);
+  await rm(disk.path, { force: true });
+}
+
+async function deleteDirectoryHere(
+  context: ActionContext,
+  { host, path }: DirectoryLocation,
+  vmId: number,
+): Promise<void> {
+  if (localKind(path) === 'directory') {
+    for (const name of readdirSync(path).filter((entry) => /^disk\.\d+$/.test(entry))) {
+      await deleteDiskHere(context, diskLocation(`${host}:${path}/${name}`, 'the disk', vmId), vmId);
+    }
+    await rm(path, { recursive: true, force: true });
+  }
+  forgetSaved(context, vmId);
+}
+
+function explained(context: ActionContext, target: DeleteCall['target'], vmId: number, error: unknown): unknown {
+  if (!(error instanceof CxmError) || error.code !== 'HOST_UNREACHABLE') return error;
+  const what = `${error.message}; left behind there: ${leftBehind(context, target, vmId)}`;
+  const hint = `run the delete again when ${target.host} is back`;
+  return new CxmError('HOST_UNREACHABLE', what, { cause: error, hint, changed: 'nothing' });
 }
 
 /** A persistent disk comes back into its image first. */

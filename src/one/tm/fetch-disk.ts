@@ -14,11 +14,18 @@ export interface FetchDisk {
   /** The VM may be running. */
   readonly live: boolean;
   readonly snapshotId?: number | undefined;
+  /** Called when the file is safe, before the volume goes. */
+  readonly onStored?: (file: string) => void;
 }
 
 export async function fetchDisk(context: ActionContext, request: FetchDisk): Promise<void> {
-  const { source, vmId, file, move, live, snapshotId } = request;
-  const incoming = new IncomingFile(context, `disk ${source.diskId} of VM ${vmId}`, () => Promise.resolve(file));
+  const { source, vmId, file, move, live, snapshotId, onStored } = request;
+  const incoming = new IncomingFile(
+    context,
+    `disk ${source.diskId} of VM ${vmId}`,
+    () => Promise.resolve(file),
+    onStored,
+  );
   const parameters = {
     ...diskParameters(context, source, vmId),
     vmDirectory: source.directory,

@@ -10,18 +10,22 @@ import { formatSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
 import type { ActionContext, HelperCall } from '../action.ts';
 import { createProgress, type Progress } from './progress.ts';
-import { partialOf } from './shared.ts';
+import { partialOf, syncToDisk } from './shared.ts';
 
 /** A file that a volume's content goes to: under a name of its own until all of it is there. */
 export class IncomingFile {
   private path: string | undefined;
   private stored = false;
 
-  /** @param choose where the content goes; asked once there is some */
+  /**
+   * @param choose where the content goes; asked once there is some
+   * @param onStored called when the file is safe, before the other side hears of it
+   */
   constructor(
     private readonly context: ActionContext,
     private readonly what: string,
     private readonly choose: () => Promise<string>,
+    private readonly onStored: (file: string) => void = () => undefined,
   ) {}
 
   /** Calls `work` with the helper's partner in the conversation; afterwards there is the whole file or none. */
@@ -41,7 +45,8 @@ export class IncomingFile {
     if (this.path === undefined) return false;
     if (!this.stored) {
       await rename(partialOf(this.path), this.path);
-      await syncDirectory(dirname(this.path));
+      await syncToDisk(dirname(this.path));
+      this.onStored(this.path);
     }
     this.stored = true;
     return true;
@@ -94,14 +99,5 @@ async function writeAll(file: FileHandle, data: Buffer, offset: number): Promise
   for (let done = 0; done < data.length;) {
     const { bytesWritten } = await file.write(data, done, data.length - done, offset + done);
     done += bytesWritten;
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

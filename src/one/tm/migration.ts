@@ -2,6 +2,7 @@
  * premigrate, postmigrate and failmigrate: around a live migration the VM's disks are active on both hosts, before and
  * after it on one. Both hosts must see the same volume group, or there is nothing to migrate to.
  */
+import type { Topic } from '../../agent/protocol.ts';
 import { asCxmError, CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
 import type { MigrationCall } from '../arguments/migration.ts';
@@ -20,11 +21,21 @@ export function volumeDisks({ vm, systemTm }: MigrationCall, driverName: string)
 
 export async function premigrate(context: ActionContext, call: MigrationCall): Promise<undefined> {
   const request = { operation: 'activate-disks', parameters: { ...parameters(context, call), shared: true } };
-  const share = async (): Promise<boolean> => {
-    await context.helper({ host: call.sourceHost }, { ...request, answer: () => Promise.resolve(true) });
-    return true;
+  const compare = async (detail: Readonly<Record<string, unknown>>): Promise<boolean> => {
+    const lookAtSource = detail.locked === true ? request : { operation: 'capacity', parameters: {} };
+    const source = (await context.helper(
+      { host: call.sourceHost },
+      { ...lookAtSource, answer: () => Promise.resolve(true) },
+    )) as { readonly volumeGroupUuid: string };
+    if (source.volumeGroupUuid === detail.volumeGroupUuid) return true;
+    const { VG_NAME: name } = context.config;
+    const what = `volume group ${name} of ${call.sourceHost} is not that of ${call.destinationHost}`;
+    throw new CxmError('UNSUPPORTED', `${what}, so VM ${call.vmId} can't migrate live between them`, {
+      hint: 'migrate it cold, which copies its disks',
+    });
   };
-  const result = await context.helper({ host: call.destinationHost }, { ...request, answer: share });
+  const answer = (_topic: Topic, detail: Readonly<Record<string, unknown>>): Promise<boolean> => compare(detail);
+  const result = await context.helper({ host: call.destinationHost }, { ...request, answer });
   context.report.debug(`activated on ${call.destinationHost}: ${JSON.stringify(result)}`);
 }
 

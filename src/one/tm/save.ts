@@ -4,26 +4,36 @@
  */
 import { constants } from 'node:fs';
 import { copyFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
 import type { DiskLocation, ImageSource } from '../arguments/locations.ts';
 import type { CopyToDatastoreCall, MoveToDatastoreCall } from '../arguments/transfer.ts';
 import { fetchDisk } from './fetch-disk.ts';
-import { isFrontend, localKind, partialOf } from './shared.ts';
+import { noteSaved, wasSaved } from './saved.ts';
+import { isFrontend, localKind, partialOf, syncToDisk } from './shared.ts';
 
 export async function mvds(context: ActionContext, call: MoveToDatastoreCall): Promise<undefined> {
+  const { source, vmId } = call;
+  const { diskId } = source;
   const file = imageFile(call.destination);
-  if (isStoppedHere(context, call.source)) {
-    await moveFile(call.source.path, file);
-    return;
-  }
+  const onStored = (stored: string): void => noteSaved(context, vmId, diskId, stored);
   try {
-    await fetchDisk(context, { source: call.source, vmId: call.vmId, file, move: true, live: false });
+    if (!isStoppedHere(context, source)) {
+      await fetchDisk(context, { source, vmId, file, move: true, live: false, onStored });
+      return;
+    }
   } catch (error) {
-    if (!(error instanceof CxmError) || error.code !== 'NOT_FOUND' || localKind(file) !== 'file') throw error;
-    // The volume goes only after the file is complete: it is there, so an earlier run has done the work.
-    context.report.info(`disk ${call.source.diskId} of VM ${call.vmId} was saved before`);
+    if (!(error instanceof CxmError) || error.code !== 'NOT_FOUND') throw error;
+    if (wasSaved(context, vmId, diskId, file)) {
+      context.report.info(`disk ${diskId} of VM ${vmId} was saved before`);
+      return;
+    }
+    // oned names the last host when an end that failed is retried, also for a VM whose disks had been undeployed.
+    if (localKind(source.path) !== 'file') throw error;
   }
+  await moveFile(source.path, file);
+  onStored(file);
 }
 
 export async function cpds(context: ActionContext, call: CopyToDatastoreCall): Promise<undefined> {
@@ -65,7 +75,9 @@ async function replaceFile(from: string, to: string): Promise<void> {
   const partial = partialOf(to);
   try {
     await copyFile(from, partial, constants.COPYFILE_FICLONE);
+    await syncToDisk(partial);
     await rename(partial, to);
+    await syncToDisk(dirname(to));
   } catch (cause) {
     await rm(partial, { force: true });
     throw new CxmError('IO', `${from} can't be copied to ${to}: ${(cause as Error).message}`, { cause });

@@ -74,6 +74,7 @@ export async function sendImage(
     imageSizeMb: facts.image?.sizeMb,
     format,
     defaultBytes: context.config.DEFAULT_LV_SIZE,
+    persistent,
     purpose,
   });
   await requireRoom(source, sizeBytes);
@@ -124,7 +125,8 @@ export async function sendImage(
 
 /** A plain archive is compressed on its way, as well as the connection leaves time for. */
 function overTheWire(plan: SendPlan, { format }: OpenSource, { config }: ActionContext): SendPlan {
-  const worthIt = plan.landing === 'archive' && plan.compression === 'none' && (format.storedBytes ?? Infinity) >= smallestCompressed;
+  const worthIt =
+    plan.landing === 'archive' && plan.compression === 'none' && (format.storedBytes ?? Infinity) >= smallestCompressed;
   return worthIt && config.WIRE_COMPRESSION ? { ...plan, compression: 'zstd' } : plan;
 }
 

@@ -1,5 +1,6 @@
 /** What the transfer manager's actions share: which side is the frontend, and the parameters of a disk. */
 import { lstatSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { DiskLocation } from '../arguments/locations.ts';
 import type { ActionContext } from '../action.ts';
 
@@ -21,6 +22,16 @@ export function localKind(path: string): 'file' | 'directory' | 'link' | 'nothin
 /** Where a file is written before it gets its name; fixed, so that the next action overwrites what a killed one left. */
 export function partialOf(file: string): string {
   return `${file}.cxm-partial`;
+}
+
+/** What a file or directory holds survives a loss of power from now on. */
+export async function syncToDisk(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** The name under which volumes are tagged as ours. */

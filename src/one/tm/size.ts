@@ -17,6 +17,8 @@ export interface SizeSources {
   readonly imageSizeMb: number | undefined;
   readonly format: ImageFormat;
   readonly defaultBytes: number;
+  /** What was saved in a persistent image may have grown beyond what its SIZE once asked for. */
+  readonly persistent: boolean;
   /** `return`: the disk was a volume before and becomes one of the same size. */
   readonly purpose: 'new' | 'return';
 }
@@ -34,6 +36,7 @@ export function volumeBytes(sources: SizeSources): number {
   const needed = Math.max(format.minimumSizeBytes, format.container === 'tar' ? 0 : (format.sizeBytes ?? 0));
   const asked = askedBytes(sources);
   if (asked !== undefined) {
+    if (sources.persistent) return Math.max(asked.bytes, needed, before ?? 0);
     if (asked.bytes >= needed) return asked.bytes;
     const sizes = `${formatSize(asked.bytes)}, but its content needs at least ${formatSize(needed)}`;
     throw new CxmError('TOO_SMALL', `${asked.what} is ${sizes}`);

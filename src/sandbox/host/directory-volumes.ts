@@ -88,6 +88,13 @@ export class DirectoryVolumes implements Volumes {
     return this.require(name);
   }
 
+  /** What is added to a file reads as zeros, as all that is absorbed does here. */
+  async absorb(name: string, other: string): Promise<LogicalVolume> {
+    const [volume, { sizeBytes }] = [await this.require(name), await this.require(other)];
+    await this.remove(other);
+    return this.extend(name, volume.sizeBytes + sizeBytes);
+  }
+
   /** A sparse copy, made at once; only the room for changes counts against the group, as in LVM. */
   async snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void> {
     const source = await this.require(origin);

@@ -54,6 +54,19 @@ describe('premigrate and postmigrate', () => {
     expect([await active('node1'), await active('node2')]).toEqual([[false], [true]]);
   });
 
+  test('to a host with a volume group of its own is refused, even if it has volumes of that name', async () => {
+    await lab.start('node3');
+    await cloneRaw(304);
+    const tags = 'cxm cxm_vm=304 cxm_disk=0 cxm_cloud=frontend'.split(' ').map((tag) => `--addtag ${tag}`);
+    await lab.node('node3', `lvcreate -qq -y -Wn -Zn -an -L 16M ${tags.join(' ')} -n lv-one-304-0 VG0`);
+    const input = Buffer.from(document(304)).toString('base64');
+    const result = await tm('premigrate', ['node1', 'node3', vmDirectory(304), '304', '0'], { input });
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).toContain('volume group VG0 of node1 is not that of node3');
+    expect((await lab.logicalVolumes('node3')).map(({ active: isActive }) => isActive)).toEqual([false]);
+    await lab.node('node3', 'lvremove -qq -y VG0/lv-one-304-0');
+  });
+
   test('failmigrate: the destination lets go', async () => {
     await cloneRaw(302);
     const args = ['node1', 'node2', vmDirectory(302), '302', '0'];
@@ -85,6 +98,20 @@ describe('resize', () => {
     expect((await lab.logicalVolumes('node1'))[0]).toMatchObject({ sizeBytes: 40 * mib });
     expect(await digest('node1', 'lv-one-310-0', 16 * mib)).toBe(before);
     expect(await lab.output('node1', 'tail -c 24M /dev/VG0/lv-one-310-0 | tr -d "\\0" | wc -c')).toBe('0');
+  });
+
+  test('what a running guest writes to the new part as soon as it sees it stays', async () => {
+    await cloneRaw(312);
+    const device = '/dev/VG0/lv-one-312-0';
+    const guest = lab.node(
+      'node1',
+      `until [ "$(blockdev --getsize64 ${device})" -gt ${16 * mib} ]; do :; done
+       printf precious | dd of=${device} bs=1M seek=20 conv=notrunc,fsync status=none`,
+    );
+    await tmOk('resize', [`node1:${diskPath(312, 0)}`, '64', '312', '1']);
+    await guest;
+    expect(await lab.output('node1', `dd if=${device} bs=1M skip=20 count=1 status=none | head -c 8`)).toBe('precious');
+    expect((await lab.logicalVolumes('node1')).map(({ name }) => name)).toEqual(['lv-one-312-0']);
   });
 
   test('it never shrinks', async () => {

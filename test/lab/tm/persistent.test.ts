@@ -1,7 +1,7 @@
 /** Persistent images on real LVM: what a VM wrote to one comes back into it, whatever ends the VM. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { afterAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { lab } from '../lab.ts';
 import {
   diskPath,
@@ -138,4 +138,51 @@ test('a persistent disk of a stopped VM that is deleted on the frontend is saved
   await tmOk('delete', [`${frontend}:${diskPath(306, 0)}`, '306', '1']);
   expect(existsSync(diskPath(306, 0))).toBe(false);
   expect(written(file, 8)).toBe('precious');
+});
+
+describe('mvds', () => {
+  const saveArguments = (vmId: number, file: string): string[] => [
+    `node1:${diskPath(vmId, 0)}`,
+    file,
+    String(vmId),
+    '1',
+  ];
+
+  test('can be run twice, and fails for a disk that is nowhere although the image exists', async () => {
+    const file = await lnRaw(310, 'node1');
+    await write('node1', 310, 'precious');
+    await tmOk('mvds', saveArguments(310, file));
+    await tmOk('mvds', saveArguments(310, file));
+    expect(written(file, 8)).toBe('precious');
+    await tmOk('delete', [`node1:${diskPath(310, 0).replace('/disk.0', '')}`, '310', '0']);
+    const lost = await tm('mvds', saveArguments(310, file));
+    expect(lost.exitCode).toBe(1);
+    expect(lost.stderr).toContain('[NOT_FOUND]');
+  });
+
+  test('that names the last host saves the disk of an undeployed VM from the frontend', async () => {
+    const file = await lnRaw(311, 'node1');
+    await write('node1', 311, 'precious');
+    await tmOk('mv', [`node1:${diskPath(311, 0)}`, `${frontend}:${diskPath(311, 0)}`, '311', '1']);
+    await tmOk('mvds', saveArguments(311, file));
+    expect(written(file, 8)).toBe('precious');
+    expect(existsSync(diskPath(311, 0))).toBe(false);
+  });
+});
+
+test('a delete that names the last host saves the persistent disk of a stopped VM from the frontend', async () => {
+  const file = await lnRaw(312, 'node1');
+  await write('node1', 312, 'precious');
+  await tmOk('mv', [`node1:${diskPath(312, 0)}`, `${frontend}:${diskPath(312, 0)}`, '312', '1']);
+  await tmOk('delete', [`node1:${diskPath(312, 0)}`, '312', '1']);
+  expect(written(file, 8)).toBe('precious');
+  expect(existsSync(diskPath(312, 0))).toBe(false);
+});
+
+test('a persistent image that has grown keeps its size, whatever its SIZE once asked for', async () => {
+  const file = await lnRaw(313, 'node1');
+  await tmOk('resize', [`node1:${diskPath(313, 0)}`, '16', '313', '1']);
+  await tmOk('mvds', [`node1:${diskPath(313, 0)}`, file, '313', '1']);
+  await tmOk('ln', lnArguments(313, file, 'node1'));
+  expect((await lab.logicalVolumes('node1')).map(({ sizeBytes }) => sizeBytes)).toEqual([16 * mib]);
 });

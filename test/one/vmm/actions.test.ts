@@ -55,6 +55,7 @@ async function run(name: string, argv: readonly string[], situation: Situation =
     commands: {
       run: (_program, args) => Promise.resolve(ssh?.(args) ?? { stdout: '', stderr: 'no route', exitCode: 255 }),
     },
+    stateDirectory: '/nonexistent',
     hostName: 'host01',
     driverName: 'cxm',
     helper: async (where, call) => {
