@@ -97,7 +97,7 @@ export function expectSafe(config: DomainConfig): void {
   expect(parsed.getString('bootloader') ?? 'pygrub').toBe('pygrub');
   for (const key of ['kernel', 'ramdisk']) {
     expect(parsed.getString(key) ?? '/boot/x').toMatch(
-      /^(\/boot\/(?!.*\.\.)|\/var\/lib\/one\/datastores\/0\/7\/(kernel|initrd)$|\/usr\/lib\/grub-xen\/[a-z0-9_-]+\.bin$)/,
+      /^(\/boot\/(?!(.*\/)?\.\.(\/|$))|\/var\/lib\/one\/datastores\/0\/7\/(kernel|initrd)$|\/usr\/lib\/grub-xen\/[a-z0-9_-]+\.bin$)/,
     );
   }
   for (const disk of parsed.getList('disk') ?? []) {
