@@ -8,7 +8,7 @@ import type { Stats } from 'node:fs';
 import { sleep, XlFailure } from './context.ts';
 import type { Context } from './context.ts';
 import { devicePath } from './device-path.ts';
-import { startedCpu } from './domain.ts';
+import { neverRan, startedCpu } from './domain.ts';
 import type { DomainSettings, GuestState, Holder, SimulatedDisk, SimulatedDomain } from './domain.ts';
 import { holdDisks, releaseDisks, thisProcess } from './holder.ts';
 
@@ -74,7 +74,12 @@ export function finishDomain(context: Context, id: number, options: BuildOptions
   const now = Date.now();
   return context.store.locked(() => {
     const built = context.store.get(id) ?? domain;
-    const finished = { ...built, building: undefined, paused: options.paused, cpu: startedCpu(now) };
+    const finished = {
+      ...built,
+      building: undefined,
+      paused: options.paused,
+      cpu: options.paused ? neverRan(now) : startedCpu(now),
+    };
     context.store.put(finished);
     return finished;
   });

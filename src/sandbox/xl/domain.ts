@@ -92,6 +92,11 @@ export function startedCpu(nowMs: number): SimulatedDomain['cpu'] {
   return { seconds: bootSeconds, sinceMs: nowMs };
 }
 
+/** A domain that was created paused has used no CPU at all, which is how the list tells it from one that was paused. */
+export function neverRan(nowMs: number): SimulatedDomain['cpu'] {
+  return { seconds: 0, sinceMs: nowMs };
+}
+
 /** The same CPU time, counted from now on: wanted whenever a domain is paused, continued or shut down. */
 export function settledCpu(domain: SimulatedDomain, nowMs: number): SimulatedDomain['cpu'] {
   return { seconds: cpuSecondsOf(domain, nowMs), sinceMs: nowMs };

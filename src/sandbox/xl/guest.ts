@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { buildDomain, freshGuest, removeDomain } from './build.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
-import { settledCpu } from './domain.ts';
+import { settledCpu, startedCpu } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
 
 export const shutdown: Command = (context, args) => request(context, args, 'powerOff');
@@ -105,7 +105,15 @@ export const unpause: Command = (context, args) => setPaused(context, args[0], f
 
 function setPaused(context: Context, reference: string | undefined, paused: boolean): number {
   const { id } = findDomain(context, reference);
-  context.store.update(id, (domain) => ({ ...domain, cpu: settledCpu(domain, Date.now()), paused }));
+  const { unpauseFails } = context.store.knobs;
+  const refusal = `libxl: error: libxl_domain.c:619:domain_unpause_done: Domain ${id}:unpausing domain failed`;
+  if (!paused && unpauseFails === 'before') throw new XlFailure(1, refusal);
+  const now = Date.now();
+  context.store.update(id, (domain) => {
+    const cpu = settledCpu(domain, now);
+    return { ...domain, cpu: !paused && cpu.seconds === 0 ? startedCpu(now) : cpu, paused };
+  });
+  if (!paused && unpauseFails === 'after') throw new XlFailure(1, refusal);
   return 0;
 }
 

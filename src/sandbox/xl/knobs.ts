@@ -19,6 +19,10 @@ export interface Knobs {
   readonly migrateCopyMs: number;
   readonly migrateFailsAt: MigrationFailure | '';
   readonly saveFails: 'ENOSPC' | '';
+  /** From the guest's suspension to the first byte of its memory. */
+  readonly saveMs: number;
+  /** What `xl unpause` does: refuse, or let the guest run and then say that it failed. */
+  readonly unpauseFails: 'before' | 'after' | '';
   /** Kernels and ramdisks need not exist. */
   readonly ignoreMissingKernel: boolean;
   /** The text that `xl create` prints, with exit code 3, instead of creating anything. */
@@ -34,6 +38,8 @@ export const defaultKnobs: Knobs = {
   migrateCopyMs: 200,
   migrateFailsAt: '',
   saveFails: '',
+  saveMs: 0,
+  unpauseFails: '',
   ignoreMissingKernel: false,
   createFails: '',
 };

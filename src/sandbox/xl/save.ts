@@ -5,7 +5,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { buildDomain, removeDomain } from './build.ts';
 import { readSettings } from './configuration.ts';
-import { findDomain, parseArguments, XlFailure } from './context.ts';
+import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
 import { settledCpu } from './domain.ts';
 import type { DomainSettings, GuestState, SimulatedDomain } from './domain.ts';
@@ -38,14 +38,16 @@ export const save: Command = async (context, args) => {
     shutdown: 'suspend',
     monitored: false,
   }));
+  if (context.store.knobs.saveMs > 0) await sleep(context.store.knobs.saveMs);
   const saved: SavedDomain = { settings: domain.settings, guest: { ...domain.guest, moves: domain.guest.moves + 1 } };
-  if (!writeState(context, descriptor, saved)) {
+  const failure = writeState(context, descriptor, saved);
+  if (failure !== undefined) {
     resume(context, id);
     throw new XlFailure(
       1,
-      'xc: error: Failed to write page data to stream (28 = No space left on device): Internal error',
-      'xc: error: Save failed (28 = No space left on device): Internal error',
-      `libxl: error: libxl_stream_write.c:347:libxl__xc_domain_save_done: Domain ${id}:saving domain: domain responded to suspend request: No space left on device`,
+      `xc: error: Failed to write page data to stream (${failure}): Internal error`,
+      `xc: error: Save failed (${failure}): Internal error`,
+      `libxl: error: libxl_stream_write.c:347:libxl__xc_domain_save_done: Domain ${id}:saving domain: domain responded to suspend request: ${failure.replace(/^.* = /, '')}`,
       'Failed to save domain, resuming domain',
     );
   }
@@ -54,18 +56,20 @@ export const save: Command = async (context, args) => {
   return 0;
 };
 
-/** False when the file system is full. */
-function writeState(context: Context, descriptor: number, saved: SavedDomain): boolean {
+/** The error's number and text when the file system is full or nobody reads the pipe any more. */
+function writeState(context: Context, descriptor: number, saved: SavedDomain): string | undefined {
+  const noSpace = '28 = No space left on device';
   const frames = saved.settings.memoryKib / 4;
   const full = context.store.knobs.saveFails === 'ENOSPC';
   try {
     for (let percent = 5; percent <= (full ? 40 : 100); percent += 5) progress(context, frames, percent);
-    if (full) return false;
+    if (full) return noSpace;
     writeSync(descriptor, `${magic}${JSON.stringify(saved)}\n`);
     context.say('xc: progress: End of stream: 0/0    0%');
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return false;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return noSpace;
+    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return '32 = Broken pipe';
     throw error;
   } finally {
     closeSync(descriptor);
