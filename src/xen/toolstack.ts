@@ -69,7 +69,9 @@ export interface Toolstack {
   rename(domain: DomainReference, name: string): Promise<void>;
   /**
    * Writes the domain's state to a file and ends the domain; `keepRunning` lets it go on, without its monitor. A save that
-   * fails lets the guest go on, without its monitor when it had suspended already, and may leave a partial file.
+   * fails lets the guest go on, without its monitor when it had suspended already, and may leave a partial file. It takes
+   * as long as the file takes; one that is ended by `timeoutMs` (24 hours) leaves the guest suspended for ever, so give it
+   * a pipe and end what reads from it instead.
    * @throws unknownDomain, noSpaceForSave, saveNotWritable
    */
   save(
@@ -79,6 +81,7 @@ export interface Toolstack {
   ): Promise<void>;
   /**
    * Starts a domain from a saved state; `configPath` replaces the configuration that is in the file. The file stays.
+   * `paused` makes the domain and lets it run only at the first unpause. 24 hours when `timeoutMs` is left out.
    * @throws nameTaken, missingSaveFile, badSaveFile and those of create
    */
   restore(

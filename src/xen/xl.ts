@@ -2,7 +2,8 @@
  * The toolstack `xl`, one program run a request. Names, paths and hosts are checked before they become arguments, so that
  * none is taken for an option, a domain id or shell text (xl hands the migration's host to a shell). xl's exit code is
  * only believed together with its messages. Runs are bounded in time; a migration's deadline ends its connection, not xl,
- * because an xl that is killed leaves the guest suspended while one that loses its connection resumes it.
+ * because an xl that is killed leaves the guest suspended while one that loses its connection resumes it. So a save has
+ * no deadline here that it could ever meet.
  */
 import { CxmError } from '../errors.ts';
 import type { CommandResult, Commands } from '../host/commands.ts';
@@ -39,7 +40,12 @@ const realClock: XlClock = {
 const minuteMs = 60_000;
 /** xl waits 60 s for a guest's acknowledgement; whoever asks waits a little longer than xl. */
 const acknowledgeMs = minuteMs + 15_000;
-const transferMs = 60 * minuteMs;
+const migrateMs = 60 * minuteMs;
+/**
+ * For save and restore, whose length the medium decides. Only a last resort, since an xl that is killed in a save leaves
+ * the guest suspended: whoever has a deadline ends what reads or writes the file's other end, long before this.
+ */
+const stateMs = 24 * 60 * minuteMs;
 const pollMs = 1000;
 
 export class Xl implements Toolstack {
@@ -141,7 +147,7 @@ export class Xl implements Toolstack {
     options: { readonly keepRunning?: boolean; readonly timeoutMs?: number } = {},
   ): Promise<void> {
     const keep = options.keepRunning === true ? ['-c'] : [];
-    await this.run(['save', ...keep, domainArgument(domain), pathArgument(file)], options.timeoutMs ?? transferMs);
+    await this.run(['save', ...keep, domainArgument(domain), pathArgument(file)], options.timeoutMs ?? stateMs);
   }
 
   async restore(
@@ -150,11 +156,11 @@ export class Xl implements Toolstack {
   ): Promise<void> {
     const paused = options.paused === true ? ['-p'] : [];
     const config = options.configPath === undefined ? [] : [pathArgument(options.configPath)];
-    await this.run(['restore', ...paused, ...config, pathArgument(file)], options.timeoutMs ?? transferMs);
+    await this.run(['restore', ...paused, ...config, pathArgument(file)], options.timeoutMs ?? stateMs);
   }
 
   async migrate(domain: DomainReference, destination: string, options: MigrateOptions = {}): Promise<void> {
-    const deadlineMs = options.deadlineMs ?? transferMs;
+    const deadlineMs = options.deadlineMs ?? migrateMs;
     const name = domainArgument(domain);
     const host = hostArgument(destination);
     const connection = connectionCommand(deadlineMs, options.connectionLostMs ?? 15_000);

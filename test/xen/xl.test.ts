@@ -152,6 +152,20 @@ describe('xl', () => {
     expect(timeoutMs).toBeGreaterThan(100_000);
   });
 
+  it.each(['save', 'restore'] as const)(
+    'gives a %s more time than any deadline of its file, as far as a timer can count',
+    async (action) => {
+      let timeoutMs = 0;
+      const { xl } = xlThatAnswers((_args, options) => {
+        timeoutMs = options?.timeoutMs ?? 0;
+        return {};
+      });
+      await (action === 'save' ? xl.save('vm1', '/x') : xl.restore('/x', { paused: true }));
+      expect(timeoutMs).toBeGreaterThan(12 * 60 * 60_000);
+      expect(timeoutMs).toBeLessThan(2 ** 31);
+    },
+  );
+
   it('calls a run that does not end a timeout with unknown effect', async () => {
     const { xl } = xlThatAnswers(() => new CxmError('TIMEOUT', 'xl did not end'));
     await expect(xl.destroy('vm1')).rejects.toMatchObject({ reason: 'timeout', code: 'TIMEOUT', changed: 'maybe' });
