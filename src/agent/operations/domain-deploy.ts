@@ -74,7 +74,11 @@ async function deployLocked(host: DomainHost, { description, config }: DomainFil
   const diskIds = description.disks.map(({ diskId }) => diskId);
   for (const diskId of diskIds) await requireVolume(host, vmId, diskId);
   await removeRemains(host, vmId, found, name);
-  const start = (path: string): Promise<void> => host.toolstack.create(path);
+  const start = async (path: string): Promise<void> => {
+    host.files.setAutostart(name);
+    await host.toolstack.create(path);
+    requireCaller(host);
+  };
   await startDomain(host, { vmId, name, text: config.toString(), diskIds }, start);
   return { deployId: name, configPath: host.files.path(name), takenOver: false };
 }
@@ -96,7 +100,7 @@ export async function removeRemains(host: DomainHost, vmId: number, found: Found
     const meaning = meaningOf(row);
     if (meaning !== 'shutDown' && meaning !== 'dying') {
       throw new CxmError('XEN', `domain ${row.id} (${row.name ?? name}) of VM ${vmId} is ${meaning} on this host`, {
-        hint: 'wait for the migration to end, or destroy a domain that it has left with `xl destroy`',
+        hint: 'wait for the migration or restore to end, or destroy a domain that it has left with `xl destroy`',
       });
     }
     host.log('INFO', `domain ${row.id} (${name}) of VM ${vmId} has ended but was never removed`);
@@ -118,42 +122,85 @@ export interface StartedDomain {
 }
 
 /**
- * Writes the configuration, activates the disks, sets the autostart link and starts the domain with `start`. When
- * anything fails, or the action is gone meanwhile, all of it is taken back.
+ * Writes the configuration, activates the disks and starts the domain with `start`. When anything fails, all of it is
+ * taken back, also an autostart link. So `start` must not throw once a guest has run whose run can't be undone.
  */
 export async function startDomain(
   host: DomainHost,
-  { vmId, name, text, diskIds }: StartedDomain,
+  domain: StartedDomain,
   start: (configPath: string) => Promise<void>,
 ): Promise<void> {
+  const { vmId, name, text, diskIds } = domain;
   const before = host.files.vmIdOf(name) === vmId ? host.files.read(name) : undefined;
-  const volumes = await activateVolumes(host, vmId, diskIds, 'exclusive');
+  const activated = await activateVolumes(host, vmId, diskIds, 'exclusive');
   try {
     host.files.write(name, text);
-    host.files.setAutostart(name);
     requireCaller(host);
     await start(host.files.path(name));
-    requireCaller(host);
   } catch (error) {
-    await takeBack(host, vmId, name, error);
-    host.files.removeAutostart(name);
-    if (before === undefined) host.files.remove(name, vmId);
-    else host.files.write(name, before);
-    const others = await activeNames(host, vmId, diskIds, volumes);
-    await deactivateVolumes(host, others);
-    throw rolledBack(error);
+    throw await takeBack(host, domain, { before, activated }, error);
   }
 }
 
-/** Removes a domain that was half-built. One that took the name between our look and our start is not ours. */
-async function takeBack(host: DomainHost, vmId: number, name: string, error: unknown): Promise<void> {
-  if (isToolstackError(error, 'nameTaken')) return;
-  for (const { id } of rowsOf(await host.toolstack.list(), name)) {
-    await host.toolstack.destroy(id).catch((cause: unknown) => {
-      if (isToolstackError(cause, 'unknownDomain')) return;
-      host.log('WARN', `domain ${name} of VM ${vmId} could not be destroyed: ${asCxmError(cause).message}`);
-    });
+interface Undo {
+  /** The VM's configuration as it was; undefined if there was none. */
+  readonly before: string | undefined;
+  /** Names of the volumes that were not active before. */
+  readonly activated: readonly string[];
+}
+
+/**
+ * Takes back a start that has failed. Each step is tried whatever became of those before it, and the error stays the one
+ * that made it necessary. While a domain may be left, its configuration stays, by which the next action finds it, and its
+ * disks stay active.
+ */
+async function takeBack(host: DomainHost, domain: StartedDomain, undo: Undo, error: unknown): Promise<CxmError> {
+  const { vmId, name, diskIds } = domain;
+  const left: string[] = [];
+  const attempt = async (what: string, work: () => void | Promise<void>): Promise<boolean> => {
+    try {
+      await work();
+      return true;
+    } catch (cause) {
+      left.push(`${what} (${asCxmError(cause).message})`);
+      return false;
+    }
+  };
+  // First of all: a domain that may start at the next boot is worse than all else that may stay.
+  await attempt('the autostart link', () => host.files.removeAutostart(name));
+  // A domain that took the name between our look and our start is not ours.
+  const foreign = isToolstackError(error, 'nameTaken');
+  const gone = foreign || (await attempt(`domain ${name}`, () => destroyDomains(host, name)));
+  if (!gone) return failedStart(error, left);
+  await attempt(`the configuration ${host.files.path(name)}`, () => {
+    if (undo.before === undefined) host.files.remove(name, vmId);
+    else host.files.write(name, undo.before);
+  });
+  await deactivateVolumes(host, await activeNames(host, vmId, diskIds, undo.activated));
+  const active = await activeNames(host, vmId, diskIds, []);
+  if (active.length > 0) left.push(`active on this host: ${active.join(', ')}`);
+  return failedStart(error, left);
+}
+
+/** @throws CxmError when a domain of that name is left, or when nobody can say */
+async function destroyDomains(host: DomainHost, name: string): Promise<void> {
+  let failure: unknown;
+  for (const row of rowsOf(await host.toolstack.list(), name)) {
+    try {
+      await destroyRow(host, row);
+    } catch (error) {
+      failure ??= error;
+    }
   }
+  // What the last list shows decides: also a domain that did not let itself be destroyed may have ended by itself.
+  if (rowsOf(await host.toolstack.list(), name).length === 0) return;
+  throw failure ?? new CxmError('XEN', 'it is still in the list of `xl list`');
+}
+
+function failedStart(error: unknown, left: readonly string[]): CxmError {
+  const { code, message, hint } = asCxmError(error);
+  if (left.length === 0) return new CxmError(code, message, { hint, cause: error, changed: 'rolled-back' });
+  return new CxmError(code, `${message}; left behind: ${left.join(', ')}`, { hint, cause: error, changed: 'maybe' });
 }
 
 /** The disks that are to be inactive again: all of the VM's, since it does not run. */
@@ -171,11 +218,7 @@ async function activeNames(
   return [...names];
 }
 
-function requireCaller({ signal }: DomainHost): void {
+/** @throws CxmError INTERRUPTED when nobody waits for the domain any more */
+export function requireCaller({ signal }: DomainHost): void {
   if (signal.aborted) throw new CxmError('INTERRUPTED', 'the action was ended before the domain had started');
-}
-
-function rolledBack(error: unknown): CxmError {
-  const { code, message, hint } = asCxmError(error);
-  return new CxmError(code, message, { hint, cause: error, changed: 'rolled-back' });
 }
