@@ -8,27 +8,34 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
-  renameSync,
   rmSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
 import { asOwner } from '../owner.ts';
+import { renameDurably, unfinishedPath } from './domain-checkpoint.ts';
 import type { DomainHost } from './domain-host.ts';
 
-/** How long the user's process may need after xl has ended: for the last bytes to reach the medium. */
+/**
+ * How long a guest's memory may be on its way. Then the user's process is ended, never xl: an xl that loses its pipe lets
+ * a guest that it was saving go on, one that is killed leaves it suspended for ever. Longer than 2 TiB take at 50 MiB/s.
+ */
+const transferMs = 12 * 60 * 60_000;
+/** How long the user's process may read on after xl has restored a guest, which does not run yet. */
 const settleMs = 120_000;
 const wakeMs = 200;
 
 /**
  * Runs `save` with a path to write to; what it wrote becomes `file`, which is there complete or not at all. An existing
- * file is replaced.
- * @throws CxmError what `save` threw, or IO when the file could not be written
+ * file is replaced. Once `save` has succeeded nothing but this file knows the guest's memory: then its way to the medium
+ * is waited for as long as it takes. What was written of a file that could not be completed is left (see leftOf).
+ * @throws CxmError what `save` threw, IO when the file could not be written, TIMEOUT
  */
 export async function collect(host: DomainHost, file: string, save: (path: string) => Promise<void>): Promise<void> {
   const temporary = `${file}.cxm-new`;
@@ -39,17 +46,43 @@ export async function collect(host: DomainHost, file: string, save: (path: strin
     writeFileSync(temporary, '', { mode: 0o600, flag: 'wx' });
   });
   try {
-    await withPipe(host, (pipe) => [`if=${pipe}`, `of=${temporary}`, 'bs=1M', 'iflag=fullblock', 'conv=fsync'], save);
-    asOwner(host.owner, () => renameSync(temporary, file));
+    const words = (pipe: string): string[] => [
+      `if=${pipe}`,
+      `of=${temporary}`,
+      'bs=1M',
+      'iflag=fullblock',
+      'conv=fsync',
+    ];
+    await withPipe(host, words, save, undefined);
+    renameDurably(host.owner, temporary, file);
   } catch (error) {
-    asOwner(host.owner, () => rmSync(temporary, { force: true }));
+    keepAside(host, temporary, unfinishedPath(file));
     throw error;
   }
 }
 
+/** The next save begins with removing the temporary file: what may be all that is left of a guest must not bear its name. */
+function keepAside(host: DomainHost, temporary: string, unfinished: string): void {
+  try {
+    renameDurably(host.owner, temporary, unfinished);
+  } catch (error) {
+    host.log('WARN', asCxmError(error).message);
+  }
+}
+
+/** What a failed save has left of a checkpoint: files with something in them. */
+export function leftOf({ owner }: DomainHost, file: string): string[] {
+  return asOwner(owner, () =>
+    [unfinishedPath(file), `${file}.cxm-new`].filter((path) => {
+      const found = lstatSync(path, { throwIfNoEntry: false });
+      return found?.isFile() === true && found.size > 0;
+    }),
+  );
+}
+
 /** Runs `restore` with a path to read the file's content from. @throws CxmError what `restore` threw, or IO */
 export function feed(host: DomainHost, file: string, restore: (path: string) => Promise<void>): Promise<void> {
-  return withPipe(host, (pipe) => [`if=${file}`, `of=${pipe}`, 'bs=1M', 'conv=notrunc'], restore);
+  return withPipe(host, (pipe) => [`if=${file}`, `of=${pipe}`, 'bs=1M', 'conv=notrunc'], restore, settleMs);
 }
 
 /**
@@ -72,10 +105,12 @@ export function requireSpace(host: DomainHost, directory: string, bytes: number)
   );
 }
 
+/** @param lastMs how long the process at the other end may go on after `use`; for ever when undefined */
 async function withPipe(
   host: DomainHost,
   words: (pipe: string) => string[],
   use: (pipe: string) => Promise<void>,
+  lastMs: number | undefined,
 ): Promise<void> {
   mkdirSync(host.runDirectory, { recursive: true, mode: 0o711 });
   const directory = mkdtempSync(`${host.runDirectory}/pipe-`);
@@ -92,7 +127,7 @@ async function withPipe(
     } catch (error) {
       throw (await mover.stop()) ?? error;
     }
-    await mover.finish();
+    await mover.finish(lastMs);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -104,6 +139,8 @@ class Mover {
   private readonly ended: Promise<number>;
   private said = '';
   private stopping = false;
+  private late = false;
+  private readonly deadline: NodeJS.Timeout;
 
   constructor(host: DomainHost, words: readonly string[], pipe: string) {
     const rights = process.geteuid?.() === 0 ? { uid: host.owner.uid, gid: host.owner.gid } : {};
@@ -120,19 +157,29 @@ class Mover {
     void this.ended.then((code) => {
       if (code !== 0 && !this.stopping) this.release(pipe);
     });
+    this.deadline = setTimeout(() => {
+      this.late = true;
+      this.child.kill('SIGKILL');
+    }, transferMs);
   }
 
   /** xl has failed. What this process said explains it, if it had failed before. */
   async stop(): Promise<CxmError | undefined> {
     this.stopping = true;
+    clearTimeout(this.deadline);
     const before = this.child.exitCode;
     this.child.kill('SIGKILL');
     await this.ended;
+    if (this.late) {
+      const hours = transferMs / 3_600_000;
+      return new CxmError('TIMEOUT', `the checkpoint was still on its way after ${hours} hours and was given up`);
+    }
     return before === null || before === 0 ? undefined : this.failure('nothing');
   }
 
-  async finish(): Promise<void> {
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), settleMs);
+  async finish(lastMs: number | undefined): Promise<void> {
+    clearTimeout(this.deadline);
+    const timer = lastMs === undefined ? undefined : setTimeout(() => this.child.kill('SIGKILL'), lastMs);
     const code = await this.ended;
     clearTimeout(timer);
     this.stopping = true;

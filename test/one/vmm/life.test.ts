@@ -255,7 +255,7 @@ describe('save and restore', () => {
     expect(await hosts.guest('b', 'web-7')).toMatchObject({ moves: 1 });
     expect(await hosts.active('b')).toEqual(disks);
     expect(hosts.hasAutostart('b', 'web-7')).toBe(true);
-    expect(existsSync(checkpoint())).toBe(true);
+    expect(existsSync(checkpoint())).toBe(false);
   });
 
   it('without a document the configuration that the save left is used, and without both it is said', async () => {
