@@ -68,6 +68,19 @@ export class DomainFiles {
     return names.filter((name) => nameFault(name) === undefined && this.vmIdOf(name) === vmId).sort();
   }
 
+  /**
+   * A text that changes whenever a configuration of the VM is written, as each start does; empty if there is none. An
+   * inode alone would not do: it is used again.
+   */
+  generation(vmId: number): string {
+    return this.namesOf(vmId)
+      .flatMap((name) => {
+        const found = lstatSync(this.path(name), { bigint: true, throwIfNoEntry: false });
+        return found === undefined ? [] : [`${name} ${found.ino} ${found.mtimeNs}`];
+      })
+      .join('\n');
+  }
+
   /** Writes the configuration, atomically and durably. Whose it may replace is the caller's decision. */
   write(name: string, text: string): void {
     const path = this.path(name);

@@ -2,7 +2,7 @@
  * The volumes of a VM's disks around its run: active where it runs, and nowhere else when it does not. A volume counts
  * as the VM's by its name and, when it has tags, by these.
  */
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
 import { diskVolumeName, partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import type { DomainHost } from './domain-host.ts';
@@ -68,6 +68,27 @@ export async function deactivateAll(host: DomainHost, vmId: number): Promise<voi
     host,
     volumes.map(({ name }) => name),
   );
+}
+
+/** A volume that could not be deactivated. */
+export interface HeldVolume {
+  readonly name: string;
+  readonly why: string;
+  /** It is open: whoever has it may let go of it. */
+  readonly inUse: boolean;
+}
+
+/** Deactivates all disks of a VM, as far as that is possible at once. */
+export async function tryDeactivateAll(host: DomainHost, vmId: number): Promise<HeldVolume[]> {
+  const held: HeldVolume[] = [];
+  for (const { name, active } of (await volumesOf(host, vmId)).values()) {
+    if (!active) continue;
+    await host.volumes.deactivate(name).catch((error: unknown) => {
+      const { code, message } = asCxmError(error);
+      held.push({ name, why: message, inUse: code === 'IN_USE' });
+    });
+  }
+  return held;
 }
 
 export async function deactivateVolumes(host: DomainHost, names: readonly string[]): Promise<void> {
