@@ -53,7 +53,8 @@ const registers = /^(host|hypervisor)?(,?\s*[a-z0-9_.-]+=[a-z0-9_:x-]+)*$/i;
 
 /** Keys that RAW may set, each with its values. Meanings are those of xl.cfg(5). */
 export const harmlessRawKeys: Readonly<Record<string, RawKey>> = {
-  on_poweroff: onEvent,
+  // A guest that starts again would make every shutdown of OpenNebula a reboot.
+  on_poweroff: words('destroy', 'preserve'),
   on_reboot: onEvent,
   on_watchdog: onEvent,
   on_crash: onEvent,

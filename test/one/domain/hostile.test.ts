@@ -130,6 +130,7 @@ const rawData: readonly Case[] = [
     'cpu_weight = 65535',
     "on_crash = 'coredump-destroy'",
     "on_poweroff = 'rename-restart'",
+    "on_poweroff = 'restart'",
     "type = 'evil'",
     "builder = '/tmp/x'",
     "keymap = '../../x'",
