@@ -181,6 +181,8 @@ describe('a migration whose outcome is not clear at once', () => {
     };
     return { remote: { call } };
   };
+  const rows: string[] = [];
+  beforeEach(() => void rows.splice(0));
   /** A domain with the VM's disks under the name that a migration gives it. */
   const createRow = async (place: 'a' | 'b', name: string): Promise<void> => {
     const text = (hosts.config('a', deployId) ?? hosts.config('b', deployId) ?? '').replaceAll(
@@ -189,7 +191,8 @@ describe('a migration whose outcome is not clear at once', () => {
     );
     const file = `${hosts.base}/${name}.cfg`;
     writeFileSync(file, text);
-    expect(await hosts.xl(place, 'create', file)).toMatchObject({ exitCode: 0 });
+    await hosts.host(place).toolstack.create(file);
+    rows.push(...(await hosts.domains(place)));
   };
 
   it('has moved when the destination can be asked again and says so', async () => {
@@ -228,6 +231,7 @@ describe('a migration whose outcome is not clear at once', () => {
       { clock: fastClock() },
     );
     await expect(source.migrate()).rejects.toMatchObject({ changed: 'rolled-back' });
+    expect(rows).toEqual(['web-7--incoming: incoming']);
     await expectAt('a');
     expect(hosts.config('b', deployId)).toBeUndefined();
   });
@@ -242,6 +246,7 @@ describe('a migration whose outcome is not clear at once', () => {
       { clock: fastClock() },
     );
     expect(await source.migrate()).toEqual({ alreadyThere: false });
+    expect(rows).toEqual(['web-7--migratedaway: leaving']);
     await expectAt('b');
   });
 });
