@@ -93,7 +93,10 @@ export class Replay {
     const { call } = prepared;
     for (let left = call.times - 1; left > 0; left -= pollsAtOnce) {
       const burst = Array.from({ length: Math.min(left, pollsAtOnce) }, () => this.make(prepared));
-      for (const said of await Promise.all(burst)) this.judge(prepared, said);
+      for (const said of await Promise.all(burst)) {
+        this.judge(prepared, said);
+        expect(said.stdout, call.file).toMatch(/^STATE=(d$|a USEDCPU=)/m);
+      }
     }
     if (call.times > 1) this.compare(`${call.file}, ${call.times} times`);
   }
@@ -311,7 +314,7 @@ export class Replay {
     const { images, configurations, ...left } = this.model.expected();
     expect(Object.keys(images).length + Object.keys(configurations).length).toBeGreaterThan(0);
     expect(left).toEqual({ volumes: {}, domains: {}, autostart: [], entries: {}, litter: [] });
-    await expect.poll(() => processesOf(this.ground.layout.directory)).toEqual([]);
+    await expect.poll(() => processesOf(this.ground.layout.directory), { timeout: 20_000 }).toEqual([]);
   }
 
   /** A call that nobody recorded. */
