@@ -3,8 +3,8 @@
  * autostart links, the helpers of other hosts, and time. The real one is made from the operation's context; tests and
  * the sandbox make others.
  */
-import { openSync, closeSync } from 'node:fs';
 import { callHelper } from '../client.ts';
+import { noLock } from '../lock.ts';
 import type { OperationContext } from '../operation.ts';
 import { Xl } from '../../xen/xl.ts';
 import type { Toolstack } from '../../xen/toolstack.ts';
@@ -71,13 +71,3 @@ function remoteHelpers({ settings, log }: OperationContext): RemoteHelpers {
       ),
   };
 }
-
-/** Operations on domains change no metadata of volume groups, so nobody ever asks for this lock. */
-const noLock = {
-  open: () => {
-    const fd = openSync('/dev/null', 'r');
-    return Promise.resolve({ fd, close: () => Promise.resolve(closeSync(fd)) });
-  },
-  acquire: () => Promise.resolve(true),
-  release: () => Promise.resolve(true),
-};
