@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises';
 import { hostCxmrcPath, parseSettings, resolveCxmrc, settingsFromRecord } from '../src/config/load.ts';
 import { asCxmError } from '../src/errors.ts';
 import { localCommands } from '../src/host/commands.ts';
+import { createLook } from '../src/one/hook/destination.ts';
 import { runMigrateHook } from '../src/one/hook/migrate-hook.ts';
 import { errorSentence, oneLine } from '../src/one/report.ts';
 
@@ -15,26 +16,32 @@ import { errorSentence, oneLine } from '../src/one/report.ts';
 const configurationFile = process.env['CXM_CONFIGURATION'] ?? hostCxmrcPath;
 
 async function main(): Promise<void> {
-  // Volumes are of no interest here, so a file without VG_NAME will do.
+  // A file without VG_NAME will do: the configuration of the VM says it, too.
   const unused = settingsFromRecord({ VG_NAME: 'unused' }, 'one-migrate');
-  const text = readFile(configurationFile) ?? '';
-  const cxmrc = resolveCxmrc(unused, parseSettings(text, configurationFile));
+  const settings = parseSettings(readFile(configurationFile) ?? '', configurationFile);
+  const cxmrc = resolveCxmrc(unused, settings);
+  const volumes = { volumeGroup: cxmrc.VG_NAME, volumePrefix: cxmrc.LV_PREFIX };
+  const connectTimeoutSeconds = cxmrc.CONNECT_TIMEOUT;
+  const configurationDirectory = cxmrc.CFG_DIR;
+  const localHost = hostname();
   await runMigrateHook(
     process.argv.slice(2),
     {
       frontendHost: cxmrc.ONE_HOST,
       frontendUser: cxmrc.ONE_USER,
       runAs: process.getuid?.() === 0 ? cxmrc.ONE_USER : undefined,
-      configurationDirectory: cxmrc.CFG_DIR,
-      connectTimeoutSeconds: cxmrc.CONNECT_TIMEOUT,
+      configurationDirectory,
+      connectTimeoutSeconds,
       retryTimeoutMs: cxmrc.ONE_RETRY_TIMEOUT * 1000,
+      volumes: settings.has('VG_NAME') ? volumes : undefined,
     },
     {
       commands: localCommands,
+      look: createLook({ connectTimeoutSeconds, configurationDirectory, localHost }),
       readFile,
       nowMs: () => performance.now(),
       sleep: async (ms) => void (await setTimeout(ms)),
-      localHost: hostname(),
+      localHost,
       log,
     },
   );
@@ -61,4 +68,7 @@ async function log(line: string): Promise<void> {
   await localCommands.run('logger', ['-t', 'one-migrate', '--', oneLine(line, 1000)], options).catch(() => undefined);
 }
 
-void main().catch(failed);
+// A host that has not answered is not waited for: whatever is still open ends with this process.
+void main()
+  .catch(failed)
+  .finally(() => process.exit());

@@ -1,7 +1,7 @@
 /**
- * A stand-in for an OpenNebula frontend behind ssh: executables `ssh`, `runuser`, `onevm`, `onehost`, `logger` and `xl`
- * in a directory of their own, that keep the state of VMs in files, answer with documents and errors as the real
- * commands do, and write down how they were called.
+ * A stand-in for an OpenNebula frontend and other hosts behind ssh: executables `ssh`, `sudo` (for cxm-host), `runuser`,
+ * `onevm`, `onehost`, `logger` and `xl` in a directory of their own, that keep the state of VMs in files, answer with
+ * documents and errors as the real commands do, and write down how they were called.
  */
 import {
   appendFileSync,
@@ -23,6 +23,9 @@ export interface StandInVm {
   readonly hosts: readonly string[];
 }
 
+/** `no ssh`, `no helper` and `hangs`: it says nothing; `error`: it can't look; `gibberish`: an answer of another kind. */
+export type Sight = 'running' | 'present' | 'absent' | 'error' | 'gibberish' | 'hangs' | 'no ssh' | 'no helper';
+
 export interface StandInFrontend {
   readonly directory: string;
   /** PATH with the stand-ins before everything else. */
@@ -33,7 +36,11 @@ export interface StandInFrontend {
   setHosts(names: readonly string[]): void;
   /** Shell text that runs on migrate and livemigrate with `$id`, `$to` and the VM's `$state $lcm $hosts`. */
   onMigrate(script: string): void;
-  /** ssh fails; or oned does not answer; or all is well. */
+  /** What cxm-host of a host says about any VM; it says `absent` until told otherwise. */
+  setSight(host: string, sight: Sight): void;
+  /** What cxm-host was asked, as JSON. */
+  requests(): string[];
+  /** ssh to the frontend fails; or oned does not answer; or all is well. */
   setReachable(what: 'yes' | 'no ssh' | 'no oned'): void;
   /** Names of domains that run on this machine. */
   setDomains(names: readonly string[]): void;
@@ -50,10 +57,28 @@ const scripts: Readonly<Record<string, string>> = {
 while [ "$1" != -- ]; do shift; done; shift
 exec "$@"`,
   ssh: `echo "ssh $*" >> "$S/calls"
-if [ -e "$S/no ssh" ]; then echo 'ssh: connect to host front port 22: Connection refused' >&2; exit 255; fi
 while [ "$1" != -- ]; do shift; done
+export STAND_IN_HOST="$2"
 shift 2
+if [ $STAND_IN_HOST = front -a -e "$S/no ssh" ] || [ "$(cat "$S/sight-$STAND_IN_HOST" 2>&1)" = 'no ssh' ]; then
+  echo "ssh: connect to host $STAND_IN_HOST port 22: Connection refused" >&2; exit 255
+fi
 exec sh -c "$*"`,
+  // The answer fits the pipe, so it need not wait for the question; the caller's end ends this.
+  sudo: `echo "sudo $*" >> "$S/calls"
+[ "$*" = '-n /usr/local/sbin/cxm-host' ] || { echo 'sudo: a password is required' >&2; exit 1; }
+result() { printf '{"kind":"result","value":{"running":%s,"present":%s}}' "$1" "$2"; }
+case "$(cat "$S/sight-\${STAND_IN_HOST:-host01}" 2>&1)" in
+  'no helper') echo 'sudo: /usr/local/sbin/cxm-host: command not found' >&2; exit 1 ;;
+  hangs) exec sleep 2 ;;
+  running) message=$(result true true) ;;
+  present) message=$(result false true) ;;
+  error) message='{"kind":"error","code":"XEN","message":"xl list did not end","hint":"look","changed":"nothing"}' ;;
+  gibberish) message='{"kind":"result","value":null}' ;;
+  *) message=$(result false false) ;;
+esac
+printf 'J\\000\\000\\000'; printf "\\\\$(printf %03o "\${#message}")"; printf %s "$message"
+tail -c +6 >> "$S/requests"; echo >> "$S/requests"`,
   onehost: `echo "onehost $*" >> "$S/calls"
 if [ -e "$S/no oned" ]; then echo 'Connection refused - connect(2)'; exit 255; fi
 echo '<HOST_POOL>'; n=0
@@ -105,7 +130,7 @@ export function createStandInFrontend(): StandInFrontend {
   }
   const write = (name: string, text: string): void => writeFileSync(join(directory, name), text);
   const lines = (name: string): string[] => readFileSync(join(directory, name), 'utf8').split('\n').slice(0, -1);
-  for (const name of ['calls', 'syslog', 'domains']) write(name, '');
+  for (const name of ['calls', 'syslog', 'domains', 'requests']) write(name, '');
   write('version', 'OpenNebula 7.4.0\n');
   write('on-migrate', promptMigration);
   write('hosts', 'host01 host02 host03');
@@ -121,6 +146,8 @@ export function createStandInFrontend(): StandInFrontend {
     },
     setHosts: (names) => write('hosts', names.join(' ')),
     onMigrate: (script) => write('on-migrate', script),
+    setSight: (host, sight) => write(`sight-${host}`, sight),
+    requests: () => lines('requests'),
     setReachable: (what) => {
       for (const name of ['no ssh', 'no oned']) if (existsSync(join(directory, name))) rmSync(join(directory, name));
       if (what !== 'yes') appendFileSync(join(directory, what), '');

@@ -1,7 +1,8 @@
 /**
  * one-migrate: after the cluster has moved a VM, make OpenNebula believe it. Asks what OpenNebula thinks, takes the
  * step that `decide` gives, and looks again until OpenNebula agrees or the time is up. Guarantees: bounded in time;
- * repeating it does no harm; a move that was overtaken by another one is not told; every step goes to syslog.
+ * repeating it does no harm; every step goes to syslog; and OpenNebula is told nothing before the destination has
+ * said, just now, that the VM runs there: told of a move that was overtaken, it would start the VM a second time.
  */
 import { CxmError, asCxmError } from '../../errors.ts';
 import type { Commands } from '../../host/commands.ts';
@@ -9,6 +10,7 @@ import { hostName } from '../arguments/values.ts';
 import { createFrontend, type Frontend } from '../client.ts';
 import { printable, quoted } from '../printable.ts';
 import { decide, parseVersion, type Version } from './decision.ts';
+import { volumesOf, type Look, type SoughtVm, type VolumeNaming } from './destination.ts';
 import { findHost, sameHost } from './hosts.ts';
 import { configurationFiles, isDomainName, vmIdOf } from './vm-id.ts';
 
@@ -24,11 +26,14 @@ export interface HookSettings {
   readonly connectTimeoutSeconds: number;
   /** How long to go on while the frontend is away (ONE_RETRY_TIMEOUT). */
   readonly retryTimeoutMs: number;
+  /** For VMs whose configuration on this host does not say it; undefined where VG_NAME is not set. */
+  readonly volumes: VolumeNaming | undefined;
 }
 
 /** What the hook needs of the world. */
 export interface HookWorld {
   readonly commands: Commands;
+  readonly look: Look;
   /** The text of a file, undefined if there is none. */
   readonly readFile: (path: string) => string | undefined;
   /** A clock that never goes back, ms. */
@@ -40,16 +45,14 @@ export interface HookWorld {
   readonly log: (text: string) => Promise<void>;
 }
 
-interface Move {
-  readonly name: string;
-  readonly vmId: number;
+interface Move extends SoughtVm {
   readonly source: string;
   readonly destination: string;
 }
 
 const firstPauseMs = 1000;
 const longestPauseMs = 30_000;
-/** While OpenNebula is at it, look more often than while it is away. */
+/** While OpenNebula is at it, look more often than while it or the destination is away. */
 const waitPauseMs = 5000;
 const actionMs = 120_000;
 
@@ -92,7 +95,7 @@ function identify(argv: readonly string[], settings: HookSettings, world: HookWo
   if (settings.frontendHost === '') {
     throw new CxmError('CONFIG', 'ONE_HOST is not set', { hint: 'set ONE_HOST in /etc/cxm/cxmrc to the frontend' });
   }
-  return { name, vmId, source, destination };
+  return { name, vmId, volumes: volumesOf(vmId, texts) ?? settings.volumes, source, destination };
 }
 
 /** The loop of look, decide, tell. Ends with the reason why nothing is left to do. */
@@ -113,7 +116,7 @@ async function tellUntilKnown(move: Move, settings: HookSettings, world: HookWor
       const outcome = await look(move, frontend, memory, world);
       if (outcome.kind === 'done') return outcome.reason;
       obstacle = outcome.reason;
-      pause = Math.min(pauseMs, waitPauseMs);
+      if (outcome.kind !== 'unclear') pause = Math.min(pauseMs, waitPauseMs);
       // OpenNebula's own actions take a while; the first one gets that time even when little is left.
       if (outcome.kind === 'told' && !memory.told) deadlineMs = Math.max(deadlineMs, world.nowMs() + actionMs);
       memory.told ||= outcome.kind === 'told';
@@ -139,13 +142,14 @@ interface Memory {
   logged: string;
 }
 
+interface Outcome {
+  /** `unclear`: the destination does not say whether the VM runs there. */
+  readonly kind: 'done' | 'again' | 'told' | 'unclear';
+  readonly reason: string;
+}
+
 /** One look and, if one is due, one step. */
-async function look(
-  move: Move,
-  frontend: Frontend,
-  memory: Memory,
-  world: HookWorld,
-): Promise<{ kind: 'done' | 'again' | 'told'; reason: string }> {
+async function look(move: Move, frontend: Frontend, memory: Memory, world: HookWorld): Promise<Outcome> {
   if (await isBackHere(move, world)) {
     return { kind: 'done', reason: `it runs on ${move.source} again, so this move is not told` };
   }
@@ -157,11 +161,12 @@ async function look(
     memory.seen = seen;
     memory.seenSinceMs = world.nowMs();
   }
+  const destinationHost = findHost(move.destination, hosts).name;
   const step = decide({
     vm,
     version: memory.version,
     sourceHost: sourceName(move.source, hosts),
-    destinationHost: findHost(move.destination, hosts).name,
+    destinationHost,
     unchangedMs: world.nowMs() - memory.seenSinceMs,
   });
   switch (step.kind) {
@@ -173,11 +178,35 @@ async function look(
       throw new CxmError('UNSUPPORTED', step.reason, {
         hint: `run \`onevm show ${move.vmId}\` on the frontend and bring both together by hand`,
       });
-    case 'tell':
+    case 'tell': {
+      const doubt = await doubtOf(move, destinationHost, world);
+      if (doubt !== undefined) return doubt;
       await world.log(`${describe(move)}: ${step.reason}; running onevm ${step.words.join(' ')}`);
       await frontend.run('onevm', step.words);
       return { kind: 'told', reason: `told OpenNebula with onevm ${step.words.join(' ')}` };
+    }
   }
+}
+
+/**
+ * Why OpenNebula must not be told now, by what the destination says; undefined when the VM runs there. Only a clear no
+ * ends the hook: a destination that can't answer, or where the VM is neither running nor gone, is asked again later.
+ */
+async function doubtOf(move: Move, host: string, { look }: HookWorld): Promise<Outcome | undefined> {
+  let sight: Awaited<ReturnType<Look>>;
+  try {
+    sight = await look(host, move);
+  } catch (error) {
+    return { kind: 'unclear', reason: `whether the VM runs on ${host} can't be seen: ${asCxmError(error).message}` };
+  }
+  if (sight.running) return undefined;
+  if (sight.present) return { kind: 'unclear', reason: `it is on ${host}, but does not run there` };
+  if (move.volumes === undefined) {
+    throw new CxmError('CONFIG', `${host} does not know the VM, but was not told the volume group of its disks`, {
+      hint: `set VG_NAME in /etc/cxm/cxmrc of this host; look with \`xl list\` where ${move.name} runs`,
+    });
+  }
+  return { kind: 'done', reason: `overtaken: it does not run on ${host} any more, so this move is not told` };
 }
 
 /** A source that OpenNebula does not know is no obstacle: it may have been removed after it died. */
@@ -212,13 +241,15 @@ async function versionOf(frontend: Frontend): Promise<Version> {
 
 /** What time does not mend. A refusal of oned may be due to a state that changed meanwhile, so it is tried again. */
 function isFinal(error: CxmError): boolean {
-  return ['NOT_FOUND', 'UNSUPPORTED', 'INVALID_INPUT', 'INTERNAL'].includes(error.code);
+  return ['CONFIG', 'NOT_FOUND', 'UNSUPPORTED', 'INVALID_INPUT', 'INTERNAL'].includes(error.code);
 }
 
 function notInTime(move: Move, settings: HookSettings, obstacle: string): CxmError {
   const seconds = Math.round(settings.retryTimeoutMs / 1000);
   return new CxmError('TIMEOUT', `OpenNebula was not told within ${seconds} s that ${describe(move)}: ${obstacle}`, {
-    hint: `when it is well again, run \`one-migrate ${move.name} ${move.source} ${move.destination}\``,
+    hint:
+      `when it is well again, look on ${move.destination} with \`xl list\` first; only if ${move.name} runs there, ` +
+      `run \`one-migrate ${move.name} ${move.source} ${move.destination}\``,
   });
 }
 

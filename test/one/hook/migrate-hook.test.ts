@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { localCommands } from '../../../src/host/commands.ts';
+import { createLook } from '../../../src/one/hook/destination.ts';
 import { runMigrateHook, type HookSettings } from '../../../src/one/hook/migrate-hook.ts';
 import { createStandInFrontend, type StandInFrontend } from '../../support/stand-in-frontend.ts';
 
@@ -13,6 +14,7 @@ let frontend: StandInFrontend;
 let nowMs: number;
 let events: { atMs: number; happen: () => void }[];
 let path: string | undefined;
+let lookTimeoutMs: number;
 
 const running = (...hosts: string[]): { state: number; lcmState: number; hosts: string[] } => ({
   state: 3,
@@ -28,7 +30,9 @@ const migrating = (...hosts: string[]): { state: number; lcmState: number; hosts
 beforeEach(() => {
   frontend = createStandInFrontend();
   mkdirSync(join(frontend.directory, 'vm'));
+  frontend.setSight('host02', 'running');
   nowMs = 0;
+  lookTimeoutMs = 20_000;
   events = [];
   path = process.env['PATH'];
   process.env['PATH'] = frontend.path;
@@ -47,6 +51,7 @@ function settings(changes: Partial<HookSettings> = {}): HookSettings {
     configurationDirectory: join(frontend.directory, 'vm'),
     connectTimeoutSeconds: 10,
     retryTimeoutMs: 600_000,
+    volumes: { volumeGroup: 'VG0', volumePrefix: 'lv-one' },
     ...changes,
   };
 }
@@ -56,8 +61,10 @@ async function hook(
   changes: Partial<HookSettings> = {},
 ): Promise<string> {
   const log: string[] = [];
+  const { connectTimeoutSeconds, configurationDirectory } = settings(changes);
   await runMigrateHook(argv, settings(changes), {
     commands: localCommands,
+    look: createLook({ connectTimeoutSeconds, configurationDirectory, localHost: 'host01', timeoutMs: lookTimeoutMs }),
     readFile: (file) => {
       try {
         return readFileSync(file, 'utf8');
@@ -208,16 +215,177 @@ describe('moves that overtake each other', () => {
   it('the second of two waits for the first', async () => {
     frontend.setVm(7, running('host01'));
     events.push({ atMs: 20_000, happen: () => frontend.setVm(7, running('host01', 'host02')) });
+    frontend.setSight('host03', 'running');
     await hook(['one-7', 'host02', 'host03']);
     expect(frontend.vm(7).hosts).toEqual(['host01', 'host02', 'host03']);
   });
 
   it('the second does not wait for ever', async () => {
     frontend.setVm(7, running('host01'));
+    frontend.setSight('host03', 'running');
     await hook(['one-7', 'host02', 'host03']);
     expect(frontend.orders()).toEqual(['onevm migrate --live 7 host03']);
     expect(nowMs).toBeGreaterThanOrEqual(60_000);
     expect(nowMs).toBeLessThan(90_000);
+  });
+});
+
+describe('a move that another one has overtaken while the hook waited', () => {
+  const overtaken =
+    'VM 7 (one-7) moved from host01 to host02: overtaken: it does not run on host02 any more, so this move is not told';
+
+  beforeEach(() => {
+    frontend.setSight('host02', 'absent');
+    frontend.setSight('host03', 'running');
+  });
+
+  it.each([
+    ['UNKNOWN at the source', { state: 3, lcmState: 16, hosts: ['host01'] }],
+    ['RUNNING at the source', running('host01')],
+    ['RUNNING where it has gone since', running('host01', 'host03')],
+    ['UNKNOWN where it has gone since', { state: 3, lcmState: 16, hosts: ['host01', 'host03'] }],
+    ['in a migration to the destination that hangs', migrating('host01', 'host02')],
+    ['POWEROFF at the source', { state: 8, lcmState: 0, hosts: ['host01'] }],
+    ['SUSPENDED at the source', { state: 5, lcmState: 0, hosts: ['host01'] }],
+  ])('is not told of a VM that OpenNebula has %s', async (_, vm) => {
+    frontend.setVm(7, vm);
+    expect(await hook()).toBe(overtaken);
+    expect(frontend.orders()).toEqual([]);
+  });
+
+  it('is not told to 3.8 either', async () => {
+    frontend.setVersion('OpenNebula 3.8.5');
+    frontend.setVm(7, running('host01'));
+    expect(await hook()).toBe(overtaken);
+    expect(frontend.orders()).toEqual([]);
+  });
+
+  it('is seen before each order, not only before the first', async () => {
+    frontend.setSight('host02', 'running');
+    frontend.setVm(7, running('host01'));
+    frontend.onMigrate('lcm=16');
+    events.push({ atMs: 1000, happen: () => frontend.setSight('host02', 'absent') });
+    expect(await hook()).toBe(overtaken);
+    expect(frontend.orders()).toEqual(['onevm migrate --live 7 host02']);
+  });
+
+  it('is told by its own hook, in whichever order the two come', async () => {
+    frontend.setVm(7, { state: 3, lcmState: 16, hosts: ['host01'] });
+    frontend.onMigrate('hosts="$hosts $to"; lcm=3');
+    await hook(['one-7', 'host02', 'host03']);
+    expect(await hook()).toBe(overtaken);
+    expect(frontend.vm(7)).toEqual(running('host01', 'host03'));
+  });
+});
+
+describe('the destination', () => {
+  it('is asked after everything else, immediately before the order', async () => {
+    frontend.setVm(7, running('host01'));
+    await hook();
+    const calls = frontend.calls();
+    const order = calls.indexOf('onevm migrate --live 7 host02');
+    expect(calls.slice(order - 3, order - 1)).toEqual([
+      expect.stringMatching(
+        /^ssh -T -o BatchMode=yes -o ConnectTimeout=10 .* -- host02 sudo -n \/usr\/local/,
+      ) as string,
+      'sudo -n /usr/local/sbin/cxm-host',
+    ]);
+    expect(frontend.requests().map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({
+        operation: 'domain-look',
+        parameters: { vmId: 7, name: 'one-7' },
+        settings: { VG_NAME: 'VG0', LV_PREFIX: 'lv-one', CFG_DIR: join(frontend.directory, 'vm') },
+      }),
+    ]);
+  });
+
+  it('is not asked when there is nothing to tell', async () => {
+    frontend.setVm(7, running('host01', 'host02'));
+    await hook();
+    expect(frontend.requests()).toEqual([]);
+  });
+
+  it('is asked without ssh when the hook runs there', async () => {
+    frontend.setSight('host01', 'running');
+    frontend.setVm(7, running('host02'));
+    await hook(['one-7', 'host02', 'HOST01.example.org']);
+    expect(frontend.orders()).toEqual(['onevm migrate --live 7 host01']);
+    expect(frontend.calls().filter((line) => line.startsWith('ssh -T'))).toEqual([]);
+  });
+
+  it.each(['no ssh', 'no helper', 'error', 'gibberish', 'present'] as const)(
+    'may give no clear answer (%s) for a while: nothing is told until it does',
+    async (sight) => {
+      frontend.setVm(7, { state: 3, lcmState: 16, hosts: ['host01'] });
+      frontend.onMigrate('hosts="$hosts $to"; lcm=3');
+      frontend.setSight('host02', sight);
+      events.push({
+        atMs: 90_000,
+        happen: () => {
+          expect(frontend.orders()).toEqual([]);
+          frontend.setSight('host02', 'running');
+        },
+      });
+      await hook();
+      expect(frontend.orders()).toEqual(['onevm migrate --live 7 host02']);
+      expect(nowMs).toBeGreaterThanOrEqual(90_000);
+    },
+  );
+
+  it.each([
+    ['no ssh', /host host02 can't be reached over ssh: .*Connection refused/],
+    ['no helper', /host host02 does not let this user run .*command not found/],
+    ['error', /xl list did not end/],
+    ['present', /it is on host02, but does not run there/],
+  ] as const)('may not give an unclear answer (%s) for ever: the hook gives up', async (sight, said) => {
+    frontend.setVm(7, { state: 3, lcmState: 16, hosts: ['host01'] });
+    frontend.setSight('host02', sight);
+    await expect(hook(undefined, { retryTimeoutMs: 100_000 })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: expect.stringMatching(said) as string,
+      hint: expect.stringContaining('look on host02 with `xl list` first') as string,
+    });
+    expect(frontend.orders()).toEqual([]);
+    expect(nowMs).toBe(100_000);
+  });
+
+  it('is not waited for when it hangs', async () => {
+    lookTimeoutMs = 500;
+    frontend.setVm(7, running('host01'));
+    frontend.setSight('host02', 'hangs');
+    const start = performance.now();
+    await expect(hook(undefined, { retryTimeoutMs: 0 })).rejects.toMatchObject({
+      message: expect.stringContaining('cxm-host on host02 did not answer within 0.5 s') as string,
+    });
+    expect(performance.now() - start).toBeLessThan(1900);
+    expect(frontend.orders()).toEqual([]);
+  });
+
+  it.each(['web.example.org', 'one-7'])('gets the volume group that the configuration of %s names', async (name) => {
+    const disks = "disk = ['phy:/dev/cdroms/seven,hdc:cdrom,r', 'phy:/dev/VG_SAN/lv-x-7-0,xvda,w']";
+    writeFileSync(join(frontend.directory, 'vm', name), `# OpenNebula VM 7 (cxm)\n${disks}\n`);
+    frontend.setVm(7, running('host01'));
+    await hook([name, 'host01', 'host02']);
+    expect(JSON.parse(frontend.requests()[0] ?? '')).toMatchObject({
+      parameters: { vmId: 7, name },
+      settings: { VG_NAME: 'VG_SAN', LV_PREFIX: 'lv-x' },
+    });
+  });
+
+  it('is not believed to be without the VM when nobody knows by which volumes it would have to know it', async () => {
+    frontend.setVm(7, running('host01'));
+    frontend.setSight('host02', 'absent');
+    await expect(hook(undefined, { volumes: undefined })).rejects.toMatchObject({
+      code: 'CONFIG',
+      hint: expect.stringContaining('VG_NAME') as string,
+    });
+    expect(frontend.orders()).toEqual([]);
+  });
+
+  it('is believed to have the VM even then', async () => {
+    frontend.setVm(7, running('host01'));
+    await hook(undefined, { volumes: undefined });
+    expect(frontend.orders()).toEqual(['onevm migrate --live 7 host02']);
   });
 });
 
@@ -228,7 +396,7 @@ describe('the frontend', () => {
     events.push({ atMs: 120_000, happen: () => frontend.setReachable('yes') });
     await hook();
     expect(frontend.vm(7).hosts.at(-1)).toBe('host02');
-    expect(frontend.calls().length).toBeLessThan(40);
+    expect(frontend.calls().length).toBeLessThan(50);
   });
 
   it('may not be away for ever: the hook gives up with what to do', async () => {
@@ -236,7 +404,7 @@ describe('the frontend', () => {
     await expect(hook()).rejects.toMatchObject({
       code: 'TIMEOUT',
       message: expect.stringMatching(/within 600 s.*cannot be reached.*Connection refused/) as string,
-      hint: expect.stringContaining('one-migrate one-7 host01 host02') as string,
+      hint: expect.stringMatching(/look on host02 with `xl list` first.*`one-migrate one-7 host01 host02`/) as string,
     });
     expect(nowMs).toBe(600_000);
   });
@@ -256,6 +424,7 @@ describe('the frontend', () => {
 
   it('may call the hosts by other names', async () => {
     frontend.setHosts(['host01', 'host02.example.org', 'host021']);
+    frontend.setSight('host02.example.org', 'running');
     frontend.setVm(7, running('host01'));
     await hook(['one-7', 'host01.example.org', 'HOST02']);
     expect(frontend.orders()).toEqual(['onevm migrate --live 7 host02.example.org']);
@@ -340,6 +509,16 @@ describe('the program', () => {
     expect(frontend.syslog()).toContain(
       'VM 7 (one-7) moved from host01 to host02: it is RUNNING at host01; running onevm migrate --live 7 host02',
     );
+  });
+
+  it('ends with 0 and leaves OpenNebula alone when the VM has moved on', async () => {
+    frontend.setSight('host02', 'absent');
+    frontend.setVm(7, { state: 3, lcmState: 16, hosts: ['host01'] });
+    const configuration = "# OpenNebula VM 7 (cxm)\ndisk = ['phy:/dev/VG0/lv-one-7-0,xvda,w']\n";
+    writeFileSync(join(frontend.directory, 'vm', 'one-7'), configuration);
+    expect(await run('one-7', 'host01', 'host02')).toEqual({ code: 0, stderr: '' });
+    expect(frontend.orders()).toEqual([]);
+    expect(frontend.syslog().at(-1)).toMatch(/: overtaken: it does not run on host02 any more/);
   });
 
   it('gives up with one clear line and ends with 1', async () => {
