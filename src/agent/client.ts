@@ -4,9 +4,11 @@
  *
  * The lock of a volume group is a lock of a file of the caller. The descriptor is handed to the process that holds the
  * connection, too: when the action is killed, the lock lasts until the helper on the other side has ended.
+ *
+ * What fails on this side ends the work, not the conversation: the helper is told, and gets the lock for its roll-back.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { CxmError, errorCodes, type ErrorCode } from '../errors.ts';
+import { asCxmError, CxmError, errorCodes, type ErrorCode } from '../errors.ts';
 import { DataPipe } from './data-pipe.ts';
 import { FrameWriter, readFrames } from './frames.ts';
 import { helperPath, protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
@@ -71,9 +73,10 @@ export function helperCommand(route: Route): readonly string[] {
 }
 
 function start(route: Route, lockFd: number): ChildProcess {
-  // The shell holds the lock's descriptor: ssh closes all that it doesn't know.
+  // The shell holds the lock's descriptor: ssh closes all that it doesn't know. A process group of its own, since oned
+  // kills the whole group of an action.
   const args = ['-c', '"$@"; exit $?', 'cxm', ...helperCommand(route)];
-  return spawn('sh', args, { stdio: ['pipe', 'pipe', 'pipe', lockFd] });
+  return spawn('sh', args, { stdio: ['pipe', 'pipe', 'pipe', lockFd], detached: true });
 }
 
 class Conversation {
@@ -81,9 +84,12 @@ class Conversation {
   private readonly exited: Promise<number>;
   private stderr = '';
   private answered = false;
+  /** Neither ever rejects: see giveUp. */
   private sending: Promise<void> = Promise.resolve();
   private receiving: Promise<void> = Promise.resolve();
   private incoming: DataPipe | undefined;
+  /** What failed on this side. */
+  private failure: { readonly error: unknown } | undefined;
 
   constructor(
     private readonly child: ChildProcess,
@@ -105,19 +111,19 @@ class Conversation {
   async run(): Promise<unknown> {
     const { operation, parameters, settings } = this.call;
     const request = { kind: 'request', version: protocolVersion, operation, parameters, settings };
-    await this.writer.message(request);
+    await this.say(request);
     const { stdout } = this.child;
     if (stdout === null) throw new CxmError('INTERNAL', 'a child without pipes');
     for await (const frame of readFrames(stdout)) {
       this.answered = true;
-      if (frame.type === 'data' || frame.type === 'extent') await this.incoming?.push(frame);
+      if (frame.type === 'data' || frame.type === 'extent') await this.take(frame);
       else if (frame.type === 'end') await this.finishReceiving();
       else {
         const result = await this.handle(frame.message as HelperMessage);
         if (result !== undefined) return result.value;
       }
     }
-    throw new CxmError('INTERRUPTED', 'the connection to the host broke off', { changed: 'maybe' });
+    throw this.ownError() ?? new CxmError('INTERRUPTED', 'the connection to the host broke off', { changed: 'maybe' });
   }
 
   /** Ends the helper, which rolls back whatever is not finished, and waits for that. */
@@ -145,13 +151,14 @@ class Conversation {
         this.startData(message.detail);
         return undefined;
       case 'ask':
-        await this.writer.message({ kind: 'answer', value: await this.decide(message.topic, message.detail) });
+        await this.say({ kind: 'answer', value: await this.decide(message.topic, message.detail) });
         return undefined;
       case 'result':
         await this.sending;
+        if (this.failure !== undefined) throw this.failure.error;
         return { value: message.value };
       case 'error':
-        throw await this.causeOf(message);
+        throw this.causeOf(message);
     }
   }
 
@@ -162,20 +169,22 @@ class Conversation {
         data: (data) => this.writer.data(data),
         extent: (offset, data) => this.writer.extent(offset, data),
       };
-      this.sending = send(sink, detail).then(
-        () => this.writer.end(),
-        async (error: unknown) => {
-          await this.writer.message({ kind: 'abort' }).catch(() => undefined);
-          throw error;
-        },
-      );
-      this.sending.catch(() => undefined);
+      this.sending = send(sink, detail)
+        .then(() => this.writer.end())
+        .catch((error: unknown) => this.giveUp(error));
     }
     if (receive !== undefined) {
-      this.incoming = new DataPipe();
-      this.receiving = receive(this.incoming.read(), detail);
-      this.receiving.catch((error: unknown) => this.incoming?.fail(error));
+      const incoming = new DataPipe();
+      this.incoming = incoming;
+      this.receiving = receive(incoming.read(), detail).catch((error: unknown) => {
+        this.giveUp(error);
+        incoming.fail(error);
+      });
     }
+  }
+
+  private async take(data: Data): Promise<void> {
+    if (this.failure === undefined) await this.incoming?.push(data).catch((error: unknown) => this.giveUp(error));
   }
 
   private async finishReceiving(): Promise<void> {
@@ -183,21 +192,43 @@ class Conversation {
     await this.receiving;
   }
 
-  private decide(topic: Topic, detail: Readonly<Record<string, unknown>>): Promise<unknown> {
-    if (topic === 'lock') return this.call.lock.acquire(this.lockFd);
-    if (topic === 'unlock') return this.call.lock.release(this.lockFd);
-    return this.call.answer?.(topic, detail) ?? Promise.resolve(null);
+  /** The helper's final word is waited for all the same: until then it may need the lock. */
+  private giveUp(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = { error };
+    void this.say({ kind: 'abort' });
   }
 
-  /** Our own sending may have failed first; then that is what to tell. */
-  private async causeOf(message: Extract<HelperMessage, { kind: 'error' }>): Promise<Error> {
-    if (message.code === 'INTERRUPTED') {
-      const own = await this.sending.then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      if (own instanceof CxmError && own.code !== 'INTERRUPTED') return own;
+  /** A helper that does not listen any more may have said why: that is read, so here it is no error. */
+  private async say(message: unknown): Promise<void> {
+    await this.writer.message(message).catch(() => undefined);
+  }
+
+  /** Never rejects: each question gets its answer, whatever fails here. */
+  private async decide(topic: Topic, detail: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const { lock, answer } = this.call;
+    if (topic === 'lock') return lock.acquire(this.lockFd).catch((error: unknown) => asCxmError(error).message);
+    if (topic === 'unlock') return lock.release(this.lockFd).catch(() => false);
+    if (this.failure !== undefined) return null;
+    try {
+      return (await answer?.(topic, detail)) ?? null;
+    } catch (error) {
+      this.giveUp(error);
+      return null;
     }
+  }
+
+  /** What went wrong here, unless it only says that something went wrong elsewhere. */
+  private ownError(): Error | undefined {
+    const { error } = this.failure ?? {};
+    if (error instanceof CxmError && error.code === 'INTERRUPTED') return undefined;
+    return error instanceof Error ? error : undefined;
+  }
+
+  /** Our own side may have failed first; then that is what to tell. */
+  private causeOf(message: Extract<HelperMessage, { kind: 'error' }>): Error {
+    const own = message.code === 'INTERRUPTED' ? this.ownError() : undefined;
+    if (own !== undefined) return own;
     const code: ErrorCode = Object.hasOwn(errorCodes, message.code) ? message.code : 'INTERNAL';
     const { hint, changed } = message;
     return new CxmError(code, String(message.message), { hint: String(hint), changed });

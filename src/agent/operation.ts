@@ -25,7 +25,10 @@ export interface OperationContext {
   /** Directory for locks and pipes, root's own; made when it is missing. */
   readonly runDirectory: string;
   log(severity: 'INFO' | 'DEBUG' | 'WARN', text: string): void;
-  /** Runs `change` while the lock of the volume group is held. */
+  /**
+   * Runs `change` while the lock of the volume group is held. All hosts wait for it: nothing waits in it.
+   * @throws CxmError TIMEOUT if it was not to be had, INTERRUPTED if the action is gone; then `change` was not run
+   */
   withMetadataLock<T>(change: () => Promise<T>): Promise<T>;
   /** Asks the action something and waits for the answer. @throws CxmError INTERRUPTED if it is gone */
   ask(topic: 'stored' | 'route', detail?: Readonly<Record<string, unknown>>): Promise<unknown>;

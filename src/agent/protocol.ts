@@ -37,12 +37,13 @@ export type ClientMessage =
     }
   /** The answer to the helper's last question. */
   | { readonly kind: 'answer'; readonly value: unknown }
-  /** Roll back and end. */
+  /** Roll back and end. Whoever says so goes on answering until the `result` or `error`: rolling back needs the lock. */
   | { readonly kind: 'abort' };
 
 /**
  * What the helper may ask; it asks one thing at a time and waits for the answer.
- * - `lock`: the lock under which volume group metadata is changed; answered once it is held.
+ * - `lock`: the lock under which volume group metadata is changed; answered with true once it is held, else with a
+ *   sentence that says why it can't be had.
  * - `unlock`: gives it back.
  * - `stored`: all data was sent; answered once it is safe on the other side, so that the source may go.
  * - `route`: what this host has of a disk that moves; answered with the way it should go.

@@ -1,6 +1,9 @@
 /**
  * The helper's side of a conversation: takes one request, runs its operation and answers. It outlives its caller: when
  * the action dies or the network goes, the operation is told so and rolls back before the helper ends.
+ *
+ * Metadata of a volume group is changed under the caller's lock or not at all. A caller that gave up still lends it for
+ * the roll-back; one that is gone can't, and what would have to be changed then stays, marked as incomplete.
  */
 import type { Readable, Writable } from 'node:stream';
 import { parseSettings, resolveCxmrc, settingsFromRecord, hostCxmrcPath, type Settings } from '../config/load.ts';
@@ -66,16 +69,27 @@ interface Request {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+interface Question {
+  /** These are answered even by a caller that gave up. */
+  readonly aboutLock: boolean;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
 class Session {
   private readonly abort = new AbortController();
   private readonly waiting: (Data | 'end')[] = [];
   private wake: (() => void)[] = [];
-  private answers: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
+  /** Every question is answered, in order; one that nobody waits for any more keeps its place. */
+  private readonly questions: Question[] = [];
   private requested: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
   /** Between `ready` and the end of the data. */
   private taking = false;
   private discarding = false;
+  /** Why the work has to stop: the caller gave up or is gone. */
   private failure: CxmError | undefined;
+  /** Set once nobody answers any more. */
+  private gone: CxmError | undefined;
   private group: Promise<VolumeGroupInfo> | undefined;
 
   constructor(
@@ -143,23 +157,25 @@ class Session {
     this.group ??= volumes.info();
     const { name, uuid, lockType } = await this.group;
     if (lockType !== '') return change();
-    // An action that is gone can't hold the lock for us; what has to be taken back is taken back all the same.
-    const held = this.failure === undefined && (await this.ask('lock', { name, uuid }).catch(() => undefined)) === true;
+    const granted = await this.ask('lock', { name, uuid });
+    if (granted !== true) throw notGranted(name, granted);
     try {
       return await change();
     } finally {
-      if (held) await this.ask('unlock').catch(() => undefined);
+      await this.ask('unlock').catch(() => undefined);
     }
   }
 
   private async ask(topic: Topic, detail: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
-    if (this.failure !== undefined) throw this.failure;
+    const aboutLock = topic === 'lock' || topic === 'unlock';
+    const hopeless = aboutLock ? this.gone : this.failure;
+    if (hopeless !== undefined) throw hopeless;
     // Whoever asks for the lock while data is still coming is rolling back and has no use for it; it must not keep
     // the answer from being read.
     this.discarding = topic === 'lock' && this.taking;
     if (this.discarding) this.clearWaiting();
     const answer = new Promise((resolve, reject) => {
-      this.answers.push({ resolve, reject });
+      this.questions.push({ aboutLock, resolve, reject });
     });
     answer.catch(() => undefined);
     await this.send({ kind: 'ask', topic, detail });
@@ -184,7 +200,7 @@ class Session {
   }
 
   private async pump(input: Readable): Promise<void> {
-    let end = new CxmError('INTERRUPTED', 'the caller went away', { changed: 'rolled-back' });
+    let end = new CxmError('INTERRUPTED', 'the caller went away', { changed: 'maybe' });
     try {
       for await (const frame of readFrames(input)) {
         if (frame.type === 'message') this.receive(frame.message);
@@ -193,7 +209,9 @@ class Session {
     } catch (error) {
       end = asCxmError(error);
     }
+    this.gone = end;
     this.fail(end);
+    for (const { reject } of this.questions.splice(0)) reject(end);
   }
 
   private async enqueue(item: Data | 'end'): Promise<void> {
@@ -209,7 +227,7 @@ class Session {
       this.requested.resolve(message);
       this.requested = undefined;
     } else if (kind === 'answer') {
-      this.answers.shift()?.resolve(value);
+      this.questions.shift()?.resolve(value);
     } else if (kind === 'abort') {
       this.fail(new CxmError('INTERRUPTED', 'the caller gave up', { changed: 'rolled-back' }));
     }
@@ -219,7 +237,7 @@ class Session {
     if (this.failure !== undefined) return;
     this.failure = error;
     this.requested?.reject(error);
-    for (const { reject } of this.answers.splice(0)) reject(error);
+    for (const { aboutLock, reject } of this.questions) if (!aboutLock) reject(error);
     this.abort.abort(error);
     this.wakeAll();
   }
@@ -238,6 +256,12 @@ class Session {
   private wakeAll(): void {
     for (const wake of this.wake.splice(0)) wake();
   }
+}
+
+/** @param answer why, in the caller's words */
+function notGranted(group: string, answer: unknown): CxmError {
+  const why = typeof answer === 'string' ? answer : `the caller could not get the lock of volume group ${group}`;
+  return new CxmError('TIMEOUT', why, { hint: 'try again; if it lasts, look for an action that hangs' });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

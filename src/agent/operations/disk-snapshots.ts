@@ -8,7 +8,15 @@ import type { LogicalVolume } from '../../lvm/report.ts';
 import { openExtents } from '../../transfer/extents.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { flag, wholeNumber, type Parameters } from '../parameters.ts';
-import { diskSnapshots, parseDisk, removeWhenFree, requireDisk, volumeName, type DiskParameters } from './disk.ts';
+import {
+  diskSnapshots,
+  parseDisk,
+  removeWhenFree,
+  requireDisk,
+  takeBack,
+  volumeName,
+  type DiskParameters,
+} from './disk.ts';
 import { writeExtents } from './fill.ts';
 import { withSnapshot } from './send-disk.ts';
 
@@ -50,7 +58,7 @@ async function copyToSnapshot(
     await context.withMetadataLock(() => context.volumes.changeTags(name, { remove: [partialTag] }));
     await context.volumes.deactivate(name);
   } catch (error) {
-    await context.withMetadataLock(() => removeWhenFree(context, name));
+    await takeBack(context, name);
     throw error;
   }
 }
@@ -62,7 +70,7 @@ export const revertSnapshot: Operation<SnapshotParameters, object> = {
   async run(context, { disk, snapshotId }) {
     const found = await requireDisk(context, disk);
     const snapshot = (await diskSnapshots(context, disk)).find(({ id }) => id === snapshotId)?.volume;
-    if (snapshot === undefined || snapshot.tags.includes(partialTag)) {
+    if (snapshot === undefined) {
       throw new CxmError('NOT_FOUND', `disk ${disk.diskId} of VM ${disk.vmId} has no snapshot ${snapshotId}`);
     }
     await whileActive(context, found, async (volume) => {
@@ -79,7 +87,7 @@ export const deleteSnapshot: Operation<SnapshotParameters, object> = {
   async run(context, { disk, snapshotId }) {
     await requireDisk(context, disk);
     const name = snapshotVolumeName(volumeName(context, disk), snapshotId);
-    await context.withMetadataLock(() => removeWhenFree(context, name));
+    await removeWhenFree(context, name);
     return {};
   },
 };

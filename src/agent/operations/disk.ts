@@ -2,7 +2,7 @@
  * What all operations on disks share: which volume a disk is, whose it is, and how a new one comes into being so that
  * in the end there is the whole disk or none.
  */
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
 import {
   diskTags,
   diskVolumeName,
@@ -82,17 +82,33 @@ export function requireOwn(volume: LogicalVolume, disk: DiskParameters): void {
   );
 }
 
+export interface DiskSnapshot {
+  readonly id: number;
+  readonly volume: LogicalVolume;
+}
+
 /** The snapshots of a disk that OpenNebula knows. */
-export async function diskSnapshots(
+export async function diskSnapshots(context: OperationContext, disk: DiskIdentity): Promise<DiskSnapshot[]> {
+  return (await volumesBeside(context, disk)).snapshots;
+}
+
+/**
+ * What there is beside a disk's volume. Leftovers are of actions that were killed (a frozen copy for a reader, a
+ * snapshot that was not finished): marked as incomplete, and used by nobody.
+ */
+export async function volumesBeside(
   context: OperationContext,
   disk: DiskIdentity,
-): Promise<{ readonly id: number; readonly volume: LogicalVolume }[]> {
+): Promise<{ readonly snapshots: DiskSnapshot[]; readonly leftovers: LogicalVolume[] }> {
   const name = volumeName(context, disk);
-  const all = await context.volumes.list();
-  return all.flatMap((volume) => {
+  const beside = (await context.volumes.list()).filter((volume) => volume.name.startsWith(`${name}_`));
+  const complete = beside.filter(({ tags }) => !tags.includes(partialTag));
+  const snapshots = complete.flatMap((volume) => {
     const id = snapshotIdOf(volume.name, name);
     return id === undefined ? [] : [{ id, volume }];
   });
+  const leftovers = beside.filter(({ tags }) => tags.includes(partialTag) && ownership(tags, disk) !== 'foreign');
+  return { snapshots, leftovers };
 }
 
 export interface NewDisk {
@@ -104,8 +120,8 @@ export interface NewDisk {
 }
 
 /**
- * Makes a disk: a fresh volume, filled by `fill`, then linked. If anything fails the volume is gone again. A volume
- * that is left from an earlier attempt is replaced, but a persistent disk only by itself.
+ * Makes a disk: a fresh volume, filled by `fill`, then linked. If anything fails the volume is gone again, see takeBack.
+ * A volume that is left from an earlier attempt is replaced, but a persistent disk only by itself.
  */
 export async function buildDisk(
   context: OperationContext,
@@ -132,7 +148,7 @@ export async function buildDisk(
     return volume;
   } catch (error) {
     if (volume !== undefined) removeLink(context.owner, disk.link, volume.path);
-    await context.withMetadataLock(() => removeWhenFree(context, name));
+    await takeBack(context, name);
     throw error;
   }
 }
@@ -177,7 +193,9 @@ async function removeReplaceable(context: OperationContext, disk: DiskParameters
     throw new CxmError('IN_USE', `disk ${disk.diskId} of VM ${disk.vmId} exists and is in use (${volume.path})`);
   }
   if (volume !== undefined && isPersistent(volume) && !disk.persistent) throw unsaved(disk, volume);
-  if (volume !== undefined) await context.volumes.remove(volume.name);
+  if (volume === undefined) return;
+  for (const { name } of (await volumesBeside(context, disk)).leftovers) await context.volumes.remove(name);
+  await context.volumes.remove(volume.name);
 }
 
 function unsaved({ vmId, diskId }: DiskParameters, { path }: LogicalVolume): CxmError {
@@ -186,11 +204,39 @@ function unsaved({ vmId, diskId }: DiskParameters, { path }: LogicalVolume): Cxm
 }
 
 /**
- * Waits, in bounds, until nobody on this host holds the volume open, and removes it. Absence is success.
- * @throws CxmError IN_USE after BUSY_TIMEOUT
+ * Waits, in bounds, until nobody on this host holds the volume open, and removes it under the lock. Absence is success.
+ * @throws CxmError IN_USE after BUSY_TIMEOUT; as withMetadataLock
  */
 export async function removeWhenFree(context: OperationContext, name: string): Promise<void> {
-  await whenFree(context, () => context.volumes.remove(name));
+  let waited = false;
+  await whenFree(context, async () => {
+    // All hosts wait for the lock, so nobody waits in it for a device.
+    if (waited && (await context.volumes.find(name))?.open) throw inUse(name);
+    waited = true;
+    await context.withMetadataLock(() => context.volumes.remove(name));
+  });
+}
+
+/**
+ * Removes a volume that could not be finished. If it can't be, because the action with the lock is gone or somebody
+ * holds the device, it stays, inactive if possible; its tag says that it is incomplete. Never rejects: what is to tell
+ * is why it was not finished.
+ */
+export async function takeBack(context: OperationContext, name: string): Promise<void> {
+  try {
+    await whenFree(context, () => context.volumes.deactivate(name));
+    await context.withMetadataLock(() => context.volumes.remove(name));
+  } catch (error) {
+    tellLeft(context, name, error);
+  }
+}
+
+export function tellLeft({ log }: OperationContext, name: string, error: unknown): void {
+  log('WARN', `logical volume ${name} is left behind, tagged ${partialTag}: ${asCxmError(error).message}`);
+}
+
+function inUse(name: string): CxmError {
+  return new CxmError('IN_USE', `logical volume ${name} is in use on this host`);
 }
 
 /** Runs `work`, again and again while it fails with IN_USE, for at most BUSY_TIMEOUT. */

@@ -6,7 +6,8 @@
  * a temporary snapshot.
  */
 import { createReadStream } from 'node:fs';
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
+import { partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import { compress } from '../../transfer/compress.ts';
 import { openExtents } from '../../transfer/extents.ts';
@@ -15,7 +16,15 @@ import { planFetch, type FetchPlan } from '../../transfer/plan.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { isFile } from '../owner.ts';
 import { absolutePath, flag, optionalNumber } from '../parameters.ts';
-import { diskSnapshots, parseDisk, removeWhenFree, requireDisk, whenFree, type DiskParameters } from './disk.ts';
+import {
+  diskSnapshots,
+  parseDisk,
+  removeWhenFree,
+  requireDisk,
+  tellLeft,
+  whenFree,
+  type DiskParameters,
+} from './disk.ts';
 import { removeDisk } from './remove.ts';
 
 interface Reading {
@@ -104,12 +113,20 @@ async function withReadable(
     const now = await context.volumes.find(source.name);
     if (now?.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
   });
-  await work(volume, false);
-  if (!wasActive) await context.volumes.deactivate(source.name);
+  try {
+    await work(volume, false);
+  } finally {
+    if (!wasActive) await context.volumes.deactivate(source.name).catch(tellActive(context, source));
+  }
+}
+
+function tellActive({ log }: OperationContext, { name }: LogicalVolume): (error: unknown) => void {
+  return (error) => log('WARN', `${name} stays active on this host: ${asCxmError(error).message}`);
 }
 
 /**
- * A copy-on-write snapshot for the time of `work`.
+ * A copy-on-write snapshot for the time of `work`. It is marked as incomplete: what a kill leaves of it is removed by
+ * the next reader, or with the disk. It is never deactivated alone, since LVM would do that to its origin, too.
  * @param withoutRoom what to do when the volume group has no room for it; an error when left out
  */
 export async function withSnapshot(
@@ -120,12 +137,14 @@ export async function withSnapshot(
 ): Promise<void> {
   const name = `${volume.name}${temporarySuffix}`;
   const room = Math.ceil((volume.sizeBytes * context.settings.SNAPSHOT_PERCENT) / 100);
-  const tags = volume.tags.filter((tag) => tag.startsWith('cxm'));
+  const tags = new Set([...volume.tags.filter((tag) => tag.startsWith('cxm')), partialTag]);
   try {
-    await context.withMetadataLock(async () => {
-      await context.volumes.remove(name);
-      await context.volumes.snapshot(volume.name, name, room, tags);
-    });
+    await whenFree(context, () =>
+      context.withMetadataLock(async () => {
+        await context.volumes.remove(name);
+        await context.volumes.snapshot(volume.name, name, room, [...tags]);
+      }),
+    );
   } catch (error) {
     if (withoutRoom !== undefined && error instanceof CxmError && error.code === 'NO_SPACE') return withoutRoom();
     throw error;
@@ -133,7 +152,7 @@ export async function withSnapshot(
   try {
     await work(await context.volumes.require(name));
   } finally {
-    await context.withMetadataLock(() => removeWhenFree(context, name));
+    await removeWhenFree(context, name).catch((error: unknown) => tellLeft(context, name, error));
   }
 }
 

@@ -1,0 +1,158 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { callHelper, type Call } from '../../src/agent/client.ts';
+import { fileLock, type MetadataLock } from '../../src/agent/lock.ts';
+import { CxmError } from '../../src/errors.ts';
+import { sendForever } from './caller.ts';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const path = process.env.PATH;
+let root: string;
+let notes: string;
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'cxm-client-'));
+  mkdirSync(join(root, 'bin'));
+  bundle(join(here, 'helper.ts'), 'helper.cjs');
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${root}/helper.cjs'\n`;
+  writeFileSync(join(root, 'bin/sudo'), script, { mode: 0o755 });
+  process.env.PATH = `${root}/bin:${path ?? ''}`;
+});
+afterAll(() => {
+  process.env.PATH = path;
+  rmSync(root, { recursive: true, force: true });
+});
+beforeEach(() => {
+  notes = join(root, 'notes');
+});
+afterEach(() => rmSync(notes, { force: true }));
+
+/** One file of a program, as it is installed: it starts faster. */
+function bundle(source: string, name: string): void {
+  buildSync({ entryPoints: [source], outfile: join(root, name), bundle: true, platform: 'node', format: 'cjs' });
+}
+
+/** What the helper did, in order. */
+function noted(): string[] {
+  return existsSync(notes) ? readFileSync(notes, 'utf8').trim().split('\n') : [];
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds() && tries < 300; tries += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(holds()).toBe(true);
+}
+
+function call(operation: string, rest: Partial<Call> = {}): Promise<unknown> {
+  const lock = fileLock(join(root, 'lock/VG0'), 10);
+  const settings = { VG_NAME: 'VG0' };
+  return callHelper(
+    { kind: 'sudo' },
+    { operation, parameters: { notes }, settings, lock, log: () => undefined, ...rest },
+  );
+}
+
+/** A lock that others hold. */
+function busyLock(): MetadataLock {
+  const own = fileLock(join(root, 'lock/busy'), 1);
+  return { ...own, acquire: () => Promise.reject(new CxmError('TIMEOUT', 'the lock was not free within 1 s')) };
+}
+
+describe('the lock of the volume group', () => {
+  test('that is not free in time is an error that says so, and nothing is changed', async () => {
+    await expect(call('change', { lock: busyLock() })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: 'the lock was not free within 1 s',
+      changed: 'nothing',
+    });
+    expect(noted()).toEqual([]);
+    await call('change');
+    expect(noted()).toEqual(['changed']);
+  });
+
+  test('is lent for the roll-back when the source of the data fails, and that is the error', async () => {
+    const send: Call['send'] = async (sink) => {
+      await sink.data(Buffer.alloc(1000));
+      throw new CxmError('IO', 'the image can not be read');
+    };
+    await expect(call('receive', { send })).rejects.toMatchObject({ message: 'the image can not be read' });
+    expect(noted()).toEqual(['taken back']);
+  });
+
+  test('is lent for the roll-back when what arrives can not be stored, and that is the error', async () => {
+    const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    const receive: Call['receive'] = async (data) => {
+      for await (const item of data) if (item.data.length > 0) throw full;
+    };
+    await expect(call('send', { receive })).rejects.toBe(full);
+    expect(noted()).toEqual(['taken back']);
+  });
+
+  test('is lent for the roll-back when a question can not be answered, and that is the error', async () => {
+    const answer: Call['answer'] = () => Promise.reject(new CxmError('IO', 'it could not be renamed'));
+    await expect(call('ask', { answer })).rejects.toMatchObject({ message: 'it could not be renamed' });
+    expect(noted()).toEqual(['taken back']);
+  });
+
+  test('stays held until the helper has ended when the whole process group of the action is killed', async () => {
+    const lockPath = join(root, 'lock/VG0');
+    const action = join(root, 'action.ts');
+    writeFileSync(
+      action,
+      `import { callHelper } from '${here}../../src/agent/client.ts';
+       import { fileLock } from '${here}../../src/agent/lock.ts';
+       void callHelper({ kind: 'sudo' }, { operation: 'hold', parameters: { notes: '${notes}' },
+         settings: { VG_NAME: 'VG0' }, lock: fileLock('${lockPath}', 10), log: () => undefined });`,
+    );
+    bundle(action, 'action.cjs');
+    const child = spawn(process.execPath, [join(root, 'action.cjs')], { detached: true, stdio: 'ignore' });
+    await until(() => noted().includes('holding'));
+    process.kill(-(child.pid ?? 0), 'SIGKILL');
+    await call('change');
+    expect(noted()).toEqual(['holding', 'held to the end', 'changed']);
+  });
+});
+
+describe('what the helper says', () => {
+  test.each([
+    ['device-fails', 'IO', 'the device is broken'],
+    ['device-fails-at-once', 'IO', 'data: the device is broken'],
+    ['deaf', 'NO_SPACE', 'there is no room'],
+  ])('of %s arrives, however much data was still to be sent', async (operation, code, message) => {
+    const send: Call['send'] = (sink) => sendForever(sink);
+    await expect(call(operation, { send })).rejects.toMatchObject({ code, message });
+    expect(noted()).toEqual(operation === 'device-fails' ? ['taken back'] : []);
+  });
+
+  test('is read when writing to it fails first', async () => {
+    // Says what is wrong and closes its ears before anything was asked of it.
+    const frame = Buffer.from(
+      JSON.stringify({ kind: 'error', code: 'FOREIGN', message: 'not yours', hint: '', changed: 'nothing' }),
+    );
+    const header = Buffer.alloc(5);
+    header.writeUInt8(0x4a);
+    header.writeUInt32BE(frame.length, 1);
+    const said = join(root, 'said');
+    const ready = Buffer.from(JSON.stringify({ kind: 'ready', detail: {} }));
+    const readyHeader = Buffer.alloc(5);
+    readyHeader.writeUInt8(0x4a);
+    readyHeader.writeUInt32BE(ready.length, 1);
+    writeFileSync(said, Buffer.concat([readyHeader, ready]));
+    writeFileSync(`${said}-last`, Buffer.concat([header, frame]));
+    const bin = join(root, 'deaf-bin');
+    mkdirSync(bin);
+    const script = `#!/bin/sh\ncat '${said}'; exec <&-; sleep 0.5; cat '${said}-last'\n`;
+    writeFileSync(join(bin, 'sudo'), script, { mode: 0o755 });
+    const before = process.env.PATH;
+    process.env.PATH = `${bin}:${before ?? ''}`;
+    const send: Call['send'] = (sink) => sendForever(sink);
+    await expect(call('whatever', { send }).finally(() => (process.env.PATH = before))).rejects.toMatchObject({
+      code: 'FOREIGN',
+      message: 'not yours',
+    });
+  });
+});

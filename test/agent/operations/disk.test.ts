@@ -1,0 +1,220 @@
+import { existsSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { buildDisk, removeWhenFree } from '../../../src/agent/operations/disk.ts';
+import { createSnapshot } from '../../../src/agent/operations/disk-snapshots.ts';
+import { deleteDirectory, deleteDisk } from '../../../src/agent/operations/delete.ts';
+import { sendDisk, withSnapshot } from '../../../src/agent/operations/send-disk.ts';
+import { CxmError } from '../../../src/errors.ts';
+import { DiskHost, mebibyte } from './disks.ts';
+
+const size = { sizeBytes: 8 * mebibyte };
+let host: DiskHost;
+
+beforeEach(() => {
+  host = new DiskHost();
+});
+afterEach(() => host.end());
+
+function build(vmId = 7): Promise<unknown> {
+  return buildDisk(host.context(), host.disk(vmId), size, () => Promise.resolve());
+}
+
+function deleteAll(vmId = 7): Promise<unknown> {
+  return deleteDirectory.run(host.context(), { vmId, cloud: 'fe', directory: `${host.root}/${vmId}` });
+}
+
+async function fails(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describe('a new disk that can not be finished', () => {
+  const broken = new CxmError('IO', 'the device is broken');
+
+  test('is gone again while the action lends its lock, and the error is why', async () => {
+    const built = buildDisk(host.context(), host.disk(7), size, () => Promise.reject(broken));
+    expect(await fails(built)).toBe(broken);
+    expect(await host.state()).toEqual([]);
+  });
+
+  test('stays, inactive and marked, when the action with the lock is gone; the next action replaces it', async () => {
+    const built = buildDisk(host.context(), host.disk(7), size, () => {
+      host.gone = true;
+      return Promise.reject(broken);
+    });
+    expect(await fails(built)).toBe(broken);
+    expect(await host.state()).toEqual(['lv-one-7-0 partial inactive']);
+    expect(host.logged.join()).toContain('WARN logical volume lv-one-7-0 is left behind, tagged cxm_partial');
+    host.gone = false;
+    await build();
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+  });
+
+  test('is not taken for complete when the action goes just before the end, and has no link', async () => {
+    const built = buildDisk(host.context(), host.disk(7), size, () => {
+      host.gone = true;
+      return Promise.resolve();
+    });
+    expect(await fails(built)).toMatchObject({ code: 'INTERRUPTED' });
+    expect(await host.state()).toEqual(['lv-one-7-0 partial inactive']);
+    expect(existsSync(host.disk(7).link)).toBe(false);
+  });
+
+  test.each(['delete of the disk', 'delete of the directory'])('is removed by %s', async (how) => {
+    await fails(
+      buildDisk(host.context(), host.disk(7), size, () => {
+        host.gone = true;
+        return Promise.reject(broken);
+      }),
+    );
+    host.gone = false;
+    await (how === 'delete of the disk' ? deleteDisk.run(host.context(), host.disk(7)) : deleteAll());
+    expect(await host.state()).toEqual([]);
+  });
+});
+
+describe('the lock', () => {
+  test('is not held while a device is waited for that is in use', async () => {
+    await build();
+    host.hold('lv-one-7-0', 1500);
+    host.heldMs.length = 0;
+    await removeWhenFree(host.context(), 'lv-one-7-0');
+    expect(await host.state()).toEqual([]);
+    expect(host.heldMs).toHaveLength(2);
+    expect(Math.max(...host.heldMs)).toBeLessThan(1000);
+  });
+
+  test('is not held while a device is waited for that holds up the roll-back', async () => {
+    const built = buildDisk(host.context(), host.disk(7), size, () => {
+      host.hold('lv-one-7-0', 1500);
+      host.heldMs.length = 0;
+      return Promise.reject(new Error('full'));
+    });
+    expect(await fails(built)).toMatchObject({ message: 'full' });
+    expect(await host.state()).toEqual([]);
+    expect(host.heldMs).toHaveLength(1);
+    expect(host.heldMs[0]).toBeLessThan(1000);
+  });
+});
+
+describe('the copy that a reader gets of a running disk', () => {
+  async function leaveReading(): Promise<void> {
+    await build();
+    const volume = await host.volumes.require('lv-one-7-0');
+    const reading = withSnapshot(host.context(), volume, () => {
+      host.gone = true;
+      return Promise.reject(new Error('killed'));
+    });
+    expect(await fails(reading)).toMatchObject({ message: 'killed' });
+    expect(await host.state()).toEqual(['lv-one-7-0 active', 'lv-one-7-0_reading partial active']);
+    host.gone = false;
+  }
+
+  test('stays, marked, when the reader is killed, and the next reader replaces it', async () => {
+    await leaveReading();
+    await withSnapshot(host.context(), await host.volumes.require('lv-one-7-0'), () => Promise.resolve());
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+  });
+
+  test.each(['keep', 'zero', 'discard'])('goes with its disk (DELETE_DATA=%s)', async (data) => {
+    await leaveReading();
+    await deleteDisk.run(host.context({ DELETE_DATA: data }), host.disk(7));
+    expect(await host.state()).toEqual([]);
+  });
+
+  test('goes with the directory', async () => {
+    await leaveReading();
+    await deleteAll();
+    expect(await host.state()).toEqual([]);
+  });
+
+  test('goes when its disk moves away', async () => {
+    await leaveReading();
+    const parameters = { disk: host.disk(7), vmDirectory: `${host.root}/7`, live: false, snapshotId: undefined };
+    expect(await sendDisk.run(host.context(), { ...parameters, move: true })).toEqual({ removed: true });
+    expect(await host.state()).toEqual([]);
+  });
+
+  test('goes when its disk is made anew', async () => {
+    await leaveReading();
+    await build();
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+  });
+});
+
+describe('a disk that was not active', () => {
+  test('is inactive again when reading it fails', async () => {
+    await build();
+    await host.volumes.deactivate('lv-one-7-0');
+    host.onData = () => {
+      throw new Error('nobody listens');
+    };
+    const { volumes } = host;
+    const file = await volumes.activate('lv-one-7-0');
+    await host.context().commands.run('dd', ['if=/dev/urandom', `of=${file.path}`, 'bs=1M', 'count=1', 'conv=notrunc']);
+    await volumes.deactivate('lv-one-7-0');
+    const parameters = { disk: host.disk(7), vmDirectory: `${host.root}/7`, live: false, snapshotId: undefined };
+    expect(await fails(sendDisk.run(host.context(), { ...parameters, move: true }))).toMatchObject({
+      message: 'nobody listens',
+    });
+    expect(await host.state()).toEqual(['lv-one-7-0 inactive']);
+  });
+});
+
+describe('a snapshot that could not be finished', () => {
+  test('is marked, does not keep the disk from moving, and goes with it', async () => {
+    await build();
+    host.hold('lv-one-7-0', 800);
+    const { volumes } = host;
+    const create = createSnapshot.run(
+      {
+        ...host.context(),
+        volumes: new Proxy(volumes, {
+          get: (target, name) =>
+            name === 'zero' || name === 'require'
+              ? () => {
+                  host.gone = true;
+                  throw new Error('killed');
+                }
+              : (Reflect.get(target, name) as unknown),
+        }),
+      },
+      { disk: host.disk(7), snapshotId: 3, live: true },
+    );
+    expect(await fails(create)).toMatchObject({ message: 'killed' });
+    expect(await host.state()).toEqual(['lv-one-7-0 active', 'lv-one-7-0_snap3 partial inactive']);
+    host.gone = false;
+    const parameters = { disk: host.disk(7), vmDirectory: `${host.root}/7`, live: false, snapshotId: undefined };
+    await expect(sendDisk.run(host.context(), { ...parameters, snapshotId: 3, move: false })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    await sendDisk.run(host.context(), { ...parameters, move: true });
+    expect(await host.state()).toEqual([]);
+  });
+});
+
+describe('data that is destroyed before a disk goes', () => {
+  test('is no disk any more when the action dies meanwhile: nobody takes the zeros for content', async () => {
+    await build();
+    const context = host.context({ DELETE_DATA: 'zero' });
+    const { volumes } = context;
+    const dying = new Proxy(volumes, {
+      get: (target, name) =>
+        name === 'zero'
+          ? () => {
+              host.gone = true;
+              return Promise.resolve();
+            }
+          : (Reflect.get(target, name) as unknown),
+    });
+    expect(await fails(deleteDisk.run({ ...context, volumes: dying }, host.disk(7)))).toMatchObject({
+      code: 'INTERRUPTED',
+    });
+    expect(await host.state()).toEqual(['lv-one-7-0 partial inactive']);
+    host.gone = false;
+    await deleteDisk.run(context, host.disk(7));
+    expect(await host.state()).toEqual([]);
+  });
+});
