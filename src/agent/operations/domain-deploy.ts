@@ -7,12 +7,13 @@ import { lstatSync } from 'node:fs';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { readPayload } from '../../one/documents/payload.ts';
 import { parseVirtualMachine } from '../../one/documents/virtual-machine.ts';
-import { ownBootFiles } from '../../one/domain/boot.ts';
+import { hostBootFiles, ownBootFiles } from '../../one/domain/boot.ts';
 import { domainFile, domainSettings, type DomainFile } from '../../one/domain/deployment.ts';
 import type { DomainBoot } from '../../one/domain/description.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf } from '../../xen/domain-list.ts';
 import { asOwner } from '../owner.ts';
+import { requirePublicFiles } from './domain-files.ts';
 import type { DomainHost } from './domain-host.ts';
 import { destroyRow } from './domain-end.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -56,6 +57,7 @@ function configurationOf(host: DomainHost, { vmId, directory, deployment, docume
  * @throws CxmError INVALID_INPUT
  */
 export function requireOwnFiles({ owner }: Pick<DomainHost, 'owner'>, boot: DomainBoot, directory: string): void {
+  requirePublicFiles(hostBootFiles(boot, directory));
   for (const path of ownBootFiles(boot, directory)) {
     const found = asOwner(owner, () => lstatSync(path, { throwIfNoEntry: false }));
     if (found?.isFile() === true) continue;

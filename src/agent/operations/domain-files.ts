@@ -13,12 +13,14 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeSync,
 } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { CxmError } from '../../errors.ts';
 import { markedVmId } from '../../one/domain/marker.ts';
 import { nameFault } from '../../one/domain/name.ts';
@@ -125,6 +127,12 @@ export class DomainFiles {
     }
   }
 
+  /** Whether the place of the link is taken by what is no link to this configuration: an administrator's own. */
+  hasForeignAutostart(name: string): boolean {
+    const found = lstatSync(this.autostartLink(name), { throwIfNoEntry: false });
+    return found !== undefined && !this.hasAutostart(name);
+  }
+
   /** Removes the autostart link, if it is one to this configuration. */
   removeAutostart(name: string): void {
     const link = this.autostartLink(name);
@@ -138,7 +146,9 @@ export class DomainFiles {
   hasAutostart(name: string): boolean {
     const link = this.autostartLink(name);
     if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return false;
-    return resolve(this.autostartDirectory, readlinkSync(link)) === this.path(name);
+    const target = resolve(this.autostartDirectory, readlinkSync(link));
+    if (target === this.path(name)) return true;
+    return basename(target) === name && isSamePlace(dirname(target), this.configDirectory);
   }
 
   /** A file that says "this directory": whether another host sees it tells whether the directory is shared. */
@@ -155,7 +165,8 @@ export class DomainFiles {
     return existsSync(`${this.configDirectory}/${probe}`);
   }
 
-  private autostartLink(name: string): string {
+  /** Path of the autostart link. */
+  autostartLink(name: string): string {
     this.path(name);
     return `${this.autostartDirectory}/${name}`;
   }
@@ -163,6 +174,31 @@ export class DomainFiles {
 
 /** Names of probe files: dot files, which no tool takes for a configuration. */
 export const probePattern = /^\.cxm-here-[0-9a-f]{16}$/;
+
+/**
+ * Refuses files of the host that not everybody may read, as kernels and ramdisks of guests: whoever owns the guest reads
+ * all that is in them. A missing one is left to xl, which names it.
+ * @throws CxmError INVALID_INPUT
+ */
+export function requirePublicFiles(paths: readonly string[]): void {
+  for (const path of paths) {
+    // What a link leads to counts: /boot/vmlinuz is one.
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined || (found.isFile() && (found.mode & 0o004) !== 0)) continue;
+    const why = found.isFile() ? 'which not everybody on the host may read' : 'which is no file';
+    throw new CxmError('INVALID_INPUT', `the VM boots from ${path}, ${why}`, {
+      hint: 'a guest sees all that is in its kernel and ramdisk. Put files for guests into a directory of KERNEL_DIRS; if this one holds no secrets, `chmod o+r` allows it',
+    });
+  }
+}
+
+function isSamePlace(one: string, other: string): boolean {
+  try {
+    return realpathSync(one) === realpathSync(other);
+  } catch {
+    return false;
+  }
+}
 
 function readSmallFile(path: string): string | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false });

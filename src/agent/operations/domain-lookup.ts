@@ -49,6 +49,12 @@ export async function requireRunning(
 export async function requireFreeName(host: DomainHost, vmId: number, name: string): Promise<void> {
   if (host.files.hasOtherForm(name))
     throw taken(host, name, 'a configuration file that OpenNebula did not write', '.cfg');
+  if (host.files.hasForeignAutostart(name)) {
+    const link = host.files.autostartLink(name);
+    throw new CxmError('NAME_TAKEN', `the name ${name} belongs to an autostart link of somebody else (${link})`, {
+      hint: `remove ${link} if nothing is to be started by it, or give the VM another name`,
+    });
+  }
   const owner = host.files.vmIdOf(name);
   const present = rowsOf(await host.toolstack.list(), name).length > 0;
   if (owner === 'unmarked') throw taken(host, name, 'a configuration file that OpenNebula did not write');

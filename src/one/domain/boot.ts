@@ -1,7 +1,8 @@
 /**
  * How a VM boots, and which files and programs of the host a template may name for it. The host reads a kernel and runs
  * a boot loader as root for a guest that a cloud user controls: kernels come from KERNEL_DIRS or from the VM's own
- * directory (where oned puts kernel images), boot loaders from BOOTLOADERS. `OS/KERNEL = /etc/shadow` is refused.
+ * directory (where oned puts kernel images), boot loaders from BOOTLOADERS. `OS/KERNEL = /etc/shadow` is refused. So is,
+ * where the domain is started, a file of the host that not everybody may read: an initramfs can hold the host's keys.
  */
 import { CxmError } from '../../errors.ts';
 import { guestText, refusal } from './checks.ts';
@@ -68,6 +69,12 @@ export function ownBootFiles(boot: DomainBoot, vmDirectory: string): string[] {
   return [boot.kernel, boot.ramdisk].filter(
     (path) => path !== undefined && path.startsWith(`${vmDirectory}/`),
   ) as string[];
+}
+
+/** The other files that a domain boots from: those of the host, whose secrets the guest would learn. */
+export function hostBootFiles(boot: DomainBoot, vmDirectory: string): string[] {
+  const own = ownBootFiles(boot, vmDirectory);
+  return [boot.kernel, boot.ramdisk].filter((path) => path !== undefined && !own.includes(path)) as string[];
 }
 
 function hostFile(
