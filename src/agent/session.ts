@@ -50,6 +50,7 @@ export async function serve(input: Readable, output: Writable, environment: Help
     const value = await operation.run(context, parameters);
     await session.send({ kind: 'result', value: value ?? null });
   } catch (thrown) {
+    session.discard();
     const { code, message, hint, changed } = asCxmError(thrown);
     environment.audit(`failed: ${message}`);
     await session.send({ kind: 'error', code, message, hint, changed }).catch(() => undefined);
@@ -85,6 +86,10 @@ class Session {
   private requested: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
   /** Between `ready` and the end of the data. */
   private taking = false;
+  /**
+   * Whatever else comes in is dropped: nobody takes it any more, and it must not keep messages from being read. For good,
+   * since a caller stops sending only when it has heard the helper's last word.
+   */
   private discarding = false;
   /** Why the work has to stop: the caller gave up or is gone. */
   private failure: CxmError | undefined;
@@ -170,10 +175,8 @@ class Session {
     const aboutLock = topic === 'lock' || topic === 'unlock';
     const hopeless = aboutLock ? this.gone : this.failure;
     if (hopeless !== undefined) throw hopeless;
-    // Whoever asks for the lock while data is still coming is rolling back and has no use for it; it must not keep
-    // the answer from being read.
-    this.discarding = topic === 'lock' && this.taking;
-    if (this.discarding) this.clearWaiting();
+    // Whoever asks for the lock while data is still coming is rolling back.
+    if (topic === 'lock' && this.taking) this.discard();
     const answer = new Promise((resolve, reject) => {
       this.questions.push({ aboutLock, resolve, reject });
     });
@@ -183,19 +186,24 @@ class Session {
   }
 
   private async *incoming(): AsyncGenerator<Data> {
-    for (;;) {
-      const next = this.waiting.shift();
-      if (next === 'end') {
-        this.taking = false;
-        return;
+    try {
+      for (;;) {
+        const next = this.waiting.shift();
+        if (next === 'end') {
+          this.taking = false;
+          return;
+        }
+        if (next !== undefined) {
+          if (this.waiting.length === maxWaiting - 1) this.wakeAll();
+          yield next;
+          continue;
+        }
+        if (this.failure !== undefined) throw this.failure;
+        if (this.discarding) throw new CxmError('INTERRUPTED', 'the rest of the data is not wanted any more');
+        await this.sleep();
       }
-      if (next !== undefined) {
-        if (this.waiting.length === maxWaiting - 1) this.wakeAll();
-        yield next;
-        continue;
-      }
-      if (this.failure !== undefined) throw this.failure;
-      await this.sleep();
+    } finally {
+      if (this.taking) this.discard();
     }
   }
 
@@ -242,7 +250,9 @@ class Session {
     this.wakeAll();
   }
 
-  private clearWaiting(): void {
+  /** The work on what comes in has ended, well or not. */
+  discard(): void {
+    this.discarding = true;
     this.waiting.length = 0;
     this.wakeAll();
   }

@@ -77,8 +77,14 @@ export class Caller {
   }
 }
 
-/** Data until nobody wants it any more: some GB, or the end. */
-export async function sendForever(writer: DataSink, mostBytes = 3 * 1024 ** 3): Promise<void> {
-  const piece = Buffer.alloc(1024 * 1024, 1);
-  for (let sent = 0; sent < mostBytes; sent += piece.length) await writer.data(piece);
+/** Data until nobody wants it any more, or 3 GB. */
+export async function sendForever(
+  sink: DataSink,
+  // As much at once as lies on the way in the buffers of ssh and of networks.
+  { mostBytes = 3 * 1024 ** 3, pieceBytes = 4 * 1024 ** 2, piecesAtOnce = 4 } = {},
+): Promise<void> {
+  const pieces = Array.from({ length: piecesAtOnce }, () => Buffer.alloc(pieceBytes, 1));
+  for (let sent = 0; sent < mostBytes; sent += pieceBytes * piecesAtOnce) {
+    await Promise.all(pieces.map((piece) => sink.data(piece)));
+  }
 }

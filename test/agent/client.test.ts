@@ -37,6 +37,15 @@ function bundle(source: string, name: string): void {
   buildSync({ entryPoints: [source], outfile: join(root, name), bundle: true, platform: 'node', format: 'cjs' });
 }
 
+/** A message as the helper writes it. */
+function frame(message: unknown): Buffer {
+  const payload = Buffer.from(JSON.stringify(message));
+  const header = Buffer.alloc(5);
+  header.writeUInt8(0x4a);
+  header.writeUInt32BE(payload.length, 1);
+  return Buffer.concat([header, payload]);
+}
+
 /** What the helper did, in order. */
 function noted(): string[] {
   return existsSync(notes) ? readFileSync(notes, 'utf8').trim().split('\n') : [];
@@ -55,6 +64,22 @@ function call(operation: string, rest: Partial<Call> = {}): Promise<unknown> {
     { operation, parameters: { notes }, settings, lock, log: () => undefined, ...rest },
   );
 }
+
+/** A lock that remembers when it was held. */
+function rememberingLock(): { readonly lock: MetadataLock; readonly uses: string[] } {
+  const own = fileLock(join(root, 'lock/VG0'), 10);
+  const uses: string[] = [];
+  const use = (name: string, work: Promise<boolean>): Promise<boolean> =>
+    work.finally(() => uses.push(name, ...noted()));
+  const lock: MetadataLock = {
+    ...own,
+    acquire: (fd) => use('acquired', own.acquire(fd)),
+    release: (fd) => use('released', own.release(fd)),
+  };
+  return { lock, uses };
+}
+
+const lent = ['acquired', 'released', 'taken back'];
 
 /** A lock that others hold. */
 function busyLock(): MetadataLock {
@@ -79,8 +104,9 @@ describe('the lock of the volume group', () => {
       await sink.data(Buffer.alloc(1000));
       throw new CxmError('IO', 'the image can not be read');
     };
-    await expect(call('receive', { send })).rejects.toMatchObject({ message: 'the image can not be read' });
-    expect(noted()).toEqual(['taken back']);
+    const { lock, uses } = rememberingLock();
+    await expect(call('receive', { send, lock })).rejects.toMatchObject({ message: 'the image can not be read' });
+    expect(uses).toEqual(lent);
   });
 
   test('is lent for the roll-back when what arrives can not be stored, and that is the error', async () => {
@@ -88,14 +114,16 @@ describe('the lock of the volume group', () => {
     const receive: Call['receive'] = async (data) => {
       for await (const item of data) if (item.data.length > 0) throw full;
     };
-    await expect(call('send', { receive })).rejects.toBe(full);
-    expect(noted()).toEqual(['taken back']);
+    const { lock, uses } = rememberingLock();
+    await expect(call('send', { receive, lock })).rejects.toBe(full);
+    expect(uses).toEqual(lent);
   });
 
   test('is lent for the roll-back when a question can not be answered, and that is the error', async () => {
     const answer: Call['answer'] = () => Promise.reject(new CxmError('IO', 'it could not be renamed'));
-    await expect(call('ask', { answer })).rejects.toMatchObject({ message: 'it could not be renamed' });
-    expect(noted()).toEqual(['taken back']);
+    const { lock, uses } = rememberingLock();
+    await expect(call('ask', { answer, lock })).rejects.toMatchObject({ message: 'it could not be renamed' });
+    expect(uses).toEqual(lent);
   });
 
   test('stays held until the helper has ended when the whole process group of the action is killed', async () => {
@@ -129,20 +157,11 @@ describe('what the helper says', () => {
   });
 
   test('is read when writing to it fails first', async () => {
-    // Says what is wrong and closes its ears before anything was asked of it.
-    const frame = Buffer.from(
-      JSON.stringify({ kind: 'error', code: 'FOREIGN', message: 'not yours', hint: '', changed: 'nothing' }),
-    );
-    const header = Buffer.alloc(5);
-    header.writeUInt8(0x4a);
-    header.writeUInt32BE(frame.length, 1);
+    // Closes its ears, asks something all the same, and says what is wrong.
     const said = join(root, 'said');
-    const ready = Buffer.from(JSON.stringify({ kind: 'ready', detail: {} }));
-    const readyHeader = Buffer.alloc(5);
-    readyHeader.writeUInt8(0x4a);
-    readyHeader.writeUInt32BE(ready.length, 1);
-    writeFileSync(said, Buffer.concat([readyHeader, ready]));
-    writeFileSync(`${said}-last`, Buffer.concat([header, frame]));
+    writeFileSync(said, frame({ kind: 'ready', detail: {} }));
+    const last = { kind: 'error', code: 'FOREIGN', message: 'not yours', hint: '', changed: 'nothing' };
+    writeFileSync(`${said}-last`, Buffer.concat([frame({ kind: 'ask', topic: 'lock', detail: {} }), frame(last)]));
     const bin = join(root, 'deaf-bin');
     mkdirSync(bin);
     const script = `#!/bin/sh\ncat '${said}'; exec <&-; sleep 0.5; cat '${said}-last'\n`;

@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { OperationContext } from '../../src/agent/operation.ts';
-import { Caller } from './caller.ts';
+import { CxmError } from '../../src/errors.ts';
+import { Caller, sendForever } from './caller.ts';
 
 /** Changes that were made, each with what had to be held for it. */
 function recorder(): { changes: string[]; change: (name: string) => () => Promise<string> } {
@@ -132,5 +133,71 @@ describe('a caller that gave up', () => {
     });
     await caller.say({ kind: 'abort' });
     expect(await caller.next('error')).toMatchObject({ code: 'INTERRUPTED' });
+  });
+});
+
+describe('data that nobody wants any more', () => {
+  async function answerAll(caller: Caller): Promise<void> {
+    for (;;) {
+      await caller.asked();
+      await caller.answer(true);
+    }
+  }
+
+  test.each([
+    ['with a lock', ''],
+    ['under lvmlockd', 'dlm'],
+  ])('does not keep an error in the middle of a transfer from being told, %s', async (_name, lockType) => {
+    const { changes, change } = recorder();
+    const caller = new Caller(async (context) => {
+      await context.ready();
+      try {
+        for await (const item of context.incoming()) throw new CxmError('IO', `${item.type}: the device is broken`);
+      } catch (error) {
+        await context.withMetadataLock(change('removal'));
+        throw error;
+      }
+    }, lockType);
+    await caller.next('ready');
+    const sending = sendForever(caller.writer, { mostBytes: 64 * 1024 ** 2, pieceBytes: 65_536, piecesAtOnce: 200 });
+    void answerAll(caller).catch(() => undefined);
+    await caller.served;
+    expect(changes).toEqual(['removal']);
+    expect(caller.audit).toContain('failed: data: the device is broken');
+    await sending;
+  });
+
+  test('does not keep an operation from ending that had all it needed', async () => {
+    const { changes, change } = recorder();
+    const caller = new Caller(async (context) => {
+      await context.ready();
+      for await (const item of context.incoming()) if (item.type === 'data') break;
+      await context.withMetadataLock(change('first'));
+      await context.withMetadataLock(change('second'));
+    });
+    await caller.next('ready');
+    const sending = sendForever(caller.writer, { mostBytes: 64 * 1024 ** 2, pieceBytes: 65_536, piecesAtOnce: 200 });
+    void answerAll(caller).catch(() => undefined);
+    await caller.served;
+    await sending;
+    expect(changes).toEqual(['first', 'second']);
+  });
+
+  test('ends a reader that still waits for more', async () => {
+    const seen: unknown[] = [];
+    const caller = new Caller(async (context) => {
+      await context.ready();
+      const reading = (async () => {
+        for await (const item of context.incoming()) void item;
+      })().catch((error: unknown) => seen.push(error));
+      await context.withMetadataLock(() => Promise.resolve());
+      await reading;
+    });
+    await caller.asked();
+    await caller.answer(true);
+    await caller.asked();
+    await caller.answer(true);
+    await caller.next('result');
+    expect(seen).toMatchObject([{ code: 'INTERRUPTED' }]);
   });
 });

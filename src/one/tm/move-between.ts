@@ -59,9 +59,17 @@ export async function moveBetweenHosts(
     context.report.info(`${what} went from ${from.host} to ${to.host}; ${how}`);
   } catch (error) {
     receiver.abort(error);
-    await receiver.done.catch(() => undefined);
-    throw error;
+    const theirs = await receiver.done.then(
+      () => undefined,
+      (failure: unknown) => failure,
+    );
+    // A destination that fails closes its connection: the sending side only sees that, and the cause is over there.
+    throw isInterruption(error) && theirs !== undefined && !isInterruption(theirs) ? theirs : error;
   }
+}
+
+function isInterruption(error: unknown): boolean {
+  return error instanceof CxmError && error.code === 'INTERRUPTED';
 }
 
 interface Move {
