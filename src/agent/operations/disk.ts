@@ -111,6 +111,11 @@ export async function volumesBeside(
   return { snapshots, leftovers };
 }
 
+/** Removes them: an active volume does not grow while it has a copy-on-write snapshot, for example. */
+export async function removeLeftovers(context: OperationContext, disk: DiskIdentity): Promise<void> {
+  for (const { name } of (await volumesBeside(context, disk)).leftovers) await removeWhenFree(context, name);
+}
+
 export interface NewDisk {
   readonly sizeBytes: number;
   /** Keep a volume that is there and large enough, and overwrite it, even while a VM reads it. */
@@ -179,7 +184,8 @@ async function overwrite(
   fill: (volume: LogicalVolume) => Promise<void>,
 ): Promise<LogicalVolume> {
   const name = volumeName(context, disk);
-  await context.volumes.activate(name, 'exclusive');
+  const before = await context.volumes.activate(name, 'exclusive');
+  if (before.sizeBytes < sizeBytes) await removeLeftovers(context, disk);
   const volume = await context.withMetadataLock(() => context.volumes.extend(name, sizeBytes));
   await fill(volume);
   placeLink(context.owner, disk.link, volume.path);

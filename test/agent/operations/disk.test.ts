@@ -137,6 +137,13 @@ describe('the copy that a reader gets of a running disk', () => {
     expect(await host.state()).toEqual([]);
   });
 
+  test('goes when its disk is overwritten in place and has to grow, which LVM refuses beside a snapshot', async () => {
+    await leaveReading();
+    const larger = { sizeBytes: 16 * mebibyte, inPlace: true };
+    await buildDisk(host.context(), host.disk(7), larger, () => Promise.resolve());
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+  });
+
   test('goes when its disk is made anew', async () => {
     await leaveReading();
     await build();

@@ -78,6 +78,43 @@ describe('kills', () => {
     expect((await lab.logicalVolumes('node1'))[0]?.tags).not.toContain('cxm_partial');
   });
 
+  test('the copy that a killed reader has left of a running disk is replaced by the next reader, and goes with the disk', async () => {
+    prepareVmWithImage(75, { SIZE: '48M' });
+    makeRawImage(
+      'raw',
+      Array.from({ length: 40 }, () => true),
+    );
+    await tmOk('clone', [`${frontend}:${imagePath('raw')}`, `node1:${diskPath(75, 0)}`, '75', '1']);
+    const guest = lab.node(
+      'node1',
+      'exec 3</dev/VG0/lv-one-75-0; while [ ! -e /run/guest-75-ends ]; do sleep 0.2; done',
+    );
+    const names = async (): Promise<string[]> => (await lab.logicalVolumes('node1')).map(({ name }) => name);
+    const copy = ['cpds', [`node1:${diskPath(75, 0)}`, imagePath('copy'), '-1', '75', '1']] as const;
+    for (const end of ['cpds', 'delete']) {
+      const running = lab.startFrontend(['sh', '-c', tmLine(...copy)]);
+      for (let tries = 0; (await names()).length < 2 && tries < 200; tries += 1);
+      running.kill('SIGKILL');
+      await running.result;
+      await settled('node1');
+      const [disk, left] = await lab.logicalVolumes('node1');
+      expect(disk).toMatchObject({ name: 'lv-one-75-0', active: true, open: true });
+      expect(left).toMatchObject({
+        name: 'lv-one-75-0_reading',
+        tags: expect.arrayContaining(['cxm_partial']) as string[],
+      });
+      if (end === 'cpds') {
+        await tmOk(...copy);
+        expect(await names()).toEqual(['lv-one-75-0']);
+      }
+    }
+    await lab.node('node1', 'touch /run/guest-75-ends');
+    await guest;
+    await tmOk('delete', [`node1:${diskPath(75, 0)}`, '75', '1']);
+    expect(await names()).toEqual([]);
+    expect(await lab.deviceMapper('node1')).toEqual([]);
+  });
+
   test('mv to the frontend killed at random points never loses the disk', async () => {
     prepareVmWithImage(72, { SIZE: '48M' });
     makeRawImage(
