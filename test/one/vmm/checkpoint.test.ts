@@ -110,10 +110,10 @@ describe('a restore', () => {
   });
 
   it('is a success once the guest runs, whatever fails after that', async () => {
-    mkdirSync(hosts.path('a', 'auto/web-7'), { recursive: true });
     const host = hostWith((real) => ({
       async unpause(id) {
         await real.unpause(id);
+        mkdirSync(hosts.path('a', 'auto/web-7'), { recursive: true });
         hosts.goAway();
       },
     }));
