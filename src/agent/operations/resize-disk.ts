@@ -2,13 +2,13 @@
  * resize-disk: a disk grows; what is new reads as zero, so that nobody sees what lay there before. Disks never shrink.
  * capacity: how full the volume group is (monitor).
  */
-import { asCxmError, CxmError } from '../../errors.ts';
+import { CxmError } from '../../errors.ts';
 import { formatSize } from '../../config/size.ts';
 import { diskTags, partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { wholeNumber } from '../parameters.ts';
-import { parseDisk, requireDisk, type DiskParameters } from './disk.ts';
+import { parseDisk, removeLeftovers, requireDisk, takeBack, type DiskParameters } from './disk.ts';
 import type { DiskResult } from './receive-disk.ts';
 
 interface ResizeDisk {
@@ -47,6 +47,8 @@ async function grow(
   sizeBytes: number,
 ): Promise<LogicalVolume> {
   const room = `${name}_growing`;
+  // LVM extends no volume whose snapshot is active.
+  await removeLeftovers(context, disk);
   await context.withMetadataLock(async () => {
     await context.volumes.remove(room);
     await context.volumes.create({ name: room, sizeBytes, tags: [...diskTags(disk), partialTag] });
@@ -55,9 +57,7 @@ async function grow(
     await context.volumes.zero(await context.volumes.require(room), 0, sizeBytes);
     return await context.withMetadataLock(() => context.volumes.absorb(name, room));
   } catch (error) {
-    await context
-      .withMetadataLock(() => context.volumes.remove(room))
-      .catch((cause: unknown) => context.log('WARN', `${room} was left: ${asCxmError(cause).message}`));
+    await takeBack(context, room);
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import type { DiskSight, SourceRoute } from '../../agent/operations/move-disk.ts
 import { CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
 import type { DiskLocation } from '../arguments/locations.ts';
-import { openReceiver, type Receiver } from './receiver.ts';
+import { givenUp, openReceiver, type Receiver } from './receiver.ts';
 import { diskParameters } from './shared.ts';
 
 export type MovePlan = 'shared' | 'stream' | 'done';
@@ -58,18 +58,8 @@ export async function moveBetweenHosts(
     const how = { shared: 'no data moved', stream: 'its blocks were copied', done: 'it was there already' }[plan];
     context.report.info(`${what} went from ${from.host} to ${to.host}; ${how}`);
   } catch (error) {
-    receiver.abort(error);
-    const theirs = await receiver.done.then(
-      () => undefined,
-      (failure: unknown) => failure,
-    );
-    // A destination that fails closes its connection: the sending side only sees that, and the cause is over there.
-    throw isInterruption(error) && theirs !== undefined && !isInterruption(theirs) ? theirs : error;
+    throw await givenUp(receiver, error);
   }
-}
-
-function isInterruption(error: unknown): boolean {
-  return error instanceof CxmError && error.code === 'INTERRUPTED';
 }
 
 interface Move {

@@ -10,7 +10,7 @@ import type { Data } from '../../agent/operation.ts';
 import { packEntries, unpackEntries } from '../../transfer/directory.ts';
 import type { ActionContext } from '../action.ts';
 import type { DirectoryLocation } from '../arguments/locations.ts';
-import { openReceiver, type Receiver } from './receiver.ts';
+import { givenUp, openReceiver, type Receiver } from './receiver.ts';
 import { isFrontend, localKind } from './shared.ts';
 
 /** Another directory than the source's, as something data can be written to. */
@@ -72,8 +72,7 @@ function remote(context: ActionContext, to: DirectoryLocation, vmId: number): Ta
         for await (const item of data) await sink?.data(item.data);
         receiver?.finish();
       } catch (error) {
-        receiver?.abort(error);
-        throw error;
+        throw receiver === undefined ? error : await givenUp(receiver, error);
       }
       await receiver?.done;
     },

@@ -81,3 +81,20 @@ export function openReceiver(
     },
   };
 }
+
+/**
+ * Ends a move that has failed on the sending side, and returns the error to tell. A destination that fails closes its
+ * connection: the sending side only sees that, and the cause is over there.
+ */
+export async function givenUp(receiver: Receiver, error: unknown): Promise<unknown> {
+  receiver.abort(error);
+  const theirs = await receiver.done.then(
+    () => undefined,
+    (failure: unknown) => failure,
+  );
+  return isInterruption(error) && theirs !== undefined && !isInterruption(theirs) ? theirs : error;
+}
+
+function isInterruption(error: unknown): boolean {
+  return error instanceof CxmError && error.code === 'INTERRUPTED';
+}
