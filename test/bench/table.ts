@@ -94,21 +94,26 @@ function introduction(command: string): string {
   return `# Benchmarks
 
 This file was written by \`${command}\`. Run it as root on Debian to get your own figures: it takes
-ten to fifteen minutes, needs about 10 GB of free memory and leaves nothing behind. \`npm run bench -- transfer --quick\` shows
+ten to twenty minutes, needs about 10 GB of free memory and leaves nothing behind. \`npm run bench -- transfer --quick\` shows
 in two minutes that everything works; its figures mean nothing.
 
-Each line sets cxm against what an experienced administrator types instead. Absolute times say little, because the
-hosts are emulated; ratios are what counts. *ratio* is that of the medians, *rounds* the lowest and the highest ratio
+Each line sets cxm against what an experienced administrator types instead. Absolute times say little; ratios are what
+counts, and only those of an idle machine: see the load average. *ratio* is that of the medians, *rounds* the lowest and the highest ratio
 that a single round had, *≤* is our time divided by the rival's, *≥ … faster* the other way round.
 `;
 }
 
 const method = `## How it is measured
 
-- **Hosts.** The frontend is this machine; the host is a user-mode-linux node of \`test/lab\`: a real Linux kernel that runs
-  as a process, with device mapper, LVM, ext4, sshd, sudo and Node, on one core, its disk a sparse file in this machine's
-  memory. System calls, starting programs and ssh's encryption cost several times what they cost on hardware, which
-  hits everything that starts many programs; disks are faster than most. Both sides of a line pay the same prices.
+- **Two hosts**, because no machine without a hypervisor gives both real prices and real LVM; the frontend is this machine.
+  - *loopback*: the host is this machine, too, over its own sshd, with sudo, mkfs, mount and tar of its kernel: everything
+    has the price that it has on hardware. Kernels of test machines often lack the device mapper, so volumes are sparse
+    files in memory on both sides, and cxm works on them with the sandbox's body of its volume interface. Missing
+    therefore, on both sides: LVM's commands (the rival needs one, cxm about seven of 10 to 20 ms each) and the zeroing of
+    new volumes, since new files are zero.
+  - *lab*: a user-mode-linux node of \`test/lab\`: a real kernel that runs as a process, with device mapper, LVM, ext4, sshd,
+    sudo and Node, on one core. Programs, system calls and page faults cost ten to a hundred times what they cost on
+    hardware, which hits cxm more than the rival, because its data passes through one process more.
 - **Rounds.** Rival and cxm take turns, and each round begins with another one, so that whatever else the machine does
   hits all of them. Before each run the host writes its dirty data out and forgets what it knows of the disk; programs
   stay in its memory, as on a host that is monitored every minute.
