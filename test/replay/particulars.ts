@@ -128,6 +128,10 @@ const of7x: Readonly<Record<number, Particular>> = {
     why: 'hidden migration: the cluster has moved the VM, and oned is told with a live migration',
     before: { kind: 'moved', vmId: 13, from: 'node1', to: 'node2' },
   },
+  484: {
+    why: 'migrate-source-host-dead: a source that is dead can not say whether it has the same volumes',
+    fails: /can't be reached/,
+  },
   490: {
     why: 'recover-success-in-MIGRATE: the administrator says that the VM has arrived, so it has',
     before: { kind: 'moved', vmId: 13, from: 'node2', to: 'node1' },

@@ -93,10 +93,7 @@ export class Replay {
     const { call } = prepared;
     for (let left = call.times - 1; left > 0; left -= pollsAtOnce) {
       const burst = Array.from({ length: Math.min(left, pollsAtOnce) }, () => this.make(prepared));
-      for (const said of await Promise.all(burst)) {
-        this.judge(prepared, said);
-        expect(said.stdout, call.file).toMatch(/^STATE=(d$|a USEDCPU=)/m);
-      }
+      for (const said of await Promise.all(burst)) this.judge(prepared, said);
     }
     if (call.times > 1) this.compare(`${call.file}, ${call.times} times`);
   }
