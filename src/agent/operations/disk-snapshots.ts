@@ -15,6 +15,7 @@ import {
   requireDisk,
   takeBack,
   volumeName,
+  whenFree,
   type DiskParameters,
 } from './disk.ts';
 import { writeExtents } from './fill.ts';
@@ -102,7 +103,7 @@ async function whileActive(
   try {
     await work(volume);
   } finally {
-    if (!active) await context.volumes.deactivate(name);
+    if (!active) await whenFree(context, () => context.volumes.deactivate(name));
   }
 }
 

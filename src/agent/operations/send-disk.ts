@@ -116,7 +116,9 @@ async function withReadable(
   try {
     await work(volume, false);
   } finally {
-    if (!wasActive) await context.volumes.deactivate(source.name).catch(tellActive(context, source));
+    // A reader that was stopped closes the device a moment later.
+    const letGo = (): Promise<void> => whenFree(context, () => context.volumes.deactivate(source.name));
+    if (!wasActive) await letGo().catch(tellActive(context, source));
   }
 }
 
