@@ -19,6 +19,9 @@ export async function mvds(context: ActionContext, call: MoveToDatastoreCall): P
   const file = imageFile(call.destination);
   const onStored = (stored: string): void => noteSaved(context, vmId, diskId, stored);
   try {
+    if (isFrontend(context, source.host) && localKind(source.path) === 'nothing') {
+      throw new CxmError('NOT_FOUND', `there is no disk ${diskId} of VM ${vmId} on the frontend (${source.path})`);
+    }
     if (!isStoppedHere(context, source)) {
       await fetchDisk(context, { source, vmId, file, move: true, live: false, onStored });
       return;

@@ -160,6 +160,16 @@ describe('mvds', () => {
     expect(lost.stderr).toContain('[NOT_FOUND]');
   });
 
+  test('of an undeployed VM can be run twice', async () => {
+    const file = await lnRaw(314, 'node1');
+    await write('node1', 314, 'precious');
+    const stopped = `${frontend}:${diskPath(314, 0)}`;
+    await tmOk('mv', [`node1:${diskPath(314, 0)}`, stopped, '314', '1']);
+    await tmOk('mvds', [stopped, file, '314', '1']);
+    await tmOk('mvds', [stopped, file, '314', '1']);
+    expect(written(file, 8)).toBe('precious');
+  });
+
   test('that names the last host saves the disk of an undeployed VM from the frontend', async () => {
     const file = await lnRaw(311, 'node1');
     await write('node1', 311, 'precious');
