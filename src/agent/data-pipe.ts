@@ -37,6 +37,14 @@ export class DataPipe {
     this.wakeAll();
   }
 
+  /** As `fail`; what is unread is dropped, too. */
+  discard(error: unknown): void {
+    this.unread.length = 0;
+    this.unreadBytes = 0;
+    this.fail(error);
+    this.wakeAll();
+  }
+
   /** The data, in order; to be iterated once. @throws (while iterating) what the pipe has failed with */
   async *read(): AsyncGenerator<Data> {
     for (;;) {

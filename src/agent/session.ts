@@ -13,6 +13,7 @@ import type { Commands } from '../host/commands.ts';
 import type { VolumeGroupInfo } from '../lvm/report.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { FileSystemTools } from '../transfer/filesystem.ts';
+import { DataPipe } from './data-pipe.ts';
 import { FrameWriter, readFrames } from './frames.ts';
 import type { Data, Operation, OperationContext, Owner } from './operation.ts';
 import { protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
@@ -30,9 +31,6 @@ export interface HelperEnvironment {
   /** One line for the system's log: who did what. */
   audit(line: string): void;
 }
-
-/** Data that may wait between the reader and the operation, in chunks of at most 64 KiB. */
-const maxWaiting = 64;
 
 /** Serves one request. Resolves when everything is answered and rolled back; never rejects. */
 export async function serve(input: Readable, output: Writable, environment: HelperEnvironment): Promise<void> {
@@ -79,18 +77,12 @@ interface Question {
 
 class Session {
   private readonly abort = new AbortController();
-  private readonly waiting: (Data | 'end')[] = [];
-  private wake: (() => void)[] = [];
+  private readonly data = new DataPipe();
   /** Every question is answered, in order; one that nobody waits for any more keeps its place. */
   private readonly questions: Question[] = [];
   private requested: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
   /** Between `ready` and the end of the data. */
   private taking = false;
-  /**
-   * Whatever else comes in is dropped: nobody takes it any more, and it must not keep messages from being read. For good,
-   * since a caller stops sending only when it has heard the helper's last word.
-   */
-  private discarding = false;
   /** Why the work has to stop: the caller gave up or is gone. */
   private failure: CxmError | undefined;
   /** Set once nobody answers any more. */
@@ -187,21 +179,8 @@ class Session {
 
   private async *incoming(): AsyncGenerator<Data> {
     try {
-      for (;;) {
-        const next = this.waiting.shift();
-        if (next === 'end') {
-          this.taking = false;
-          return;
-        }
-        if (next !== undefined) {
-          if (this.waiting.length === maxWaiting - 1) this.wakeAll();
-          yield next;
-          continue;
-        }
-        if (this.failure !== undefined) throw this.failure;
-        if (this.discarding) throw new CxmError('INTERRUPTED', 'the rest of the data is not wanted any more');
-        await this.sleep();
-      }
+      yield* this.data.read();
+      this.taking = false;
     } finally {
       if (this.taking) this.discard();
     }
@@ -212,7 +191,9 @@ class Session {
     try {
       for await (const frame of readFrames(input)) {
         if (frame.type === 'message') this.receive(frame.message);
-        else if (!this.discarding) await this.enqueue(frame.type === 'end' ? 'end' : frame);
+        else if (frame.type === 'end') this.data.end();
+        // Dropped when nobody takes it any more: it must not keep messages from being read.
+        else await this.data.push(frame).catch(() => undefined);
       }
     } catch (error) {
       end = asCxmError(error);
@@ -220,13 +201,6 @@ class Session {
     this.gone = end;
     this.fail(end);
     for (const { reject } of this.questions.splice(0)) reject(end);
-  }
-
-  private async enqueue(item: Data | 'end'): Promise<void> {
-    while (this.waiting.length >= maxWaiting && !this.discarding && this.failure === undefined) await this.sleep();
-    if (this.discarding) return;
-    this.waiting.push(item);
-    this.wakeAll();
   }
 
   private receive(message: unknown): void {
@@ -247,24 +221,15 @@ class Session {
     this.requested?.reject(error);
     for (const { aboutLock, reject } of this.questions) if (!aboutLock) reject(error);
     this.abort.abort(error);
-    this.wakeAll();
+    this.data.fail(error);
   }
 
-  /** The work on what comes in has ended, well or not. */
+  /**
+   * The work on what comes in has ended, well or not. For good, since a caller stops sending only when it has heard the
+   * helper's last word.
+   */
   discard(): void {
-    this.discarding = true;
-    this.waiting.length = 0;
-    this.wakeAll();
-  }
-
-  private sleep(): Promise<void> {
-    return new Promise((resolve) => {
-      this.wake.push(resolve);
-    });
-  }
-
-  private wakeAll(): void {
-    for (const wake of this.wake.splice(0)) wake();
+    this.data.discard(new CxmError('INTERRUPTED', 'the rest of the data is not wanted any more'));
   }
 }
 

@@ -53,6 +53,7 @@ describe('kills', () => {
         if (index % 2 === 0) continue;
       }
       if (volume !== undefined) await tmOk('delete', [`node1:${diskPath(70, 0)}`, '70', '1']);
+      await settled('node1');
       expect(await lab.traces('node1'), `killed after ${delayMs} ms`).toEqual(before);
     }
     await tmOk('clone', args);
