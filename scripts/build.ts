@@ -9,7 +9,7 @@
  * It also writes what is generated from the schema: cxmrc.example and docs/cxmrc.md.
  */
 import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
-import { chmod, cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,9 @@ import { renderExample, renderReference } from '../src/config/render.ts';
 import { renderNotices } from './notices.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const dist = join(root, 'dist');
+const finished = join(root, 'dist');
+/** Built beside, so that whoever uses the last build meanwhile finds it whole. */
+const dist = join(root, `dist.new-${process.pid}`);
 const maxRemotesBytes = 3 * 1024 * 1024;
 const quiet = process.argv.includes('--quiet');
 
@@ -67,8 +69,7 @@ const versionCheck = `if (+process.versions.node.split('.')[0] < 20) {
 `;
 
 async function main(): Promise<void> {
-  await rm(dist, { recursive: true, force: true });
-  await mkdir(dist, { recursive: true });
+  await mkdir(dist);
   await writeFile(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
   const metafiles: Metafile[] = [];
   for (const kind of ['tm', 'vmm', 'im'] as const) metafiles.push(...(await buildActions(kind)));
@@ -83,7 +84,15 @@ async function main(): Promise<void> {
   await cp(join(dist, 'THIRD-PARTY-NOTICES.txt'), join(dist, 'remotes/cxm/THIRD-PARTY-NOTICES.txt'));
   const bytes = await sizeOf(join(dist, 'remotes'));
   if (bytes > maxRemotesBytes) throw new Error(`dist/remotes has ${bytes} bytes, more than ${maxRemotesBytes}`);
+  await replaceFinished();
   if (!quiet) process.stdout.write(`dist/remotes: ${Math.ceil(bytes / 1024)} KiB\n`);
+}
+
+async function replaceFinished(): Promise<void> {
+  const last = join(root, `dist.old-${process.pid}`);
+  if (existsSync(finished)) await rename(finished, last);
+  await rename(dist, finished);
+  await rm(last, { recursive: true, force: true });
 }
 
 /** Entry and output of the programs that are one file each. */
@@ -169,4 +178,8 @@ async function sizeOf(directory: string): Promise<number> {
   return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0);
 }
 
-await main();
+try {
+  await main();
+} finally {
+  await rm(dist, { recursive: true, force: true });
+}

@@ -14,26 +14,11 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { checkout } from './lab/layout.ts';
 import { installPackages, missingPackages } from './lab/packages.ts';
-import { runInLab } from './lab/up.ts';
+import { runLabSuites } from './lab/suites.ts';
+import { oneFailure, runVitest, sum, type Counts, type Runner } from './vitest.ts';
 
 const parts = ['house', 'unit', 'lab'] as const;
 type Part = (typeof parts)[number];
-
-interface Counts {
-  readonly passed: number;
-  readonly failed: number;
-}
-
-/** What this program reads of vitest's JSON report. */
-interface Report {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[];
-}
-
-type Runner = (command: readonly string[]) => Promise<number>;
-
-const oneFailure: Counts = { passed: 0, failed: 1 };
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -50,29 +35,6 @@ const runHere: Runner = ([program = '', ...args]) => {
     child.on('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
 };
-
-/** Runs vitest on some projects; a run that fails without naming a failed test counts as one. */
-async function runVitest(run: Runner, projects: readonly Part[], filters: readonly string[]): Promise<Counts> {
-  const directory = join(checkout, 'node_modules/.cache');
-  fs.mkdirSync(directory, { recursive: true });
-  const file = join(directory, `cxm-test-${process.pid}-${projects.join('-')}.json`);
-  const report = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const selected = projects.flatMap((project) => ['--project', project]);
-  const vitest = [process.execPath, join(checkout, 'node_modules/vitest/vitest.mjs'), 'run'];
-  try {
-    const exitCode = await run([...vitest, '--passWithNoTests', ...report, ...selected, ...filters]);
-    const counts = fs.existsSync(file) ? count(JSON.parse(fs.readFileSync(file, 'utf8')) as Report) : oneFailure;
-    return exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
-  } finally {
-    fs.rmSync(file, { force: true });
-  }
-}
-
-/** A file that could not even be loaded has no tests to count, and is a failure. */
-function count(report: Report): Counts {
-  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
-  return { passed: report.numPassedTests, failed: report.numFailedTests + broken.length };
-}
 
 /** As root, makes sure that everything is installed. Returns why the lab can't run, if it can't. */
 function prepareMachine(isRoot: boolean): string | undefined {
@@ -108,14 +70,13 @@ async function runParts(selected: readonly Part[], filters: readonly string[]): 
   const here = selected.filter((part) => part !== 'lab');
   if (here.length > 0) results.push(await runVitest(runHere, here, filters));
   if (selected.includes('lab')) {
-    if (obstacle === undefined) results.push(await runVitest(runInLab, ['lab'], filters));
+    if (obstacle === undefined) results.push(...(await runLabSuites(filters)));
     else {
       say(`test: THE LAB WAS NOT RUN (real LVM on two nodes, test/lab): ${obstacle}`);
       if (isRoot && isBuilt) results.push(oneFailure);
     }
   }
-  const sum = (of: keyof Counts): number => results.reduce((total, result) => total + result[of], 0);
-  return { passed: sum('passed'), failed: sum('failed') };
+  return sum(results);
 }
 
 const words = process.argv.slice(2);

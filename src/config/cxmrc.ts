@@ -138,7 +138,7 @@ export const cxmrcSchema = {
     'Virtual machines',
     paths(),
     '/boot',
-    'Directories on the hosts from which a template may take kernels and ramdisks, besides the directory of the VM itself.',
+    'Directories on the hosts from which a template may take kernels and ramdisks, besides the directory of the VM itself. Only files there that every user of the host may read.',
   ),
   RAW_KEYS: key(
     'Virtual machines',

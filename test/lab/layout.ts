@@ -17,6 +17,10 @@ export const disksDirectory = `${labDirectory}/disks`;
 /** Set in the environment of whatever runs inside the lab. */
 export const labVariable = 'CXM_LAB';
 
+/** In the environment of a lab that shares the machine with another: the core of its first node; 0 when left out. */
+export const firstCoreVariable = 'CXM_LAB_FIRST_CORE';
+const firstCore = Number(process.env[firstCoreVariable] ?? 0);
+
 /** node1 and node2 share the SAN; node3 stands alone, with a local volume group of the same name. */
 export const nodeNames = ['node1', 'node2', 'node3'] as const;
 export type NodeName = (typeof nodeNames)[number];
@@ -76,7 +80,7 @@ export function nodeLayout(name: NodeName): NodeLayout {
     console: `${directory}/console.log`,
     pidFile: `${directory}/pid`,
     memoryMebibytes: standsAlone ? 768 : 1536,
-    core: (number - 1) % availableParallelism(),
+    core: (firstCore + number - 1) % availableParallelism(),
   };
 }
 

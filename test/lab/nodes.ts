@@ -74,8 +74,11 @@ export function healNode(name: NodeName): void {
 export function isRunning(name: NodeName): boolean {
   const { pidFile } = nodeLayout(name);
   if (!existsSync(pidFile)) return false;
-  const status = `/proc/${readFileSync(pidFile, 'utf8')}/status`;
-  return existsSync(status) && !/^State:\s+Z/m.test(readFileSync(status, 'utf8'));
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${readFileSync(pidFile, 'utf8')}/status`, 'utf8'));
+  } catch {
+    return false; // it may end at any moment
+  }
 }
 
 function createDisks(node: NodeLayout): void {

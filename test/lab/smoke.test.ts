@@ -21,8 +21,8 @@ describe('the SAN', () => {
   test('node2 takes over what node1 had synced when its power failed, and node1 comes back', async () => {
     await lab.node('node1', `lvcreate -qq -y -L 64M -n crash ${lab.volumeGroup} && mkfs.ext4 -q /dev/VG0/crash`);
     await lab.node('node1', 'mkdir -p /t && mount /dev/VG0/crash /t && echo survives > /t/file && sync');
-    await lab.kill('node1');
     try {
+      await lab.kill('node1');
       await lab.node('node2', 'lvchange -ay VG0/crash && mkdir -p /t && mount /dev/VG0/crash /t');
       expect(await lab.output('node2', 'cat /t/file && umount /t && lvremove -qq -f VG0/crash')).toBe('survives');
     } finally {

@@ -13,22 +13,40 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { firstCoreVariable } from './layout.ts';
 
-/** Runs a command inside a new lab, with this process' standard input and output; resolves to its exit code. */
-export function runInLab(command: readonly string[]): Promise<number> {
+/** For a lab that shares the machine with others. */
+export interface LabOptions {
+  /** The core of its first node, so that labs do not crowd on the same one. */
+  readonly firstCore: number;
+  /** Takes what the command and the lab say on both streams; without it that goes where this process' own goes. */
+  readonly onOutput: (chunk: Buffer) => void;
+}
+
+/**
+ * Runs a command inside a new lab; resolves to its exit code. With `options` it has no standard input, otherwise it has
+ * this process' streams.
+ */
+export function runInLab(command: readonly string[], options?: LabOptions): Promise<number> {
   const namespaces = ['--mount', '--propagation', 'private', '--net', '--uts', '--pid', '--mount-proc'];
   const inside = [process.execPath, '--import', import.meta.resolve('tsx')];
   const supervisor = [...inside, fileURLToPath(new URL('inside.ts', import.meta.url)), process.cwd(), ...command];
   // The shell is the namespace's first process: it collects orphans, and its end is the end of all others.
   const first = ['bash', '-c', '"$@"; exit $?', 'lab', ...supervisor];
   const unshare = ['unshare', ...namespaces, '--fork', '--kill-child=SIGKILL', '--', ...first];
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...unshare], { stdio: 'inherit' });
+  const argv = ['--pdeathsig', 'KILL', '--', ...unshare];
+  const core = options === undefined ? {} : { [firstCoreVariable]: String(options.firstCore) };
+  const child = spawn('setpriv', argv, {
+    stdio: options === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...core },
+  });
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => options?.onOutput(chunk));
   const end = (): void => void child.kill('SIGKILL');
   const wait = (): void => undefined;
   process.on('SIGTERM', end).on('SIGHUP', end).on('SIGINT', wait);
   return new Promise<number>((resolve, reject) => {
     child.on('error', reject);
-    child.on('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    child.on('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   }).finally(() => {
     process.off('SIGTERM', end).off('SIGHUP', end).off('SIGINT', wait);
   });

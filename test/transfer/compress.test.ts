@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CxmError } from '../../src/errors.ts';
-import { compress, decompress } from '../../src/transfer/compress.ts';
+import { compress, decompress, decompressors } from '../../src/transfer/compress.ts';
 import { inspectImage } from '../../src/transfer/format.ts';
 import type { Compression } from '../../src/transfer/format.ts';
 import { gzipSizeNote, readGzipSizeNote } from '../../src/transfer/gzip-note.ts';
@@ -131,4 +131,9 @@ describe('the length of a compressed disk', () => {
     expect(readGzipSizeNote(gzipSizeNote(2 ** 40))).toBe(2 ** 40);
     expect(readGzipSizeNote(new Uint8Array(3))).toBeUndefined();
   });
+});
+
+it('decompressors are programs, not shell text', () => {
+  expect(decompressors.gzip[0]).toBe('gzip');
+  expect(decompressors.zstd[0]).toBe('zstd');
 });

@@ -3,11 +3,12 @@
  * does not take back: what the disk is removed for.
  */
 import { mkdirSync } from 'node:fs';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Data } from '../../agent/operation.ts';
 import { formatSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
+import { WriteBehind } from '../../transfer/write-behind.ts';
 import type { ActionContext, HelperCall } from '../action.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { partialOf, syncToDisk } from './shared.ts';
@@ -72,32 +73,27 @@ async function writeFile(
   progress: Progress,
 ): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
-  const file = await open(path, 'w', 0o660);
+  const failed = (error: unknown): never => {
+    const cause = error instanceof CxmError ? error.cause : error;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CxmError('IO', `${path} can't be written: ${why}`, { cause, changed: 'rolled-back' });
+  };
+  const file = await open(path, 'w', 0o660).catch(failed);
+  const writer = new WriteBehind(file, path);
   try {
     let end = 0;
     for await (const item of data) {
       const offset = item.type === 'extent' ? item.offset : end;
       end = offset + item.data.length;
-      await writeAll(file, item.data, offset);
+      await writer.write(offset, item.data).catch(failed);
       const line = progress.advance(item.data.length, performance.now());
       if (line !== undefined) context.report.info(line);
     }
-    if (sizeBytes !== undefined) await file.truncate(sizeBytes);
-    await file.sync();
-  } catch (cause) {
-    if (cause instanceof CxmError) throw cause;
-    throw new CxmError('IO', `${path} can't be written: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-      changed: 'rolled-back',
-    });
+    await writer.flush().catch(failed);
+    if (sizeBytes !== undefined) await file.truncate(sizeBytes).catch(failed);
+    await file.sync().catch(failed);
   } finally {
+    await writer.settle();
     await file.close();
-  }
-}
-
-async function writeAll(file: FileHandle, data: Buffer, offset: number): Promise<void> {
-  for (let done = 0; done < data.length;) {
-    const { bytesWritten } = await file.write(data, done, data.length - done, offset + done);
-    done += bytesWritten;
   }
 }

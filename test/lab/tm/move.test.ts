@@ -1,5 +1,6 @@
 /** mv, mvds and cpds on real LVM: disks go to other hosts, to the frontend and back, and into images. */
-import { existsSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { lab } from '../lab.ts';
 import {
@@ -176,6 +177,22 @@ describe('mv to the frontend and back', () => {
     expect(result.stderr).toContain('the saved memory of the VM refers to the blocks of this disk');
     await tmOk('mv', [`${frontend}:${diskPath(51, 0)}`, `node2:${diskPath(51, 0)}`, '51', '1']);
     expect(await digest('node2', 'lv-one-51-0', 192 * mib)).toBe(before);
+  });
+
+  test('a frontend without room keeps the disk on its host, says so, and holds nothing of it', async () => {
+    const before = await cloneRaw(53, 'node1');
+    mkdirSync(vmDirectory(53), { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1M,mode=777', 'tmpfs', vmDirectory(53)]);
+    try {
+      const result = await tm('mv', [`node1:${diskPath(53, 0)}`, `${frontend}:${diskPath(53, 0)}`, '53', '1']);
+      expect(result.exitCode).toBe(1);
+      expect(result.stderr).toContain(`${diskPath(53, 0)}`);
+      expect(result.stderr).toContain('no space left on device');
+      expect(readdirSync(vmDirectory(53))).toEqual([]);
+    } finally {
+      execFileSync('umount', [vmDirectory(53)]);
+    }
+    expect(await digest('node1', 'lv-one-53-0', 24 * mib)).toBe(before);
   });
 
   test('each of both ways can be run twice', async () => {

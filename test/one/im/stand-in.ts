@@ -1,7 +1,8 @@
 /** A host as `look` sees it: the real Xl over canned or made-up answers, configuration files in a temporary directory. */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 import { DomainFiles } from '../../../src/agent/operations/domain-files.ts';
 import type { MonitoringHost } from '../../../src/agent/operations/monitor.ts';
 import { resolveCxmrc, settingsFromRecord } from '../../../src/config/load.ts';
@@ -30,9 +31,13 @@ export const recordedAnswers: Record<string, Answer> = {
   'xentop -b -f -i 1': recording('xentop-4.17-b-i1-full').stdout,
 };
 
+const directories: string[] = [];
+afterAll(() => directories.forEach((directory) => rmSync(directory, { recursive: true })));
+
 /** @param marked VM ids by the name of the configuration file that bears their marker */
 export function standIn(answers: Record<string, Answer>, marked: Readonly<Record<string, number>> = {}): StandIn {
   const directory = mkdtempSync(join(tmpdir(), 'cxm-monitor-'));
+  directories.push(directory);
   const config = join(directory, 'vm');
   mkdirSync(config);
   for (const [name, vmId] of Object.entries(marked)) {

@@ -1,0 +1,45 @@
+/**
+ * The lab's test files, each in a lab of its own: none sees what another one has left. A lab uses little more than one
+ * core, so two of them run side by side where the machine has room, the largest files first; what a file's run says is
+ * shown when it ends.
+ */
+import { statSync } from 'node:fs';
+import { availableParallelism, freemem } from 'node:os';
+import { relative } from 'node:path';
+import { listFiles, runVitest, type Counts } from '../vitest.ts';
+import { checkout } from './layout.ts';
+import { runInLab } from './up.ts';
+
+/** What a lab's kernels and disks may take. */
+const labBytes = 6 * 1024 ** 3;
+
+/** @param filters vitest's: words choose files; with an option among them, all run in one lab */
+export async function runLabSuites(filters: readonly string[]): Promise<readonly Counts[]> {
+  const files = listFiles('lab', filters);
+  if (files.length < 2 || filters.some((word) => word.startsWith('-'))) {
+    return [await runVitest(runInLab, ['lab'], filters)];
+  }
+  const waiting = files.map((file) => ({ name: relative(checkout, file), bytes: statSync(file).size }));
+  waiting.sort((a, b) => b.bytes - a.bytes);
+  const results: Counts[] = [];
+  const work = async (firstCore: number): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      results.push(await runSuite(next.name, firstCore));
+    }
+  };
+  const labs = Math.min(2, availableParallelism(), Math.max(1, Math.floor(freemem() / labBytes)));
+  await Promise.all(Array.from({ length: labs }, (_, firstCore) => work(firstCore)));
+  return results;
+}
+
+async function runSuite(file: string, firstCore: number): Promise<Counts> {
+  const said: Buffer[] = [];
+  process.stdout.write(`lab: ${file} started\n`);
+  const run = (command: readonly string[]): Promise<number> =>
+    runInLab(command, { firstCore, onOutput: (chunk) => said.push(chunk) });
+  try {
+    return await runVitest(run, ['lab'], [file]);
+  } finally {
+    process.stdout.write(Buffer.concat(said));
+  }
+}
