@@ -55,9 +55,10 @@ export class CxmError extends Error {
   }
 }
 
-/** The error itself if it is ours, else an INTERNAL one around it. */
+/** The error itself if it is ours, what an AbortSignal was given as its reason, else an INTERNAL one around it. */
 export function asCxmError(error: unknown): CxmError {
   if (error instanceof CxmError) return error;
+  if (error instanceof Error && error.name === 'AbortError' && error.cause instanceof CxmError) return error.cause;
   const message = error instanceof Error ? error.message : String(error);
   return new CxmError('INTERNAL', message, { cause: error, changed: 'maybe' });
 }

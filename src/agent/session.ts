@@ -32,8 +32,19 @@ export interface HelperEnvironment {
   audit(line: string): void;
 }
 
-/** Serves one request. Resolves when everything is answered and rolled back; never rejects. */
+/**
+ * Serves one request. Resolves when everything is answered and rolled back, and the caller has what was sent or is gone;
+ * never rejects.
+ */
 export async function serve(input: Readable, output: Writable, environment: HelperEnvironment): Promise<void> {
+  await serveRequest(input, output, environment);
+  // What still lies in the stream would be lost with the process.
+  await new Promise<void>((resolve) => {
+    output.once('close', resolve).end(resolve);
+  });
+}
+
+async function serveRequest(input: Readable, output: Writable, environment: HelperEnvironment): Promise<void> {
   const session = new Session(input, new FrameWriter(output));
   try {
     const request = await session.request();

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,6 +86,22 @@ function busyLock(): MetadataLock {
   const own = fileLock(join(root, 'lock/busy'), 1);
   return { ...own, acquire: () => Promise.reject(new CxmError('TIMEOUT', 'the lock was not free within 1 s')) };
 }
+
+describe('what the helper sends last', () => {
+  test('arrives although the helper ends at once and the caller is slow', async () => {
+    let received = 0;
+    const receive: Call['receive'] = async (data) => {
+      for await (const item of data) received += item.data.length;
+    };
+    const result = call('send-and-end', { receive });
+    // The caller reads nothing for a while: neither it nor the kernel can take all of it.
+    await new Promise((resolve) => setImmediate(resolve));
+    const sleeping = spawnSync('sleep', ['0.5']);
+    expect(sleeping.status).toBe(0);
+    expect(await result).toBe('all was sent');
+    expect(received).toBe(1024 ** 2 - 1000);
+  });
+});
 
 describe('the lock of the volume group', () => {
   test('that is not free in time is an error that says so, and nothing is changed', async () => {

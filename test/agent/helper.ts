@@ -66,6 +66,13 @@ const works: Readonly<Record<string, Work>> = {
       await context.sendEnd();
     });
   },
+  /** As much as may lie in the stream, and the result at once. */
+  'send-and-end': async (context) => {
+    await context.ready();
+    await context.sendData(Buffer.alloc(mebibyte - 1000));
+    await context.sendEnd();
+    return 'all was sent';
+  },
   ask: (context, note) => takingBack(context, note, () => context.ask('stored').then(() => undefined)),
   /** Holds the lock until `done` is seen on the way out. */
   hold: (context, note) =>

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { OperationContext } from '../../src/agent/operation.ts';
@@ -124,6 +125,16 @@ describe('a caller that gave up', () => {
     await caller.answer(true);
     await caller.next('result');
     expect(changes).toEqual(['removal']);
+  });
+
+  test('gets that as the reason also when a stream has noticed it first', async () => {
+    const caller = new Caller(async (context) => {
+      await context.ready();
+      for await (const bytes of createReadStream('/dev/zero', { signal: context.signal })) void bytes;
+    });
+    await caller.next('ready');
+    await caller.say({ kind: 'abort' });
+    expect(await caller.next('error')).toMatchObject({ code: 'INTERRUPTED', message: 'the caller gave up' });
   });
 
   test('is not asked anything else', async () => {
