@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // house: the rules of the source tree; unit: everything that needs no root and no other machine;
-// lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces.
+// lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces;
+// xen: real Xen on QEMU, started by test/xen-lab/command.ts likewise.
 export default defineConfig({
   test: {
     testTimeout: 30_000,
@@ -13,7 +14,11 @@ export default defineConfig({
       { extends: true, test: { name: 'house', include: ['test/house/**/*.test.ts'] } },
       {
         extends: true,
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/house/**', 'test/lab/**'] },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/house/**', 'test/lab/**', 'test/xen-lab/**'],
+        },
       },
       {
         extends: true,
@@ -22,6 +27,17 @@ export default defineConfig({
           include: ['test/lab/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
+          pool: 'forks',
+          poolOptions: { forks: { singleFork: true } },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'xen',
+          include: ['test/xen-lab/suites/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },
         },

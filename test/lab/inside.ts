@@ -15,14 +15,16 @@ import {
   checkout,
   frontendAddress,
   labDirectory,
+  labKind,
   labVariable,
   oneadmin,
   startedNodes,
   volumeGroup,
 } from './layout.ts';
-import { createKeys, installFrontend, installNode } from './machines.ts';
+import { createKeys, installFrontend, installUmlNode } from './machines.ts';
 import { startNode } from './nodes.ts';
 
+const xen = labKind === 'xen' ? (await import('../xen-lab/layout.ts')).currentImages() : undefined;
 const stage = '/mnt';
 const newRoot = '/srv';
 
@@ -78,17 +80,21 @@ function makeDisksDirectory(): void {
 function makeMachines(): void {
   run('mount', '-t', 'tmpfs', '-o', 'mode=755,size=80%', 'tmpfs', stage);
   makeDisksDirectory();
-  createKeys(join(stage, 'keys'));
+  if (xen === undefined) createKeys(join(stage, 'keys'));
+  else fs.cpSync(xen.keys, join(stage, 'keys'), { recursive: true });
   fs.mkdirSync(join(stage, 'system-datastore'), { mode: 0o755 });
   fs.chownSync(join(stage, 'system-datastore'), oneadmin.uid, oneadmin.gid);
 
-  mountOverlay('node', join(stage, 'node-root'), ['tmp', 'var/tmp']);
-  showCheckout(join(stage, 'node-root'), 'ro');
-  installNode(join(stage, 'node-root'), join(stage, 'keys'));
+  if (xen === undefined) {
+    mountOverlay('node', join(stage, 'node-root'), ['tmp', 'var/tmp']);
+    showCheckout(join(stage, 'node-root'), 'ro');
+    installUmlNode(join(stage, 'node-root'), join(stage, 'keys'));
+  }
 
   // Commands find this machine's /tmp on the frontend, to be used for scripts in it; writes stay in the lab.
   mountOverlay('frontend', newRoot, ['var/tmp']);
   showCheckout(newRoot, 'rw');
+  if (xen !== undefined) run('mount', '--bind', xen.directory, join(newRoot, xen.directory));
   run('mount', '-t', 'proc', 'proc', join(newRoot, 'proc'));
   run('mount', '--rbind', '/sys', join(newRoot, 'sys'));
   run('mount', '--rbind', '/dev', join(newRoot, 'dev'));
@@ -139,7 +145,8 @@ process.on('SIGINT', () => undefined); // the command gets it too, and decides
 makeMachines();
 changeRoot();
 makeNetwork();
-await Promise.all(startedNodes.map((name) => startNode(name)));
+if (xen === undefined) await Promise.all(startedNodes.map((name) => startNode(name)));
+else await (await import('../xen-lab/cluster.ts')).startCluster();
 const nodes = `${startedNodes.join(', ')} with volume group ${volumeGroup}`;
 process.stderr.write(`lab: ${nodes} up after ${Date.now() - startedAt} ms\n`);
 process.exit(await runCommand(callerDirectory, command));

@@ -18,7 +18,8 @@ import {
   volumeGroup,
   type NodeName,
 } from './layout.ts';
-import { contNode, cutNode, healNode, isRunning, killNode, startNode, stopNode } from './nodes.ts';
+import { isRunning } from './node-process.ts';
+import { contNode, cutNode, healNode, killNode, startNode, stopNode } from './nodes.ts';
 
 if (process.env[labVariable] === undefined) {
   throw new Error('this runs inside the lab only: `npm test -- lab`, or see test/lab/up.ts');

@@ -17,6 +17,11 @@ export const disksDirectory = `${labDirectory}/disks`;
 /** Set in the environment of whatever runs inside the lab. */
 export const labVariable = 'CXM_LAB';
 
+/** What the nodes are: user-mode-linux kernels with LVM, or dom0s of a real Xen in QEMU (test/xen-lab). */
+export const labKindVariable = 'CXM_LAB_KIND';
+export type LabKind = 'uml' | 'xen';
+export const labKind: LabKind = process.env[labKindVariable] === 'xen' ? 'xen' : 'uml';
+
 /** In the environment of a lab that shares the machine with another: the core of its first node; 0 when left out. */
 export const firstCoreVariable = 'CXM_LAB_FIRST_CORE';
 const firstCore = Number(process.env[firstCoreVariable] ?? 0);
@@ -25,8 +30,11 @@ const firstCore = Number(process.env[firstCoreVariable] ?? 0);
 export const nodeNames = ['node1', 'node2', 'node3'] as const;
 export type NodeName = (typeof nodeNames)[number];
 
-/** What runs when a command starts inside the lab; node3 is started by the tests that need it. */
-export const startedNodes: readonly NodeName[] = ['node1', 'node2'];
+/** How many nodes run from the start; a third one of the Xen lab sees the SAN, too. */
+export const nodeCountVariable = 'CXM_LAB_NODES';
+
+/** What runs when a command starts inside the lab; otherwise node3 is started by the tests that need it. */
+export const startedNodes: readonly NodeName[] = nodeNames.slice(0, process.env[nodeCountVariable] === '3' ? 3 : 2);
 
 export const volumeGroup = 'VG0';
 export const oneadmin = { name: 'oneadmin', uid: 9869, gid: 9869, home: '/var/lib/one' } as const;
@@ -67,7 +75,7 @@ export interface NodeLayout {
 export function nodeLayout(name: NodeName): NodeLayout {
   const number = nodeNames.indexOf(name) + 1;
   const directory = `${labDirectory}/${name}`;
-  const standsAlone = name === 'node3';
+  const standsAlone = name === 'node3' && labKind === 'uml';
   return {
     name,
     number,

@@ -21,9 +21,10 @@ import {
 } from './layout.ts';
 
 const here = join(checkout, 'test/lab');
-const product = {
+export const product = {
   remotes: join(checkout, 'dist/remotes'),
   helper: join(checkout, 'dist/sbin/cxm-host'),
+  hook: join(checkout, 'dist/sbin/one-migrate'),
   simulatedXl: join(checkout, 'dist/sandbox/xl'),
   sudoers: join(checkout, 'remotes/etc/cxm/sudoers'),
 } as const;
@@ -55,25 +56,33 @@ export function installFrontend(root: string, keys: string): void {
   write(join(root, sshConfig), ssh.join('\n') + '\n', 0o600);
 }
 
-/** A Xen host: what all nodes have in common. Its name and address come with the kernel's command line. */
-export function installNode(root: string, keys: string): void {
+/**
+ * A Xen host without our product: what all nodes have in common. Its name and address come with the kernel's command line.
+ * @param disk the device of the volume group
+ */
+export function installHost(root: string, keys: string, disk: string): void {
   installCommon(root, keys);
+  write(join(root, 'etc/lvm/lvmlocal.conf'), lvmSettings.replace('DISK', disk), 0o644);
+  for (const directory of ['etc/xen/vm', 'etc/xen/auto', 'var/lib/xen']) {
+    fs.mkdirSync(join(root, directory), { recursive: true });
+  }
+  fs.rmSync(join(root, 'etc/sudoers.d'), { recursive: true, force: true });
+  write(join(root, 'etc/sudoers.d/lab'), 'Defaults env_keep += "DM_DISABLE_UDEV"\n', 0o440);
+}
+
+/** A user-mode-linux node. */
+export function installUmlNode(root: string, keys: string): void {
+  installHost(root, keys, '/dev/ubda');
   copy(join(here, 'node-init.sh'), join(root, 'etc/lab/init'), 0o755);
-  write(join(root, 'etc/lvm/lvmlocal.conf'), lvmSettings, 0o644);
   fs.mkdirSync(join(root, 'lib/modules'), { recursive: true });
   for (const release of fs.readdirSync(modulesDirectory)) {
     const link = join(root, 'lib/modules', release);
     if (!fs.existsSync(link)) fs.symlinkSync(join(modulesDirectory, release), link);
   }
-  for (const directory of ['etc/xen/vm', 'etc/xen/auto', 'var/lib/xen']) {
-    fs.mkdirSync(join(root, directory), { recursive: true });
-  }
   installRemotes(join(root, 'var/tmp/one'));
   if (fs.existsSync(product.helper)) copy(product.helper, join(root, 'usr/local/sbin/cxm-host'), 0o755);
   if (fs.existsSync(product.simulatedXl)) copy(product.simulatedXl, join(root, 'usr/sbin/xl'), 0o755);
-  fs.rmSync(join(root, 'etc/sudoers.d'), { recursive: true, force: true });
   copy(product.sudoers, join(root, 'etc/sudoers.d/cxm'), 0o440);
-  write(join(root, 'etc/sudoers.d/lab'), 'Defaults env_keep += "DM_DISABLE_UDEV"\n', 0o440);
 }
 
 function installCommon(root: string, keys: string): void {
@@ -176,7 +185,7 @@ const lvmSettings = `devices {
   use_devicesfile = 0
   multipath_component_detection = 0
   md_component_detection = 0
-  filter = [ "a|^/dev/ubda$|", "r|.*|" ]
+  filter = [ "a|^DISK$|", "r|.*|" ]
 }
 activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
 global { event_activation = 0 use_lvmpolld = 0 use_lvmlockd = 0 system_id_source = "none" }

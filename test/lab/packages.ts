@@ -11,14 +11,18 @@ const packages = [
   ...['mount', 'util-linux', 'e2fsprogs', 'xfsprogs', 'tar', 'gzip', 'zstd', 'acl', 'attr', 'qemu-utils'],
 ] as const;
 
-/** Which of them are missing; undefined on a machine without dpkg, where nobody can say. */
-export function missingPackages(): readonly string[] | undefined {
-  const asked = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\\n', ...packages], {
+/** Besides them, what the Xen lab makes its images with and runs them in. */
+export const xenLabPackages = ['qemu-system-x86', 'mmdebstrap', 'cpio', 'xz-utils', 'debian-archive-keyring'] as const;
+
+/** Which of them are missing; undefined on a machine without dpkg, where nobody can say. @param more to be there, too */
+export function missingPackages(more: readonly string[] = []): readonly string[] | undefined {
+  const wanted = [...packages, ...more];
+  const asked = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\\n', ...wanted], {
     encoding: 'utf8',
   });
   if (asked.error !== undefined) return undefined;
   const installed = new Set(asked.stdout.split('\n').filter((line) => line.endsWith(' installed')));
-  return packages.filter((name) => !installed.has(`${name} installed`));
+  return wanted.filter((name) => !installed.has(`${name} installed`));
 }
 
 /**
