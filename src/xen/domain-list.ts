@@ -8,7 +8,7 @@ import { CxmError } from '../errors.ts';
 /** One row of `xl list`. */
 export interface DomainRow {
   readonly id: number;
-  /** As listed; undefined while the domain is torn down (`(null)`). */
+  /** As listed; undefined (`(null)`) while the domain is torn down, and for a moment before it is built. */
   readonly name: string | undefined;
   readonly memoryMib: number;
   /** VCPUs online. */
@@ -97,7 +97,7 @@ export interface NetworkDeviceRow {
 export type DomainMeaning =
   /** The guest runs here. */
   | 'running'
-  /** The guest is here, stopped by an administrator. */
+  /** The guest is here, stopped by an administrator, or somebody's `xl destroy` has begun, which looks the same. */
   | 'paused'
   /** A create, restore or reboot is making it; it has not run yet. */
   | 'building'
@@ -107,7 +107,7 @@ export type DomainMeaning =
   | 'leaving'
   /** The guest has shut down or crashed; its monitor restarts or removes the domain, if there is one. */
   | 'shutDown'
-  /** Being torn down. */
+  /** Being torn down, or so new that it has no name yet. */
   | 'dying';
 
 /**
@@ -153,7 +153,7 @@ export function isMigrationName(name: string): boolean {
 
 /**
  * The rows that may hold a VM's disks or its name on this host: all that bear its name in any form. Torn-down rows have
- * lost theirs; `(null)` rows go away within seconds.
+ * lost theirs; `(null)` rows go away, or get their name, within seconds.
  */
 export function rowsOf(rows: readonly DomainRow[], name: string): readonly DomainRow[] {
   return rows.filter((row) => row.id !== 0 && virtualMachineName(row) === name);

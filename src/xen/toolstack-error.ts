@@ -21,6 +21,8 @@ export type ToolstackReason =
   | 'unknownDevice'
   | 'tooManyVcpus'
   | 'memoryAboveMaximum'
+  | 'guestTooSmall'
+  | 'cannotMigrate'
   | 'noSpaceForSave'
   | 'saveNotWritable'
   | 'missingSaveFile'
@@ -123,6 +125,19 @@ const rules: readonly Rule[] = [
     reason: 'missingBridge',
     code: 'XEN',
     hint: 'create the bridge on this host or correct the name',
+  },
+  {
+    pattern: /xc_dom_chk_alloc_pages: segment \w+ too large/,
+    reason: 'guestTooSmall',
+    code: 'XEN',
+    hint: 'give the VM more memory: its kernel does not fit',
+  },
+  {
+    // Xen built without shadow paging, as Debian 12's security update is, and a guest or processor without nested paging.
+    pattern: /Failed to enable logdirty/,
+    reason: 'cannotMigrate',
+    code: 'UNSUPPORTED',
+    hint: 'the Xen of this host can not migrate such a guest live: migrate it without --live, or make it PVH or HVM',
   },
   {
     pattern: /can't allocate low memory|Out of memory|Cannot allocate memory|failed to free memory for the domain/,

@@ -27,7 +27,10 @@ export type ShutdownOutcome =
   | 'leftBehind'
   /** The guest was told and did not end in time. */
   | 'stillRunning'
-  /** The guest does not listen: it never acknowledged the request, or has no driver for it. */
+  /**
+   * The guest does not listen: it never acknowledged the request, or has no driver for it. The request stays: one that
+   * listens again later, as a paused one does, still shuts down then.
+   */
   | 'unresponsive';
 
 export interface MigrateOptions {
@@ -92,8 +95,8 @@ export interface Toolstack {
    * Moves a running domain to another host over ssh as this user. The name on the destination must be free and the disks
    * active there: both are noticed late, the name only at the very end. When it fails the domain goes on at the source,
    * without its monitor if it had suspended; look at both hosts before saying where the VM is (`changed` is 'maybe').
-   * An interface whose attach once failed stays in the toolstack's records and makes a migration fail at the destination
-   * with missingBridge. @throws unreachable, missingDisk, missingBridge, nameTaken, noMemory, receiverFailed, timeout,
+   * An interface whose attach failed and that was not detached since makes a migration fail at the destination with
+   * missingBridge. @throws unreachable, missingDisk, missingBridge, nameTaken, noMemory, receiverFailed, timeout,
    * handshakeLost (the domain is suspended at the source as NAME--migratedaway and may run at the destination)
    */
   migrate(domain: DomainReference, destination: string, options?: MigrateOptions): Promise<void>;
@@ -104,8 +107,9 @@ export interface Toolstack {
   /** @throws unknownDomain, although xl answers with exit code 0 */
   blockList(domain: DomainReference): Promise<readonly BlockDeviceRow[]>;
   /**
-   * Check the bridge first: an attach that fails for a missing one stays in the toolstack's records of the domain and lets
-   * a later migration fail. @throws unknownDomain, missingBridge
+   * An attach that fails leaves the interface with the domain, listed as connected but on no bridge, where it lets a later
+   * migration fail, and a restore without a configuration of its own: check the bridge first, and detach what is left.
+   * @throws unknownDomain, missingBridge
    */
   networkAttach(domain: DomainReference, nic: NicSpec): Promise<void>;
   /** By index or by MAC address. @throws unknownDomain, unknownDevice */

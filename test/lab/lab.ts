@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import {
   datastores,
+  labKind,
   labVariable,
   nodeNames,
   oneadmin,
@@ -18,6 +19,7 @@ import {
   volumeGroup,
   type NodeName,
 } from './layout.ts';
+import { mountDatastore } from '../xen-lab/layout.ts';
 import { isRunning } from './node-process.ts';
 import { contNode, cutNode, healNode, killNode, startNode, stopNode } from './nodes.ts';
 
@@ -140,6 +142,12 @@ async function node(name: NodeName, shellText: string, options: RunOptions = {})
   throw new Error(`on ${name}, exit code ${result.exitCode}:\n${shellText}\n${said}`);
 }
 
+/** Boots a node, if it does not run, and waits until it answers; node3 runs only after this. */
+async function startAgain(name: NodeName): Promise<void> {
+  await startNode(name);
+  if (labKind === 'xen') await node(name, mountDatastore);
+}
+
 /** Standard output of shell text on a node, without the final newline. */
 async function output(name: NodeName, shellText: string): Promise<string> {
   return (await node(name, shellText)).stdout.replace(/\n$/, '');
@@ -236,7 +244,7 @@ async function reset(): Promise<void> {
     contNode(name);
     healNode(name);
   }
-  await Promise.all(startedNodes.map((name) => startNode(name)));
+  await Promise.all(startedNodes.map((name) => startAgain(name)));
   for (const directory of [
     'onevm',
     'oneimage',
@@ -270,8 +278,7 @@ export const lab = {
   startFrontend,
   node,
   output,
-  /** Boots a node, if it does not run, and waits until it answers; node3 runs only after this. */
-  start: startNode,
+  start: startAgain,
   /** Power failure. */
   kill: killNode,
   /** Hangs until `cont`. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stands in for onevm, oneimage and onehost on the lab's frontend: `show` prints the document that a test prepared as
-# /var/lib/one/<command>/<id or name>.xml and fails as the real command does when there is none. Anything else is
-# noted in /var/lib/one/one-calls.txt and succeeds.
+# /var/lib/one/<command>/<id or name>.xml, or that the stand-in for oned keeps in /var/lib/one/oned, and fails as the
+# real command does when there is none. Anything else is noted in /var/lib/one/one-calls.txt and succeeds.
 command=$(basename "$0")
 if [ "${1:-}" != show ]; then
   echo "$command $*" >>/var/lib/one/one-calls.txt
@@ -17,7 +17,11 @@ for argument in "$@"; do
 done
 case $object in
   '' | . | .. | */*) ;;
-  *) [ -f "/var/lib/one/$command/$object.xml" ] && exec cat "/var/lib/one/$command/$object.xml" ;;
+  *)
+    for document in "$command/$object.xml" "oned/${command#one}-$object.xml"; do
+      [ -f "/var/lib/one/$document" ] && exec cat "/var/lib/one/$document"
+    done
+    ;;
 esac
 case $command in
   onevm) echo "[one.vm.info] Error getting virtual machine [$object]." >&2 ;;

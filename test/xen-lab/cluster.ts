@@ -12,7 +12,7 @@ import { checkout, nodeLayout, oneadmin, sshConfig, startedNodes, volumeGroup, t
 import { product } from '../lab/machines.ts';
 import { isRunning, reap } from '../lab/node-process.ts';
 import { startNode } from '../lab/nodes.ts';
-import { currentImages, frozenCluster, overlayOf, sharedDisk } from './layout.ts';
+import { currentImages, frozenCluster, mountDatastore, overlayOf, sharedDisk } from './layout.ts';
 import { freezeMachine, thawMachine } from './qemu.ts';
 
 export async function startCluster(): Promise<void> {
@@ -49,10 +49,9 @@ async function freezeNewCluster(): Promise<void> {
 /** Wakes a node; its clock stood still. */
 async function thawNode(name: NodeName, memory: string): Promise<void> {
   await thawMachine(nodeLayout(name), memory);
-  const text = `date -s @$0 >/dev/null; mount -t 9p -o trans=virtio,version=9p2000.L,msize=131072 datastore ${oneadmin.home}/datastores/0`;
   for (let tries = 1; ; tries += 1) {
     try {
-      return onNode(name, text.replace('$0', String(Math.ceil(Date.now() / 1000))));
+      return onNode(name, `date -s @${Math.ceil(Date.now() / 1000)} >/dev/null; ${mountDatastore}`);
     } catch (error) {
       if (tries === 10 || !isRunning(name)) {
         throw new Error(`${name} can't be thawed:\n${readFileSync(nodeLayout(name).console, 'utf8')}`, {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { checkout, disksDirectory, type NodeName } from '../lab/layout.ts';
+import { checkout, disksDirectory, oneadmin, type NodeName } from '../lab/layout.ts';
 
 /** May be set to another directory with 4 GB of room. */
 export const cacheVariable = 'CXM_LAB_CACHE';
@@ -84,6 +84,13 @@ export function frozenCluster(images: Images, nodes: number): Frozen {
 export function hotplug(): 'fast' | 'stock' {
   return process.env[hotplugVariable] === 'stock' ? 'stock' : 'fast';
 }
+
+/**
+ * Shell text that shows a node the datastore which all nodes share, once it has booted or was thawed: QEMU freezes no
+ * machine that has a directory of its host mounted.
+ */
+const datastore = `${oneadmin.home}/datastores/0`;
+export const mountDatastore = `mountpoint -q ${datastore} || mount -t 9p -o trans=virtio,version=9p2000.L,msize=131072 datastore ${datastore}`;
 
 /** Within a run. */
 export const sharedDisk = `${disksDirectory}/san.img`;

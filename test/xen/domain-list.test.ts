@@ -105,6 +105,21 @@ describe('the meaning of a row', () => {
     expect(phases).toEqual(['shutDown', 'dying', 'building', 'running']);
   });
 
+  it('follows a creation and a destruction as they were recorded; the latter begins like a pause', () => {
+    const phases = (name: string) =>
+      parseDomainList(polledRows(name))
+        .map(meaningOf)
+        .filter((each, index, all) => each !== all[index - 1]);
+    expect(phases('xl-4.17-create-list-poll')).toEqual(['building', 'running']);
+    expect(phases('xl-4.17-destroy-list-poll')).toEqual(['paused', 'dying']);
+  });
+
+  it('of a domain that was restored paused is building until it has run', () => {
+    const [, restored] = parseDomainList(recording('xl-4.17-list-restored-paused').stdout);
+    expect(restored).toMatchObject({ name: 'vm1', memoryMib: 96, vcpus: 1, cpuSeconds: 0 });
+    expect(restored && meaningOf(restored)).toBe('building');
+  });
+
   it('tells a domain that its monitor removes from one that nobody removes', () => {
     const stuck = parseDomainList(polledRows('xl-4.17-reboot-after-save-c-list-poll-stuck')).filter(
       (each) => each.id === 13,

@@ -58,6 +58,7 @@ describe('a failure', () => {
     ['save-noperm', 'saveNotWritable', '/nosuchdir/x.sav'],
     ['restore-missing-file', 'missingSaveFile', 'restore file'],
     ['restore-already-running', 'nameTaken', 'vm2'],
+    ['restore-bridge-missing', 'missingBridge', 'nobr'],
     ['shutdown-guest-unresponsive-60s', 'unresponsiveGuest', 'acknowledge'],
     ['reboot-guest-unresponsive-60s', 'unresponsiveGuest', 'acknowledge'],
     ['block-attach-dup', 'deviceExists', 'already exists'],
@@ -75,6 +76,7 @@ describe('a failure', () => {
     ['migrate-target-lv-inactive', 'missingDisk', '/dev/VG0/vm1'],
     ['migrate-target-has-same-name', 'nameTaken', 'vm1'],
     ['migrate-unknown-dom', 'unknownDomain', 'nosuch'],
+    ['migrate-no-shadow-paging', 'cannotMigrate', 'logdirty'],
   ])('%s is %s and says what matters', (name, reason, words) => {
     const { stderr, exitCode } = recording(`xl-4.17-${name}`);
     expect(exitCode).not.toBe(0);

@@ -3,7 +3,7 @@
  * written to its configuration, too, so that a restart on any host finds it.
  */
 import { existsSync } from 'node:fs';
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
 import type { DomainDisk, DomainNic } from '../../one/domain/description.ts';
 import { nicSpec } from '../../one/domain/devices.ts';
 import { diskDevice, diskIdOfDevice, diskLine, diskSpec } from '../../one/domain/render.ts';
@@ -80,7 +80,12 @@ export function attachNic(host: DomainHost, { vmId, deployId, nic }: AttachNicPa
     const present = (await host.toolstack.networkList(row.id)).some(({ mac }) => mac === nic.mac);
     if (!present) {
       await requireBridge(host, nic.bridge);
-      await host.toolstack.networkAttach(row.id, nicSpec(nic));
+      try {
+        await host.toolstack.networkAttach(row.id, nicSpec(nic));
+      } catch (error) {
+        await takeOut(host, row.id, nic.mac);
+        throw error;
+      }
     }
     editConfiguration(host, vmId, name, (config) =>
       setItem(config, 'vif', macOf, nic.mac, formatNicSpec(nicSpec(nic))),
@@ -126,9 +131,19 @@ async function disksOf({ toolstack }: DomainHost, name: string): Promise<readonl
 }
 
 /**
- * xl keeps an interface whose attach failed in its records, where it lets a later migration fail: so a missing bridge
- * is found out before.
+ * xl leaves an interface whose attach failed with the guest, connected to nothing. There it would pass for attached when
+ * the action is run again, and let a later migration fail.
  */
+async function takeOut({ toolstack, log }: DomainHost, domainId: number, mac: string): Promise<void> {
+  try {
+    const left = (await toolstack.networkList(domainId)).find((nic) => nic.mac === mac);
+    if (left !== undefined) await toolstack.networkDetach(domainId, left.index);
+  } catch (error) {
+    log('WARN', `the interface ${mac} is left with domain ${domainId}, unconnected: ${asCxmError(error).message}`);
+  }
+}
+
+/** Found out before, a missing bridge does not disturb the guest. */
 async function requireBridge(host: DomainHost, bridge: string): Promise<void> {
   if (existsSync(`/sys/class/net/${bridge}`) || (await host.toolstack.info()).simulated) return;
   throw new CxmError('NOT_FOUND', `there is no bridge ${bridge} on this host`, {

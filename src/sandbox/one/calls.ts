@@ -100,17 +100,18 @@ export function createCaller(options: CallerOptions): Caller {
 }
 
 /** The script of a host's ssh stream: the data can't leave its document, since oned quotes the mark that ends it. */
-function hereDocument(data: string, script: string, args: readonly string[]): string {
+export function hereDocument(data: string, script: string, args: readonly string[]): string {
   const command = [script, ...args].map(quoted).join(' ');
   return `cat << 'EOT' | ${command}\n${data}\nEOT\nrc=$?\n[ $rc = 0 ] || echo ExitCode: $rc 1>&2\nexit $rc\n`;
 }
 
 /** As Ruby's Shellwords.escape. */
-function shellWord(word: string): string {
+export function shellWord(word: string): string {
   return word === '' ? "''" : word.replace(/[^A-Za-z0-9_\-.,:+/@\n]/g, '\\$&');
 }
 
-function quoted(word: string): string {
+/** As oned quotes the words of a host's script. */
+export function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 

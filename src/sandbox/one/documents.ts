@@ -59,26 +59,21 @@ function templateOf(vm: VmRecord, images: readonly ImageRecord[], attach?: numbe
     ['CONTEXT', vm.contextDisk === undefined ? undefined : contextOf(vm.name, vm.contextDisk)],
     ['CPU', String(vm.cpu)],
     ...vm.disks.map((disk): Element => ['DISK', diskOf(disk, images, attach)]),
-    [
-      'GRAPHICS',
-      [
-        ['LISTEN', '127.0.0.1'],
-        ['PORT', String(5900 + vm.id)],
-        ['TYPE', 'vnc'],
-      ],
-    ],
+    ['GRAPHICS', vm.headless === true ? undefined : graphicsOf(vm)],
     ['MEMORY', String(vm.memoryMb)],
     ...vm.nics.map((nic): Element => ['NIC', nicOf(nic)]),
-    [
-      'OS',
-      [
-        ['BOOTLOADER', 'pygrub'],
-        ['MACHINE', 'pv'],
-      ],
-    ],
+    ['OS', Object.entries(vm.os ?? { BOOTLOADER: 'pygrub', MACHINE: 'pv' })],
     ['TM_MAD_SYSTEM', ours],
     ['VCPU', String(vm.vcpu)],
     ['VMID', String(vm.id)],
+  ];
+}
+
+function graphicsOf(vm: VmRecord): Element[] {
+  return [
+    ['LISTEN', '127.0.0.1'],
+    ['PORT', String(5900 + vm.id)],
+    ['TYPE', 'vnc'],
   ];
 }
 

@@ -64,6 +64,10 @@ export interface VmRecord {
   readonly nics: readonly NicRecord[];
   /** Number of the contextualisation CD; a VM whose template has no CONTEXT gets none. */
   readonly contextDisk?: number;
+  /** How it boots; with pygrub when left out. */
+  readonly os?: Readonly<Record<string, string>>;
+  /** Without a screen. */
+  readonly headless?: boolean;
   /** Hosts, the oldest first. */
   readonly history: readonly string[];
 }

@@ -8,7 +8,7 @@ import type { Stats } from 'node:fs';
 import { sleep, XlFailure } from './context.ts';
 import type { Context } from './context.ts';
 import { devicePath } from './device-path.ts';
-import { neverRan, startedCpu } from './domain.ts';
+import { neverRan, settledCpu, startedCpu } from './domain.ts';
 import type { DomainSettings, GuestState, Holder, SimulatedDisk, SimulatedDomain } from './domain.ts';
 import { holdDisks, releaseDisks, thisProcess } from './holder.ts';
 
@@ -102,6 +102,18 @@ export function attachDevices(context: Context, id: number): SimulatedDomain {
     store.put(attached);
     return attached;
   });
+}
+
+/** What `xl destroy` does: for a while the domain is still listed, paused, at first under its name and then without one. */
+export async function tearDown(context: Context, id: number): Promise<void> {
+  const { destroyMs } = context.store.knobs;
+  if (destroyMs > 0) {
+    context.store.update(id, (domain) => ({ ...domain, cpu: settledCpu(domain, Date.now()), paused: true }));
+    await sleep(destroyMs / 2);
+    context.store.update(id, (domain) => ({ ...domain, name: '(null)' }));
+    await sleep(destroyMs / 2);
+  }
+  await removeDomain(context, id);
 }
 
 /** Lets the disks go and forgets the domain. */

@@ -100,7 +100,7 @@ export function readDisk(text: string, source: string): SimulatedDisk {
 export function readNic(text: string, index: number, defaultBridge: string): SimulatedNic {
   try {
     const { mac, bridge } = parseNicSpec(text);
-    return { index, mac: mac ?? randomMac(), bridge: bridge ?? defaultBridge, connected: true };
+    return { index, mac: mac ?? randomMac(), bridge: bridge ?? defaultBridge };
   } catch {
     throw new XlFailure(1, `Invalid parameter \`${/type=(?!vif|ioemu)/.test(text) ? 'type' : 'mac'}'.`);
   }

@@ -1,6 +1,7 @@
 /**
- * Disks, interfaces, memory and VCPUs of a running domain. A failed network-attach leaves the interface in the
- * configuration, as libxl does: a later migration takes it along and fails over it.
+ * Disks, interfaces, memory and VCPUs of a running domain. A failed network-attach leaves the interface with the guest, on
+ * no bridge, as libxl does: it is listed as any other, and a later migration takes it along and fails over it. Of one that
+ * was detached libxl's saved configuration keeps a record, which it only warns of.
  */
 import { existsSync } from 'node:fs';
 import { vdevNumber } from '../../xen/domain-list.ts';
@@ -71,9 +72,7 @@ export const networkAttach: Command = (context, args) => {
   const index = findDomain(context, String(id)).settings.nics.reduce((next, nic) => Math.max(next, nic.index + 1), 0);
   const nic = readNic(pieces.join(','), index, bridge);
   const connected = hasBridge(context, nic.bridge);
-  context.store.update(id, (domain) =>
-    withSettings(domain, { nics: [...domain.settings.nics, { ...nic, connected }] }),
-  );
+  context.store.update(id, (domain) => withSettings(domain, { nics: [...domain.settings.nics, nic] }));
   if (!connected) {
     throw new XlFailure(
       1,
@@ -89,16 +88,16 @@ export const networkDetach: Command = (context, args) => {
   const [reference, device = ''] = args;
   const { id, settings } = findDomain(context, reference);
   const byMac = device.includes(':');
-  const nic = settings.nics.find(
-    (held) => held.connected && (byMac ? held.mac === device.toLowerCase() : String(held.index) === device),
-  );
+  const nic = settings.nics.find((held) => (byMac ? held.mac === device.toLowerCase() : String(held.index) === device));
   if (nic === undefined) {
     const missing = `libxl: error: libxl_xshelp.c:206:libxl__xs_read_mandatory: xenstore read failed: \`/libxl/${id}/device/vif/${device}': No such file or directory`;
     throw new XlFailure(1, ...(byMac ? [] : [missing]), `Unknown device ${device}.`);
   }
-  context.store.update(id, (domain) =>
-    withSettings(domain, { nics: domain.settings.nics.filter((held) => held.index !== nic.index) }),
-  );
+  if (!hasBridge(context, nic.bridge)) for (const line of bridgeLines(nic.bridge, 'offline')) context.say(line);
+  context.store.update(id, (domain) => ({
+    ...withSettings(domain, { nics: domain.settings.nics.filter((held) => held.index !== nic.index) }),
+    staleNics: [...new Set([...(domain.staleNics ?? []), nic.index])],
+  }));
   return 0;
 };
 
@@ -159,12 +158,12 @@ function withSettings(domain: SimulatedDomain, changes: Partial<DomainSettings>)
   return { ...domain, settings: { ...domain.settings, ...changes } };
 }
 
-/** The lines that libxl writes about interfaces that are in the configuration and not there. */
-export function orphanWarnings(context: Context, domain: SimulatedDomain): void {
-  for (const nic of domain.settings.nics) {
-    if (nic.connected) continue;
-    const line = `libxl: warning: libxl_domain.c:2603:retrieve_domain_configuration_end: Domain ${domain.id}:Device present in JSON but not in xenstore, ignored`;
-    context.say(line);
-    context.say(line);
+/** The lines that libxl writes about interfaces that are in its saved configuration and not there. */
+export function staleWarnings(context: Context, domain: SimulatedDomain): void {
+  for (const index of domain.staleNics ?? []) {
+    if (domain.settings.nics.some((nic) => nic.index === index)) continue;
+    context.say(
+      `libxl: warning: libxl_domain.c:2603:retrieve_domain_configuration_end: Domain ${domain.id}:Device present in JSON but not in xenstore, ignored`,
+    );
   }
 }

@@ -15,8 +15,6 @@ export interface SimulatedNic {
   readonly index: number;
   readonly mac: string;
   readonly bridge: string;
-  /** False: the attach failed, but the configuration kept it, as libxl does. */
-  readonly connected: boolean;
 }
 
 /** What a create, a save file and a migration stream carry. */
@@ -66,6 +64,8 @@ export interface SimulatedDomain {
   /** The kernel's boot id: domains of an earlier boot are gone. */
   readonly hostBootId: string;
   readonly holders: readonly Holder[];
+  /** Indices of interfaces that were detached. */
+  readonly staleNics?: readonly number[];
   readonly paused: boolean;
   readonly shutdown: ShutdownCause | undefined;
   /** Set while the domain is built: who builds it, and when its memory will be there. */
@@ -106,9 +106,23 @@ export function settledCpu(domain: SimulatedDomain, nowMs: number): SimulatedDom
 export function memoryMibOf(domain: SimulatedDomain, nowMs: number): number {
   const full = Math.floor(domain.settings.memoryKib / 1024);
   if (domain.building === undefined) return full;
-  const { sinceMs, durationMs } = domain.building;
-  const part = durationMs <= 0 ? 0 : Math.min(1, Math.max(0, (nowMs - sinceMs) / durationMs));
-  return domain.name.endsWith('--incoming') ? Math.floor(full * part) : 0;
+  const part = builtPart(domain.building, nowMs);
+  if (domain.name.endsWith('--incoming')) return Math.floor(full * part);
+  return part < devicesFrom ? 0 : full;
+}
+
+/** Those of a domain that is being built are there once its memory is: until its devices are, too, it waits paused. */
+export function vcpusOf(domain: SimulatedDomain, nowMs: number): number {
+  if (domain.building === undefined) return domain.settings.vcpus;
+  const complete = !domain.name.endsWith('--incoming') && builtPart(domain.building, nowMs) >= devicesFrom;
+  return complete ? domain.settings.vcpus : 0;
+}
+
+/** From this part of a creation on only the devices are missing. */
+const devicesFrom = 0.5;
+
+function builtPart({ sinceMs, durationMs }: NonNullable<SimulatedDomain['building']>, nowMs: number): number {
+  return durationMs <= 0 ? 0 : Math.min(1, Math.max(0, (nowMs - sinceMs) / durationMs));
 }
 
 export function stateLetters(domain: SimulatedDomain): string {

@@ -3,7 +3,7 @@
  * its own that outlives the caller, as a real guest and its monitor do: without a monitor the domain stays in the list.
  */
 import { spawn } from 'node:child_process';
-import { buildDomain, freshGuest, removeDomain } from './build.ts';
+import { buildDomain, freshGuest, removeDomain, tearDown } from './build.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
 import { settledCpu, startedCpu } from './domain.ts';
@@ -30,13 +30,15 @@ async function request(context: Context, args: readonly string[], cause: 'powerO
   return 0;
 }
 
-/** A paused guest can't answer either. */
+/** A paused guest can't answer either. One that goes away meanwhile counts as one that has obeyed. */
 async function acknowledges(context: Context, domain: SimulatedDomain): Promise<boolean> {
   const { guestIgnoresShutdown, acknowledgeTimeoutMs } = context.store.knobs;
   const deaf =
     typeof guestIgnoresShutdown === 'boolean' ? guestIgnoresShutdown : guestIgnoresShutdown.includes(domain.name);
   if (!deaf && !domain.paused && domain.shutdown === undefined && domain.building === undefined) return true;
-  await sleep(acknowledgeTimeoutMs);
+  for (const giveUp = Date.now() + acknowledgeTimeoutMs; Date.now() < giveUp; await sleep(50)) {
+    if (context.store.get(domain.id) === undefined) return true;
+  }
   return false;
 }
 
@@ -96,7 +98,7 @@ export const destroy: Command = async (context, args) => {
       '',
     );
   }
-  await removeDomain(context, findDomain(context, operands[0]).id);
+  await tearDown(context, findDomain(context, operands[0]).id);
   return 0;
 };
 

@@ -15,6 +15,8 @@ export interface Knobs {
   readonly shutdownDelayMs: number;
   /** From the guest's end to the domain's removal by its monitor. */
   readonly teardownMs: number;
+  /** How long a domain is still listed while it is destroyed. */
+  readonly destroyMs: number;
   readonly createMs: number;
   readonly migrateCopyMs: number;
   readonly migrateFailsAt: MigrationFailure | '';
@@ -34,6 +36,7 @@ export const defaultKnobs: Knobs = {
   acknowledgeTimeoutMs: 60_000,
   shutdownDelayMs: 300,
   teardownMs: 200,
+  destroyMs: 0,
   createMs: 0,
   migrateCopyMs: 200,
   migrateFailsAt: '',

@@ -5,8 +5,8 @@
 import { vdevNumber } from '../../xen/domain-list.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
-import { orphanWarnings } from './devices.ts';
-import { cpuSecondsOf, memoryMibOf, stateLetters } from './domain.ts';
+import { staleWarnings } from './devices.ts';
+import { cpuSecondsOf, memoryMibOf, stateLetters, vcpusOf } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
 
 interface Row {
@@ -39,7 +39,7 @@ function rowOf(domain: SimulatedDomain): Row {
     name: domain.name,
     id: domain.id,
     memoryMib: memoryMibOf(domain, now),
-    vcpus: domain.building === undefined ? domain.settings.vcpus : 0,
+    vcpus: vcpusOf(domain, now),
     state: stateLetters(domain),
     seconds: cpuSecondsOf(domain, now),
     uuid: domain.settings.uuid,
@@ -77,7 +77,7 @@ export const list: Command = (context, args) => {
 function longList(context: Context, references: readonly string[]): number {
   const domains =
     references.length === 0 ? context.store.domains() : references.map((reference) => findDomain(context, reference));
-  for (const domain of domains) orphanWarnings(context, domain);
+  for (const domain of domains) staleWarnings(context, domain);
   const zero = {
     domid: 0,
     config: {
@@ -169,7 +169,7 @@ export const blockList: Command = (context, args) => {
 export const networkList: Command = (context, args) => {
   context.out('Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path                       \n');
   const domain = findDomain(context, args[0]);
-  for (const nic of domain.settings.nics.filter((held) => held.connected)) {
+  for (const nic of domain.settings.nics) {
     const path = `/local/domain/0/backend/vif/${domain.id}/${nic.index}`;
     const front = `${pad(nic.index, -3)} ${pad(0, -2)} ${nic.mac}${pad(nic.index, 6)} ${pad(4, 5)} ${pad(-1, 6)}`;
     const rings = `${pad(522, 5)}/${pad(523, -11)}`;

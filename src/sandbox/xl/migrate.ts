@@ -11,7 +11,7 @@ import type { Readable, Writable } from 'node:stream';
 import { attachDevices, beginDomain, destructionLines, nameTakenLine, removeDomain } from './build.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
-import { orphanWarnings } from './devices.ts';
+import { staleWarnings } from './devices.ts';
 import { settledCpu, startedCpu } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
 import { resume, sayRestored, streamInfo } from './save.ts';
@@ -184,7 +184,8 @@ export const migrate: Command = async (context, args) => {
   const { options, operands } = parseArguments(args, ['s:', 'C:', 'e', 'p', 'd', 'live', 'debug']);
   const [reference, host = ''] = operands;
   const domain = findDomain(context, reference);
-  orphanWarnings(context, domain);
+  // It reads the configuration twice.
+  for (let times = 0; times < 2; times += 1) staleWarnings(context, domain);
   return new Sender(context, domain, options.get('s') ?? 'ssh', host).run();
 };
 
@@ -235,10 +236,7 @@ const receive: Command = async (context, args) => {
 /** Until all of the guest's memory is there; undefined when the sender went away. @throws XlFailure */
 async function receiveDomain(context: Context, saved: SavedDomain, lines: Lines): Promise<number | undefined> {
   const { migrateFailsAt, migrateCopyMs } = context.store.knobs;
-  const settings = {
-    ...saved.settings,
-    nics: saved.settings.nics.map((nic) => ({ ...nic, connected: true })),
-  };
+  const { settings } = saved;
   if (migrateFailsAt === 'receive') throw new XlFailure(3, ...destructionLines(1));
   const { id } = beginDomain(context, settings, {
     listedName: `${settings.name}--incoming`,

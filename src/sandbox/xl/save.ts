@@ -3,10 +3,11 @@
  * guest's state, so that a test can see that the same guest goes on.
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { buildDomain, removeDomain } from './build.ts';
+import { buildDomain, tearDown } from './build.ts';
 import { readSettings } from './configuration.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
+import { staleWarnings } from './devices.ts';
 import { settledCpu } from './domain.ts';
 import type { DomainSettings, GuestState, SimulatedDomain } from './domain.ts';
 
@@ -24,6 +25,7 @@ export const save: Command = async (context, args) => {
   const [reference, file = ''] = operands;
   const domain = findDomain(context, reference);
   const { id } = domain;
+  staleWarnings(context, domain);
   let descriptor: number;
   try {
     descriptor = openSync(file, 'w', 0o600);
@@ -52,7 +54,7 @@ export const save: Command = async (context, args) => {
     );
   }
   if (options.has('c') || options.has('p')) resume(context, id, options.has('p'));
-  else await removeDomain(context, id);
+  else await tearDown(context, id);
   return 0;
 };
 
@@ -93,7 +95,7 @@ export const restore: Command = async (context, args) => {
   const configPath = operands.length > 1 ? operands[0] : undefined;
   const { settings, guest } = readState(context, file, configPath);
   const durationMs = context.store.knobs.createMs;
-  context.say('Parsing config from <saved>');
+  context.say(`Parsing config from ${configPath ?? '<saved>'}`);
   try {
     const monitored = !options.has('e');
     await buildDomain(context, settings, { durationMs, paused: options.has('p'), monitored, guest });

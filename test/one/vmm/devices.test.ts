@@ -96,6 +96,19 @@ describe('network interfaces of a running VM', () => {
     );
     expect(config()).toBe(before);
   });
+
+  it('one whose attach fails is not left with the guest, where a second try would take it for attached', async () => {
+    const before = config();
+    const host = hosts.host('a');
+    // The bridge looks fine, and Xen's hotplug script fails nevertheless.
+    await host.toolstack.networkAttach(deployId, { mac: '02:00:0a:63:00:0c', bridge: 'nobr' }).catch(() => undefined);
+    expect(await macs()).toContain('02:00:0a:63:00:0c');
+    const attach = () => hosts.manager('a').attachNic({ vmId, deployId, nic: { ...nic, bridge: 'nobr' } });
+    for (let times = 0; times < 2; times += 1)
+      await expect(attach()).rejects.toMatchObject({ reason: 'missingBridge' });
+    expect(await macs()).not.toContain(nic.mac);
+    expect(config()).toBe(before);
+  });
 });
 
 describe('capacity of a running VM', () => {

@@ -94,6 +94,29 @@ describe('a simulated domain', () => {
     await xl.destroy('vm');
   });
 
+  it('that is destroyed while it ignores a shutdown is gone, without waiting any longer', async () => {
+    const xl = toolstack('a');
+    await hosts.turn('a', { guestIgnoresShutdown: true });
+    await xl.create(await configuration('vm', ['one']));
+    const asked = xl.shutdown('vm', { wait: true, timeoutMs: 60_000 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await xl.destroy('vm');
+    expect(await asked).toBe('gone');
+  });
+
+  it('is listed for a while when it is destroyed, at first as if it were paused, then without its name', async () => {
+    const xl = toolstack('a');
+    await xl.create(await configuration('vm', ['one']));
+    await hosts.turn('a', { destroyMs: 2000 });
+    const destroyed = xl.destroy('vm');
+    const meanings = async () => (await xl.list()).filter(({ id }) => id !== 0).map(meaningOf);
+    await until(async () => (await meanings()).includes('paused'));
+    await until(async () => (await meanings()).includes('dying'));
+    expect(await xl.find('vm')).toBeUndefined();
+    await destroyed;
+    expect(await meanings()).toEqual([]);
+  });
+
   it('that has lost its monitor is left behind by a shutdown', async () => {
     const xl = toolstack('a');
     await hosts.turn('a', { shutdownDelayMs: 0 });
@@ -131,12 +154,17 @@ describe('a simulated domain', () => {
 
   it('is listed as being built until it is', async () => {
     const xl = toolstack('a');
-    await hosts.turn('a', { createMs: 1500 });
+    await hosts.turn('a', { createMs: 3000 });
     const created = xl.create(await configuration('vm', ['one']));
     await until(async () => (await xl.find('vm')) !== undefined);
     const row = await xl.find('vm');
     expect(row).toMatchObject({ memoryMib: 0, vcpus: 0 });
     expect(row && meaningOf(row)).toBe('building');
+    // Then its devices are attached.
+    await until(async () => (await xl.find('vm'))?.vcpus === 1);
+    const waiting = await xl.find('vm');
+    expect(waiting).toMatchObject({ memoryMib: 256, cpuSeconds: 0, state: { paused: true } });
+    expect(waiting && meaningOf(waiting)).toBe('building');
     await created;
     expect(await xl.find('vm').then((each) => each && meaningOf(each))).toBe('running');
   });
