@@ -49,9 +49,7 @@ function prepare({ nodes, stockHotplug }: ClusterOptions): void {
     say(`installing Debian packages: ${missing.join(' ')}`);
     installPackages(missing);
   }
-  if (!fs.existsSync(join(checkout, 'dist/sbin/cxm-host'))) {
-    execFileSync(process.execPath, [...tsx, join(checkout, 'scripts/build.ts'), '--quiet'], { stdio: 'inherit' });
-  }
+  execFileSync(process.execPath, [...tsx, join(checkout, 'scripts/build.ts'), '--quiet'], { stdio: 'inherit' });
   process.env[labKindVariable] = 'xen';
   process.env[nodeCountVariable] = nodes;
   if (stockHotplug === true) process.env[hotplugVariable] = 'stock';
@@ -65,7 +63,6 @@ interface Outcome extends Counts {
 
 async function test(suites: readonly string[], options: ClusterOptions): Promise<void> {
   prepare(options);
-  execFileSync(process.execPath, [...tsx, join(checkout, 'scripts/build.ts'), '--quiet'], { stdio: 'inherit' });
   const files = listFiles('xen', []);
   const names = files.map((file) => basename(file, '.test.ts'));
   const unknown = suites.find((suite) => !names.includes(suite));

@@ -29,7 +29,7 @@ const unwanted = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/sha
 const busyboxLinks =
   'sh mount umount insmod switch_root sleep cat echo mkdir ls ip ping hostname poweroff reboot halt init dd sync sed cp ps kill printf httpd wget';
 
-/** Makes them if they are not there; older ones go. @param say takes a line of progress */
+/** Makes them if they are not there; older ones go, and what a kill has left. @param say takes a line of progress */
 export function ensureImages(say: (line: string) => void): Images {
   const images = currentImages();
   if (fs.existsSync(images.directory)) return images;
@@ -43,7 +43,9 @@ export function ensureImages(say: (line: string) => void): Images {
   }
   for (const other of fs.readdirSync(cacheDirectory)) {
     const path = join(cacheDirectory, other);
-    if (other.startsWith('images-') && path !== images.directory) fs.rmSync(path, { recursive: true });
+    const builder = /^unfinished-(\d+)$/.exec(other)?.[1];
+    const abandoned = builder !== undefined && !fs.existsSync(`/proc/${builder}`);
+    if (abandoned || (other.startsWith('images-') && path !== images.directory)) fs.rmSync(path, { recursive: true });
   }
   return images;
 }
