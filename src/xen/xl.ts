@@ -6,6 +6,7 @@
  * no deadline here that it could ever meet.
  */
 import { CxmError } from '../errors.ts';
+import { realClock, type Clock } from '../host/clock.ts';
 import type { CommandResult, Commands } from '../host/commands.ts';
 import { formatDiskSpec } from './disk.ts';
 import type { DiskSpec } from './disk.ts';
@@ -25,18 +26,6 @@ import type { NicSpec } from './nic.ts';
 import { isToolstackError, ToolstackError, toolstackError } from './toolstack-error.ts';
 import type { DomainReference, MigrateOptions, ShutdownOutcome, Toolstack } from './toolstack.ts';
 
-/** Time, as tests want it. */
-export interface XlClock {
-  /** Milliseconds from any fixed point, never going back. */
-  now(): number;
-  sleep(milliseconds: number): Promise<void>;
-}
-
-const realClock: XlClock = {
-  now: () => performance.now(),
-  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
-};
-
 const minuteMs = 60_000;
 /** xl waits 60 s for a guest's acknowledgement; whoever asks waits a little longer than xl. */
 const acknowledgeMs = minuteMs + 15_000;
@@ -51,9 +40,9 @@ const pollMs = 1000;
 export class Xl implements Toolstack {
   private readonly commands: Commands;
   private readonly program: string;
-  private readonly clock: XlClock;
+  private readonly clock: Clock;
 
-  constructor(commands: Commands, options: { readonly program?: string; readonly clock?: XlClock } = {}) {
+  constructor(commands: Commands, options: { readonly program?: string; readonly clock?: Clock } = {}) {
     this.commands = commands;
     this.program = options.program ?? 'xl';
     this.clock = options.clock ?? realClock;

@@ -23,7 +23,7 @@ import {
 import { basename, dirname, resolve } from 'node:path';
 import { CxmError } from '../../errors.ts';
 import { markedVmId } from '../../one/domain/marker.ts';
-import { nameFault } from '../../one/domain/name.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 
 /** More than any configuration is long. */
 const maxFileBytes = 1024 * 1024;

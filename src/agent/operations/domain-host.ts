@@ -3,6 +3,7 @@
  * autostart links, the helpers of other hosts, and time. The real one is made from the operation's context; tests and
  * the sandbox make others.
  */
+import { realClock, type Clock } from '../../host/clock.ts';
 import { callHelper } from '../client.ts';
 import { noLock } from '../lock.ts';
 import type { OperationContext } from '../operation.ts';
@@ -16,12 +17,6 @@ export interface RemoteHelpers {
   call(host: string, operation: string, parameters: Readonly<Record<string, unknown>>): Promise<unknown>;
 }
 
-export interface Clock {
-  /** Milliseconds from any fixed point, never going back. */
-  now(): number;
-  sleep(milliseconds: number): Promise<void>;
-}
-
 export interface DomainHost extends Pick<
   OperationContext,
   'settings' | 'commands' | 'volumes' | 'owner' | 'signal' | 'log' | 'runDirectory'
@@ -31,11 +26,6 @@ export interface DomainHost extends Pick<
   readonly remote: RemoteHelpers;
   readonly clock: Clock;
 }
-
-export const realClock: Clock = {
-  now: () => performance.now(),
-  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
-};
 
 export function domainHost(context: OperationContext): DomainHost {
   const { settings, commands, volumes, owner, signal, runDirectory } = context;

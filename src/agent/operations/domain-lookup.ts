@@ -6,7 +6,7 @@
 import { CxmError } from '../../errors.ts';
 import { domainSettings } from '../../one/domain/deployment.ts';
 import { diskIdOfDevice, type VolumeNames } from '../../one/domain/render.ts';
-import { nameFault } from '../../one/domain/name.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 import { runsHere, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import type { DomainHost } from './domain-host.ts';
 import { volumesOf } from './domain-volumes.ts';

@@ -1,7 +1,7 @@
 /**
  * Parameters of the operations on domains, read at the helper's door.
  */
-import { nameFault } from '../../one/domain/name.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 import { CxmError } from '../../errors.ts';
 import { absolutePath, longText, optionalString, string, wholeNumber, type Parameters } from '../parameters.ts';
 

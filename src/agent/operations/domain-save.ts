@@ -7,7 +7,7 @@ import { asCxmError, CxmError } from '../../errors.ts';
 import { parseVirtualMachine } from '../../one/documents/virtual-machine.ts';
 import { domainSettings } from '../../one/domain/deployment.ts';
 import { describeDocument } from '../../one/domain/from-document.ts';
-import { nameFault } from '../../one/domain/name.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 import { diskIdOfDevice, renderDomain, type VolumeNames } from '../../one/domain/render.ts';
 import { parseDomainConfig } from '../../xen/config-file.ts';
 import { blockDeviceOf, parseDiskSpec } from '../../xen/disk.ts';

@@ -6,7 +6,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { asCxmError, CxmError } from '../../errors.ts';
-import { nameFault } from '../../one/domain/name.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 import {
   meaningOf,
   virtualMachineName,

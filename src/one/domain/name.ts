@@ -8,6 +8,7 @@
  * apart by the marker in the configuration file, and the second one is refused.
  */
 import { CxmError } from '../../errors.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 
 export interface NameParts {
   readonly vmId: number;
@@ -15,19 +16,6 @@ export interface NameParts {
   readonly userName: string | undefined;
   readonly vmName: string | undefined;
 }
-
-const maxLabelLength = 63;
-const maxNameLength = 253;
-const labelPattern = /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$/;
-
-/** Names that mean something else, with what they mean. */
-const reservedNames: readonly { readonly pattern: RegExp; readonly because: string }[] = [
-  { pattern: /^\d+$/, because: 'xl takes a name of digits for the number of a domain' },
-  { pattern: /^Domain-0$/i, because: 'it is the name of the host itself' },
-  { pattern: /^migrating-/i, because: 'domains under migration are called so' },
-  { pattern: /--(incoming|migratedaway)$/i, because: 'domains under migration are called so' },
-  { pattern: /\.cfg$/i, because: 'cxm takes FQDN.cfg for the configuration of FQDN' },
-];
 
 /** Letters that Unicode does not decompose. */
 const transliterations: Readonly<Record<string, string>> = {
@@ -83,19 +71,6 @@ export function domainName(template: string, parts: NameParts): string {
     `VM ${parts.vmId}${called} can't be named ${shown(name)}, which VM_FQDN_TEMPLATE ${shown(template)} makes of it: ${fault}`,
     { hint: 'rename the VM or change VM_FQDN_TEMPLATE, for instance to %V-%I' },
   );
-}
-
-/** What is wrong with the name of a domain, as half a sentence; undefined if nothing is. */
-export function nameFault(name: string): string | undefined {
-  if (name === '') return 'the name is empty';
-  if (name.length > maxNameLength) return `it is longer than ${maxNameLength} characters`;
-  const labels = name.split('.');
-  if (labels.some((label) => label.length > maxLabelLength))
-    return `a part of it is longer than ${maxLabelLength} characters`;
-  if (!labels.every((label) => labelPattern.test(label))) {
-    return 'a name is made of letters, digits and -, with . between its parts, which neither begin nor end with -';
-  }
-  return reservedNames.find(({ pattern }) => pattern.test(name))?.because;
 }
 
 function sanitised(value: string | undefined, what: string, template: string, parts: NameParts): string {

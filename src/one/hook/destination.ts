@@ -9,7 +9,7 @@ import type { DomainSight } from '../../agent/operations/domain-receive.ts';
 import { CxmError } from '../../errors.ts';
 import { parseDomainConfig } from '../../xen/config-file.ts';
 import { parseDiskSpec } from '../../xen/disk.ts';
-import { nameFault } from '../domain/name.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 import { sameHost } from './hosts.ts';
 
 /** By which volumes a domain without a configuration of ours is known for the VM's. */

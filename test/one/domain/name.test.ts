@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { CxmError } from '../../../src/errors.ts';
-import { domainName, nameFault, templateNeeds } from '../../../src/one/domain/name.ts';
+import { domainName, templateNeeds } from '../../../src/one/domain/name.ts';
+import { nameFault } from '../../../src/xen/domain-name.ts';
 import { markedVmId, markerText } from '../../../src/one/domain/marker.ts';
 
 const parts = { vmId: 12, userName: 'ann', vmName: 'web' };

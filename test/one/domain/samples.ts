@@ -11,7 +11,7 @@ import { parseDomainConfig } from '../../../src/xen/config-file.ts';
 import { readPayload } from '../../../src/one/documents/payload.ts';
 import { domainFile, type DomainFile } from '../../../src/one/domain/deployment.ts';
 import type { DomainSettings } from '../../../src/one/domain/description.ts';
-import { nameFault } from '../../../src/one/domain/name.ts';
+import { nameFault } from '../../../src/xen/domain-name.ts';
 import { harmlessRawKeys } from '../../../src/one/domain/raw-keys.ts';
 
 export const settings: DomainSettings = {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { resolveCxmrc, settingsFromRecord } from '../../../src/config/load.ts';
 import { CxmError } from '../../../src/errors.ts';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
-import { realClock } from '../../../src/agent/operations/domain-host.ts';
+import { realClock } from '../../../src/host/clock.ts';
 import { DomainFiles } from '../../../src/agent/operations/domain-files.ts';
 import { standaloneManager, type DomainManager } from '../../../src/agent/operations/domain-manager.ts';
 import * as receive from '../../../src/agent/operations/domain-receive.ts';
