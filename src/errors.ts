@@ -22,6 +22,7 @@ export const errorCodes = {
   NOT_FOUND: 'check the name',
   NAME_TAKEN: 'rename the VM or change VM_FQDN_TEMPLATE',
   FOREIGN: 'nothing was touched, because it does not belong to this VM',
+  REFUSED: 'nothing was changed',
   XEN: 'see the message of the toolstack above',
   TIMEOUT: 'try again; if it lasts, look at the load of the host',
   IO: 'check the medium and the permissions',

@@ -32,6 +32,7 @@ export interface VolumeGroupInfo {
 
 export const logicalVolumeFields =
   'lv_name,lv_uuid,lv_size,lv_tags,lv_active,lv_device_open,lv_path,origin,origin_size';
+export const groupedVolumeFields = `vg_name,${logicalVolumeFields}`;
 export const volumeGroupFields = 'vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_lock_type';
 
 type Row = Readonly<Record<string, string>>;
@@ -56,7 +57,11 @@ function bytes(row: Row, field: string): number {
 }
 
 export function parseLogicalVolumes(json: string): LogicalVolume[] {
-  return rows(json, 'lv').map((row) => ({
+  return rows(json, 'lv').map(logicalVolume);
+}
+
+function logicalVolume(row: Row): LogicalVolume {
+  return {
     name: row.lv_name ?? '',
     uuid: row.lv_uuid ?? '',
     // lv_size of a copy-on-write snapshot is its room for changes.
@@ -66,18 +71,30 @@ export function parseLogicalVolumes(json: string): LogicalVolume[] {
     open: row.lv_device_open === 'open',
     path: row.lv_path ?? '',
     origin: row.origin ?? '',
-  }));
+  };
 }
 
 export function parseVolumeGroup(json: string): VolumeGroupInfo | undefined {
-  const row = rows(json, 'vg')[0];
-  if (row === undefined) return undefined;
-  return {
+  return parseVolumeGroups(json)[0];
+}
+
+export function parseVolumeGroups(json: string): VolumeGroupInfo[] {
+  return rows(json, 'vg').map((row) => ({
     name: row.vg_name ?? '',
     uuid: row.vg_uuid ?? '',
     sizeBytes: bytes(row, 'vg_size'),
     freeBytes: bytes(row, 'vg_free'),
     extentBytes: bytes(row, 'vg_extent_size'),
     lockType: row.vg_lock_type ?? '',
-  };
+  }));
+}
+
+/** A logical volume with the group it is in, as a report of all groups has it. */
+export interface GroupedVolume extends LogicalVolume {
+  readonly group: string;
+}
+
+/** For a report with `groupedVolumeFields`. */
+export function parseGroupedVolumes(json: string): GroupedVolume[] {
+  return rows(json, 'lv').map((row) => ({ ...logicalVolume(row), group: row.vg_name ?? '' }));
 }

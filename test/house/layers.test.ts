@@ -10,9 +10,11 @@ const layers: Readonly<Record<string, number>> = {
   lvm: 2,
   transfer: 2,
   xen: 2,
-  agent: 3,
-  one: 4,
-  sandbox: 5,
+  cluster: 3,
+  agent: 4,
+  one: 5,
+  cli: 5,
+  sandbox: 6,
 };
 
 /** The marker of a VM's configuration is OpenNebula's word, which the helper must read too. */
@@ -26,6 +28,10 @@ const pure = [
   'src/config/cxmrc.ts',
   'src/config/load.ts',
   'src/config/render.ts',
+  'src/cluster/check.ts',
+  'src/cluster/migrate-checks.ts',
+  'src/cluster/steps.ts',
+  'src/lvm/device-path.ts',
   'src/lvm/names.ts',
   'src/lvm/report.ts',
   'src/transfer/plan.ts',

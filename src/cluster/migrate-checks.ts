@@ -1,0 +1,96 @@
+/**
+ * Why a live migration can't succeed, found before anything is touched. xl notices most of these late, some only when
+ * everything has been transferred, and then the guest goes on without its monitor. Pure.
+ */
+import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import type { DomainDetails, DomainRow } from '../xen/domain-list.ts';
+import { volumeIn, type NodeSight } from './survey.ts';
+
+export interface MigrationFacts {
+  readonly vm: string;
+  readonly row: DomainRow;
+  readonly source: NodeSight;
+  readonly destination: NodeSight;
+  /** What the domain really holds, hotplugged devices included. */
+  readonly details: DomainDetails;
+  /** Of those devices, the logical volumes; the others are in `otherDisks`. */
+  readonly volumes: readonly VolumeName[];
+  readonly otherDisks: readonly string[];
+  /** Of the configuration at the destination; undefined if it has none. */
+  readonly configPath: string | undefined;
+  /** Fingerprints differ. */
+  readonly configDiffers: boolean;
+}
+
+export interface Obstacle {
+  readonly kind: 'memory' | 'volume' | 'disk' | 'bridge' | 'interface' | 'cpu' | 'config' | 'name' | 'state';
+  readonly text: string;
+  /** Does not stop a migration, but the administrator should know. */
+  readonly warning: boolean;
+}
+
+type Check = (facts: MigrationFacts) => readonly Obstacle[];
+
+/** Memory that xl takes for a domain beyond its own. */
+const overheadMib = 4;
+
+export function obstaclesTo(facts: MigrationFacts): readonly Obstacle[] {
+  return checks.flatMap((check) => check(facts));
+}
+
+const checks: readonly Check[] = [
+  ({ vm, row }) => (row.state.paused ? [stop('state', `${vm} is paused: unpause it before it is migrated`)] : []),
+  ({ vm, row, destination }) => {
+    const need = row.memoryMib + overheadMib;
+    const free = destination.info.freeMemoryMib;
+    return need <= free
+      ? []
+      : [stop('memory', `${vm} needs ${need} MiB, but ${destination.node} has only ${free} MiB free`)];
+  },
+  ({ volumes, source, destination }) => volumes.flatMap((volume) => volumeObstacles(volume, source, destination)),
+  ({ otherDisks, vm }) =>
+    otherDisks.map((disk) => warn('disk', `${disk} of ${vm} is no logical volume: the destination must see it, too`)),
+  ({ details, destination }) =>
+    bridgesOf(details)
+      .filter((bridge) => !destination.bridges.includes(bridge))
+      .map((bridge) => stop('bridge', `${destination.node} has no bridge ${bridge}`)),
+  ({ details, vm }) =>
+    details.nics
+      .filter(({ bridge, mac }) => bridge === undefined && mac !== undefined)
+      .map(({ mac }) => warn('interface', `interface ${mac ?? ''} of ${vm} is on no bridge`)),
+  ({ source, destination }) => {
+    const missing = source.cpuFlags.filter((flag) => !destination.cpuFlags.includes(flag));
+    if (missing.length === 0) return [];
+    const shown =
+      missing.length > 8 ? `${missing.slice(0, 8).join(', ')} and ${missing.length - 8} more` : missing.join(', ');
+    return [stop('cpu', `the CPUs of ${destination.node} lack ${shown}, which the guest may be using`)];
+  },
+  ({ vm, destination, configPath, configDiffers }) => {
+    if (configPath === undefined) return [stop('config', `${destination.node} has no configuration of ${vm}`)];
+    return configDiffers
+      ? [warn('config', `${destination.node} has another configuration of ${vm} than the source`)]
+      : [];
+  },
+];
+
+function volumeObstacles(volume: VolumeName, source: NodeSight, destination: NodeSight): Obstacle[] {
+  const name = formatVolumeName(volume);
+  const [here, there] = [volumeIn(source, volume), volumeIn(destination, volume)];
+  if (there === undefined) return [stop('volume', `${destination.node} has no logical volume ${name}`)];
+  if (here !== undefined && here.uuid !== there.uuid) {
+    return [stop('volume', `${name} on ${destination.node} is another volume of the same name`)];
+  }
+  return there.open ? [stop('volume', `${name} is in use on ${destination.node}`)] : [];
+}
+
+function bridgesOf({ nics }: DomainDetails): string[] {
+  return [...new Set(nics.flatMap(({ bridge }) => bridge ?? []))];
+}
+
+function stop(kind: Obstacle['kind'], text: string): Obstacle {
+  return { kind, text, warning: false };
+}
+
+function warn(kind: Obstacle['kind'], text: string): Obstacle {
+  return { kind, text, warning: true };
+}

@@ -1,0 +1,216 @@
+/**
+ * Starting a VM. The exclusive activation rule: before it starts on a node its volumes are inactive on every other one, and
+ * if it is anywhere, in any state, the start is refused. A start that fails leaves nothing behind, or says what.
+ */
+import { asCxmError, CxmError } from '../errors.ts';
+import { formatVolumeName } from '../lvm/device-path.ts';
+import { runsHere, rowsOf } from '../xen/domain-list.ts';
+import { carryOut, takeBack, tidyUp, type PlainStep } from './carry-out.ts';
+import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
+import type { VmDefinition } from './definition.ts';
+import { requireDefinition, runsOnSeveral, wordsOf } from './locate.ts';
+import type { ClusterNode } from './node.ts';
+import type { Step } from './steps.ts';
+import {
+  answersOf,
+  surveyNodes,
+  volumeIdentity,
+  volumeIn,
+  whereabouts,
+  type NodeSight,
+  type Survey,
+} from './survey.ts';
+import { describeStep } from './steps.ts';
+import { withVmLock, type VmLock } from './vm-lock.ts';
+
+export interface StartOptions {
+  /** The node to start on, and no other; else the one with the autostart link, else the local one. */
+  readonly node?: string;
+  /** Where cxm was called, if that is a node. */
+  readonly localNode?: string;
+  /** Set the autostart link where it starts; else a link is only moved. */
+  readonly setLink?: boolean;
+}
+
+export interface StartPlan {
+  readonly vm: string;
+  readonly node: string;
+  /** Why that node, and what else the administrator should know. */
+  readonly remarks: readonly string[];
+  readonly before: readonly PlainStep[];
+  readonly create: Extract<Step, { kind: 'create' }>;
+  readonly after: readonly PlainStep[];
+}
+
+/** The plan as a dry run shows it. @throws CxmError REFUSED, NOT_FOUND, CONFIG, HOST_UNREACHABLE */
+export async function planStart(cluster: Cluster, vm: string, options: StartOptions): Promise<StartPlan> {
+  const survey = await surveyNodes(cluster);
+  requireAll(answersOf(survey));
+  requireNowhere(survey.sights, vm);
+  const wish = chooseNode(survey, vm, options);
+  const definition = await requireDefinition(nodeNamed(cluster, wish.node), vm);
+  const choice = withRoom(survey, definition, wish);
+  return stepsOfStart(survey, definition, choice, options.setLink === true);
+}
+
+/** @returns the node on which it runs. @throws CxmError as planStart, and of the toolstack */
+export function startVm(cluster: Cluster, vm: string, options: StartOptions = {}): Promise<string> {
+  return withVmLock(cluster, vm, async (lock) => {
+    const plan = await planStart(cluster, vm, options);
+    for (const remark of plan.remarks) cluster.reporter.note('WARN', remark);
+    await carryOut(cluster, plan.before, lock);
+    await create(cluster, plan, lock);
+    await tidyUp(cluster, plan.after);
+    return plan.node;
+  });
+}
+
+interface Choice {
+  readonly node: string;
+  /** May another node be taken that has room? */
+  readonly fixed: boolean;
+  readonly remarks: readonly string[];
+}
+
+/** @throws CxmError REFUSED for more than one autostart link */
+export function chooseNode({ sights }: Survey, vm: string, { node, localNode }: StartOptions): Choice {
+  if (node !== undefined) {
+    if (sights.some((sight) => sight.node === node)) return { node, fixed: true, remarks: [] };
+    throw new CxmError('NOT_FOUND', `${node} is no node of the cluster`);
+  }
+  const linked = sights.filter(({ links }) => links.has(vm)).map((sight) => sight.node);
+  if (linked.length > 1) {
+    throw new CxmError('REFUSED', `${vm} has an autostart link on ${linked.join(' and ')}`, {
+      hint: 'say which node is meant with --force-node, and remove the other link',
+    });
+  }
+  if (linked[0] !== undefined) return { node: linked[0], fixed: false, remarks: [] };
+  const local = sights.find((sight) => sight.node === localNode) ?? sights[0];
+  if (local === undefined) throw new CxmError('REFUSED', 'the cluster has no nodes');
+  return { node: local.node, fixed: false, remarks: [`${vm} has no autostart link: it is started on ${local.node}`] };
+}
+
+/** The node, or the one with most free memory instead. @throws CxmError REFUSED when the VM fits nowhere */
+function withRoom({ sights }: Survey, { vm, memoryMib }: VmDefinition, choice: Choice): Choice {
+  const free = (name: string): number => sights.find(({ node }) => node === name)?.info.freeMemoryMib ?? 0;
+  if (memoryMib <= free(choice.node)) return choice;
+  const need = `${vm} needs ${memoryMib} MiB`;
+  const [roomiest] = [...sights].sort((one, other) => other.info.freeMemoryMib - one.info.freeMemoryMib);
+  if (choice.fixed) {
+    throw new CxmError('REFUSED', `${need}, but ${choice.node} has only ${free(choice.node)} MiB free`);
+  }
+  if (roomiest === undefined || memoryMib > roomiest.info.freeMemoryMib) {
+    throw new CxmError(
+      'REFUSED',
+      `not enough RAM: ${need}, and no node has more than ${roomiest?.info.freeMemoryMib ?? 0} MiB free`,
+    );
+  }
+  const remark = `${choice.node} has only ${free(choice.node)} MiB free: ${vm} is started on ${roomiest.node}`;
+  return { node: roomiest.node, fixed: false, remarks: [...choice.remarks, remark] };
+}
+
+/** @throws CxmError REFUSED when the VM is on a node in any state */
+export function requireNowhere(sights: readonly NodeSight[], vm: string): void {
+  const { running, traces } = whereabouts(sights, vm);
+  if (running.length > 1) throw runsOnSeveral(vm, running);
+  const [found] = running;
+  if (found !== undefined) throw new CxmError('REFUSED', `${vm} runs on ${found.node} already`);
+  const [trace] = traces;
+  if (trace === undefined) return;
+  throw new CxmError('REFUSED', `${vm} is ${wordsOf(trace.row)} on ${trace.node}`, {
+    hint: 'wait a moment and try again; what a lost migration or monitor has left is removed by `cxm destroy`',
+  });
+}
+
+function stepsOfStart(survey: Survey, definition: VmDefinition, choice: Choice, setLink: boolean): StartPlan {
+  const { vm, configPath } = definition;
+  const { node } = choice;
+  const own = requireVolumes(survey.sights, definition, node);
+  const linked = survey.sights.filter(({ links }) => links.has(vm)).map((sight) => sight.node);
+  const strays = linked.filter((name) => name !== node);
+  const after: PlainStep[] = strays.map((name) => ({ kind: 'unlink', node: name, vm, configPath }));
+  if (setLink || strays.length > 0) after.push({ kind: 'link', node, vm, configPath });
+  return {
+    vm,
+    node,
+    remarks: [...choice.remarks, ...unguarded(definition)],
+    before: activateExclusively(survey.sights, definition, own),
+    create: { kind: 'create', node, vm, configPath },
+    after,
+  };
+}
+
+/** What the cluster can't keep from being used twice. */
+function unguarded({ vm, otherDisks }: VmDefinition): string[] {
+  if (otherDisks.length === 0) return [];
+  return [`${otherDisks.join(', ')} of ${vm} is no logical volume: cxm can't keep another node from using it`];
+}
+
+/** The node's sight, which has all the VM's volumes. @throws CxmError NOT_FOUND naming those that are missing */
+export function requireVolumes(sights: readonly NodeSight[], { vm, volumes }: VmDefinition, node: string): NodeSight {
+  const sight = sights.find((candidate) => candidate.node === node);
+  if (sight === undefined) throw new CxmError('NOT_FOUND', `${node} is no node of the cluster`);
+  const missing = volumes.filter((volume) => volumeIn(sight, volume) === undefined).map(formatVolumeName);
+  if (missing.length === 0) return sight;
+  throw new CxmError('NOT_FOUND', `${node} has no logical volume ${missing.join(', ')}, which ${vm} needs`, {
+    hint: `check the configuration of ${vm}, and \`lvs\` on ${node}`,
+  });
+}
+
+/** Inactive everywhere else, then active here. A volume of the same name in another group is another volume. */
+export function activateExclusively(
+  sights: readonly NodeSight[],
+  { volumes }: Pick<VmDefinition, 'volumes'>,
+  own: NodeSight,
+): PlainStep[] {
+  const elsewhere = sights.filter(({ node }) => node !== own.node);
+  const away: PlainStep[] = elsewhere.flatMap((sight) =>
+    volumes
+      .filter((volume) => volumeIdentity(sight, volume) === volumeIdentity(own, volume))
+      .filter((volume) => volumeIn(sight, volume)?.active === true)
+      .map((volume) => ({ kind: 'deactivate' as const, node: sight.node, volume, wasActive: true })),
+  );
+  const here: PlainStep[] = volumes.map((volume) => ({
+    kind: 'activate',
+    node: own.node,
+    volume,
+    mode: 'exclusive',
+    wasActive: volumeIn(own, volume)?.active === true,
+  }));
+  return [...away, ...here];
+}
+
+async function create(cluster: Cluster, plan: StartPlan, lock: VmLock): Promise<void> {
+  const node = nodeNamed(cluster, plan.node);
+  try {
+    lock.check();
+    cluster.reporter.step(describeStep(plan.create));
+    await node.under(plan.vm).toolstack.create(plan.create.configPath);
+  } catch (error) {
+    await createFailed(cluster, node, plan, error);
+  }
+}
+
+/** xl's word for a failure is not enough: a connection that broke says nothing about the domain. */
+async function createFailed(cluster: Cluster, node: ClusterNode, plan: StartPlan, error: unknown): Promise<void> {
+  const failure = asCxmError(error);
+  const rows = await node.toolstack.list().then(
+    (all) => rowsOf(all, plan.vm),
+    () => undefined,
+  );
+  if (rows?.some(runsHere) === true) {
+    cluster.reporter.note('WARN', `${plan.vm} runs on ${node.name}, although its start failed: ${failure.message}`);
+    return;
+  }
+  if (rows !== undefined && rows.length === 0) {
+    const clean = await takeBack(cluster, plan.before);
+    const { code, message, hint } = failure;
+    throw new CxmError(code, message, { hint, cause: error, changed: clean ? 'rolled-back' : 'maybe' });
+  }
+  const state = rows === undefined ? 'does not say whether it is there' : `has ${rows.map(wordsOf).join(', ')}`;
+  throw new CxmError(failure.code, `${failure.message}; ${node.name} ${state}`, {
+    hint: `look with \`xl list\` on ${node.name} before it is started anywhere`,
+    cause: error,
+    changed: 'maybe',
+  });
+}
