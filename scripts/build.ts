@@ -6,14 +6,15 @@
  * - dist/sbin: what is installed on the hosts, each one file.
  * - dist/sandbox: the tour and the simulated xl.
  *
- * It also writes what is generated from the schema: cxmrc.example and docs/cxmrc.md.
+ * It also writes what is generated from the schemas: cxmrc.example, docs/cxmrc.md, docs/cxm.conf.example and
+ * docs/cxm.conf.md.
  */
 import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 import { chmod, cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { renderExample, renderReference } from '../src/config/render.ts';
+import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
 import { renderNotices } from './notices.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -80,6 +81,8 @@ async function main(): Promise<void> {
   await writeFile(join(root, 'cxmrc.example'), renderExample());
   await cp(join(root, 'cxmrc.example'), join(dist, 'remotes/cxmrc.example'));
   await writeFile(join(root, 'docs/cxmrc.md'), renderReference());
+  await writeFile(join(root, 'docs/cxm.conf.example'), renderCxmConfExample());
+  await writeFile(join(root, 'docs/cxm.conf.md'), renderCxmConfReference());
   await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await renderNotices(root, metafiles));
   await cp(join(dist, 'THIRD-PARTY-NOTICES.txt'), join(dist, 'remotes/cxm/THIRD-PARTY-NOTICES.txt'));
   const bytes = await sizeOf(join(dist, 'remotes'));

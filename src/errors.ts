@@ -9,7 +9,7 @@ export type Changed = 'nothing' | 'rolled-back' | 'maybe';
 /** Error codes, each with the hint that is shown when the place that raised it knows no better one. */
 export const errorCodes = {
   USAGE: 'see docs/drivers.md for the arguments of this action',
-  CONFIG: 'mend the named line of cxmrc and run the action again',
+  CONFIG: 'mend the named line and try again',
   INVALID_INPUT: 'mend the named value and try again',
   UNSUPPORTED: 'see docs/drivers.md for what logical volumes can serve',
   HOST_UNREACHABLE: 'check that the host is up and that `ssh HOST true` works for this user without a password',

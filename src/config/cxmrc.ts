@@ -2,30 +2,17 @@
  * The schema of cxmrc, the configuration of the OpenNebula drivers: one table from which validation, the commented
  * cxmrc.example and the reference in docs/ come. Keys of the old drivers keep their names and their meaning.
  */
-import { flag, integer, oneOf, path, paths, size, text, words, type ValueType } from './types.ts';
+import type { ConfigurationOf, KeySchema } from './schema.ts';
+import { flag, hostName, integer, oneOf, path, paths, size, text, words, type ValueType } from './types.ts';
 
-export interface KeySchema<T> {
-  readonly type: ValueType<T>;
-  /** As it would stand in the file; undefined: the key must be set. */
-  readonly fallback: string | undefined;
-  /** What it means, in one or more sentences. */
-  readonly meaning: string;
-  /** Heading under which the key stands in the example and the reference. */
-  readonly group: 'Volumes' | 'Transfers' | 'Virtual machines' | 'Connections';
-}
+type Group = 'Volumes' | 'Transfers' | 'Virtual machines' | 'Connections';
 
-function key<T>(
-  group: KeySchema<T>['group'],
-  type: ValueType<T>,
-  fallback: string | undefined,
-  meaning: string,
-): KeySchema<T> {
+function key<T>(group: Group, type: ValueType<T>, fallback: string | undefined, meaning: string): KeySchema<T> {
   return { group, type, fallback, meaning };
 }
 
 const kib = 1024;
 const lvmName = /^[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,126}$/;
-const hostName = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$/;
 
 /** Formats in which disks are saved, named as the old drivers did. */
 export const modes = ['RAW', 'GZIP', 'TGZ', 'ZSTD', 'TZST'] as const;
@@ -34,7 +21,7 @@ export type Mode = (typeof modes)[number];
 /** File systems that may be made or read. */
 export const fileSystems = ['ext2', 'ext3', 'ext4', 'xfs'] as const;
 
-export const cxmrcSchema = {
+const keys = {
   VG_NAME: key(
     'Volumes',
     text('a volume group name as LVM allows it', lvmName),
@@ -191,9 +178,9 @@ export const cxmrcSchema = {
   DEBUG: key('Connections', flag(), 'no', 'Log every step.'),
 } as const;
 
-export type CxmrcKey = keyof typeof cxmrcSchema;
+export const cxmrcTable = { name: 'cxmrc', literals: 'shell', keys } as const;
+
+export type CxmrcKey = keyof typeof keys;
 
 /** A complete, validated configuration. */
-export type Cxmrc = {
-  readonly [K in CxmrcKey]: (typeof cxmrcSchema)[K] extends KeySchema<infer T> ? T : never;
-};
+export type Cxmrc = ConfigurationOf<typeof keys>;

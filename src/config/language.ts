@@ -12,6 +12,8 @@ export type RawValue = string | readonly string[];
 export interface Assignment {
   readonly key: string;
   readonly value: RawValue;
+  /** In quotes; of a list, each of its items. */
+  readonly isQuoted: boolean;
   /** 1-based. */
   readonly line: number;
 }
@@ -43,23 +45,31 @@ function readAssignment(reader: Reader): Assignment {
   reader.skipSpace();
   if (!reader.take('=')) reader.fail(`expected = after ${key}`, line);
   reader.skipSpace();
-  const value = reader.peek === '[' ? readList(reader) : reader.value();
+  const literal = reader.peek === '[' ? readList(reader) : reader.literal();
   reader.endOfLine(key);
-  return { key, value, line };
+  return { key, ...literal, line };
 }
 
-function readList(reader: Reader): string[] {
-  const items: string[] = [];
+type ListLiteral = Omit<Literal, 'value'> & { readonly value: readonly string[] };
+
+function readList(reader: Reader): ListLiteral {
+  const items: Literal[] = [];
   reader.take('[');
   for (;;) {
     reader.skipBlank();
-    if (reader.take(']')) return items;
-    if (items.length > 0 && !reader.take(',')) reader.fail('expected , or ] in the list');
+    if (items.length > 0 && reader.peek !== ']' && !reader.take(',')) reader.fail('expected , or ] in the list');
     reader.skipBlank();
-    if (reader.take(']')) return items;
+    if (reader.take(']')) break;
     if (items.length >= 10_000) reader.fail('the list is too long');
-    items.push(reader.value());
+    items.push(reader.literal());
   }
+  return { value: items.map((item) => item.value), isQuoted: items.every((item) => item.isQuoted) };
+}
+
+/** One value, and whether it stands in quotes. */
+interface Literal {
+  readonly value: string;
+  readonly isQuoted: boolean;
 }
 
 class Reader {
@@ -106,11 +116,11 @@ class Reader {
     return this.text.slice(start, this.at);
   }
 
-  value(): string {
+  literal(): Literal {
     const quote = this.peek;
-    if (quote === '"' || quote === "'") return this.quoted(quote);
+    if (quote === '"' || quote === "'") return { value: this.quoted(quote), isQuoted: true };
     if (quote === '' || quote === '\n' || quote === '#') this.fail('expected a value');
-    return this.word();
+    return { value: this.word(), isQuoted: false };
   }
 
   endOfLine(key: string): void {

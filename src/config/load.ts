@@ -1,13 +1,15 @@
 /**
- * Reading cxmrc: assignments are checked against the schema, defaults fill the rest. A wrong key, type or value stops
- * the program before it touches anything, naming file, line, key, value and what is allowed.
+ * Reading a configuration: assignments are checked against the file's table, defaults fill the rest. A wrong key, type
+ * or value stops the program before it touches anything, naming file, line, key, value and what is allowed.
  *
- * A configuration also travels: the frontend sends its settings to the helper on the host, where keys that the host's
- * own /etc/cxm/cxmrc sets win, so that one host may have another volume group than the rest.
+ * cxmrc also travels: the frontend sends its settings to the helper on the host, where keys that the host's own
+ * /etc/cxm/cxmrc sets win, so that one host may have another volume group than the rest.
  */
 import { CxmError } from '../errors.ts';
-import { cxmrcSchema, type Cxmrc, type CxmrcKey, type KeySchema } from './cxmrc.ts';
+import { cxmrcTable, type Cxmrc, type CxmrcKey } from './cxmrc.ts';
 import { parseAssignments, type RawValue } from './language.ts';
+import type { ConfigurationOf, ConfigurationTable, KeySchema, KeySchemas } from './schema.ts';
+import type { Literal, ValueType } from './types.ts';
 
 /** The host's own settings: root's word there, over what the frontend sends. */
 export const hostCxmrcPath = '/etc/cxm/cxmrc';
@@ -15,23 +17,31 @@ export const hostCxmrcPath = '/etc/cxm/cxmrc';
 /** Where a value stands. */
 export interface Setting {
   readonly value: RawValue;
+  readonly isQuoted: boolean;
   /** `file, line n` */
   readonly origin: string;
 }
 
+export type SettingsOf<K extends KeySchemas> = ReadonlyMap<keyof K & string, Setting>;
 export type Settings = ReadonlyMap<CxmrcKey, Setting>;
 
 /**
  * The settings of a file's text.
  * @throws CxmError CONFIG naming file, line, key, value and what is allowed
  */
-export function parseSettings(text: string, fileName: string): Settings {
-  const settings = new Map<CxmrcKey, Setting>();
-  for (const { key, value, line } of parseAssignments(text, fileName)) {
-    const origin = `${fileName}, line ${line}`;
-    if (!isKey(key)) throw new CxmError('CONFIG', `${origin}: there is no key ${key}${suggestion(key)}`);
-    read(key, { value, origin });
-    settings.set(key, { value, origin });
+export function parseSettingsOf<K extends KeySchemas>(
+  table: ConfigurationTable<K>,
+  text: string,
+  fileName: string,
+): SettingsOf<K> {
+  const settings = new Map<keyof K & string, Setting>();
+  for (const { key, value, isQuoted, line } of parseAssignments(text, fileName)) {
+    const setting: Setting = { value, isQuoted, origin: `${fileName}, line ${line}` };
+    if (!isKeyOf(table, key)) {
+      throw new CxmError('CONFIG', `${setting.origin}: there is no key ${key}${suggestion(table, key)}`);
+    }
+    read(table, key, setting);
+    settings.set(key, setting);
   }
   return settings;
 }
@@ -40,13 +50,24 @@ export function parseSettings(text: string, fileName: string): Settings {
  * The configuration of some settings; later ones win.
  * @throws CxmError CONFIG if a key without a default is missing
  */
-export function resolveCxmrc(...layers: readonly Settings[]): Cxmrc {
+export function resolveOf<K extends KeySchemas>(
+  table: ConfigurationTable<K>,
+  ...layers: readonly SettingsOf<K>[]
+): ConfigurationOf<K> {
   const merged = new Map(layers.flatMap((layer) => [...layer]));
-  const values: Partial<Record<CxmrcKey, unknown>> = {};
-  for (const key of Object.keys(cxmrcSchema).filter(isKey)) {
-    values[key] = read(key, merged.get(key) ?? fallback(key));
-  }
-  return values as Cxmrc;
+  const values: Record<string, unknown> = {};
+  for (const key of Object.keys(table.keys)) values[key] = read(table, key, merged.get(key) ?? fallback(table, key));
+  return values as ConfigurationOf<K>;
+}
+
+/** The settings of a cxmrc, see `parseSettingsOf`. */
+export function parseSettings(text: string, fileName: string): Settings {
+  return parseSettingsOf(cxmrcTable, text, fileName);
+}
+
+/** The cxmrc of some settings, see `resolveOf`. */
+export function resolveCxmrc(...layers: readonly Settings[]): Cxmrc {
+  return resolveOf(cxmrcTable, ...layers);
 }
 
 /** Settings in the form in which they travel to a host. */
@@ -62,34 +83,75 @@ export function settingsToRecord(settings: Settings): Record<string, string> {
 export function settingsFromRecord(record: Readonly<Record<string, unknown>>, origin: string): Settings {
   const settings = new Map<CxmrcKey, Setting>();
   for (const [key, value] of Object.entries(record)) {
-    if (!isKey(key)) throw new CxmError('CONFIG', `${origin}: there is no key ${key.slice(0, 60)}`);
+    if (!isKeyOf(cxmrcTable, key)) throw new CxmError('CONFIG', `${origin}: there is no key ${key.slice(0, 60)}`);
     if (typeof value !== 'string') throw new CxmError('CONFIG', `${origin}: ${key} is not a string`);
-    read(key, { value, origin });
-    settings.set(key, { value, origin });
+    const setting: Setting = { value, isQuoted: true, origin };
+    read(cxmrcTable, key, setting);
+    settings.set(key, setting);
   }
   return settings;
 }
 
-function isKey(key: string): key is CxmrcKey {
-  return Object.hasOwn(cxmrcSchema, key);
+function isKeyOf<K extends KeySchemas>(table: ConfigurationTable<K>, key: string): key is keyof K & string {
+  return Object.hasOwn(table.keys, key);
 }
 
-function fallback(key: CxmrcKey): Setting {
-  const text = cxmrcSchema[key].fallback;
-  if (text === undefined) throw new CxmError('CONFIG', `cxmrc does not set ${key}, which has no default`);
-  return { value: text === '""' ? '' : text, origin: 'the default' };
+function schemaOf(table: ConfigurationTable<KeySchemas>, key: string): KeySchema<unknown> {
+  const schema = table.keys[key];
+  if (schema === undefined) throw new CxmError('INTERNAL', `${table.name} has no key ${key}`);
+  return schema;
 }
 
-function read(key: CxmrcKey, { value, origin }: Setting): unknown {
-  const schema: KeySchema<unknown> = cxmrcSchema[key];
-  const parsed = schema.type.parse(value);
-  if (parsed !== undefined) return parsed;
-  const found = JSON.stringify(value).slice(0, 80);
-  throw new CxmError('CONFIG', `${origin}: ${key} is ${found}, but must be ${schema.type.allowed}`);
+/** Defaults stand in the table as they would in the file, and are read as the file is. */
+function fallback(table: ConfigurationTable<KeySchemas>, key: string): Setting {
+  const text = schemaOf(table, key).fallback;
+  if (text === undefined) throw new CxmError('CONFIG', `${table.name} does not set ${key}, which has no default`);
+  const [assignment] = parseAssignments(`${key} = ${text}`, `the default of ${key}`);
+  if (assignment === undefined) throw new CxmError('INTERNAL', `the default of ${key} is empty`);
+  return { value: assignment.value, isQuoted: assignment.isQuoted, origin: 'the default' };
 }
 
-function suggestion(key: string): string {
-  const near = Object.keys(cxmrcSchema).find((known) => distance(known, key.toUpperCase()) <= 2);
+function read(table: ConfigurationTable<KeySchemas>, key: string, setting: Setting): unknown {
+  const { type, fallback: standard } = schemaOf(table, key);
+  const isPython = table.literals === 'python';
+  const mayBeNone = isPython && standard === 'None';
+  if (mayBeNone && setting.value === (setting.isQuoted ? '' : 'None')) return undefined;
+  if (!isPython || isWrittenAs(type.literal, setting)) {
+    const parsed = type.parse(setting.value);
+    if (parsed !== undefined) return parsed;
+  }
+  const found = isPython ? literalOf(setting) : JSON.stringify(setting.value);
+  const allowed = isPython ? allowedLiteral(type, mayBeNone) : type.allowed;
+  throw new CxmError('CONFIG', `${setting.origin}: ${key} is ${found.slice(0, 80)}, but must be ${allowed}`);
+}
+
+/** Whether a value is of that type in Python. Numbers that begin with 0 are octal there, and refused. */
+function isWrittenAs(literal: Literal, { value, isQuoted }: Setting): boolean {
+  switch (literal) {
+    case 'string':
+      return typeof value === 'string' && isQuoted;
+    case 'number':
+      return typeof value === 'string' && !isQuoted && /^(0|[1-9]\d*)$/.test(value);
+    case 'truth':
+      return typeof value === 'string' && !isQuoted;
+    case 'list':
+      return typeof value !== 'string' && isQuoted;
+  }
+}
+
+function literalOf({ value, isQuoted }: Setting): string {
+  if (typeof value === 'string') return isQuoted ? JSON.stringify(value) : value;
+  return `[${value.map((item) => (isQuoted ? JSON.stringify(item) : item)).join(', ')}]`;
+}
+
+/** What is allowed in a file where quotes matter, as half a sentence. */
+export function allowedLiteral({ literal, allowed }: ValueType<unknown>, mayBeNone: boolean): string {
+  const form = { string: ', in quotes', number: ', without quotes', truth: ', without quotes', list: '' }[literal];
+  return `${allowed}${form}${mayBeNone ? '; or None' : ''}`;
+}
+
+function suggestion(table: ConfigurationTable<KeySchemas>, key: string): string {
+  const near = Object.keys(table.keys).find((known) => distance(known, key.slice(0, 60).toUpperCase()) <= 2);
   return near === undefined ? '' : `; did you mean ${near}?`;
 }
 

@@ -1,11 +1,15 @@
 /**
  * Types of configuration values: how a value is read, what is allowed, and how that is said to a person. The schema
- * tables of cxmrc (and later cxm.conf) are made of these, and example file, reference and validation come from them.
+ * tables of cxmrc and cxm.conf are made of these, and example file, reference and validation come from them.
  */
 import { parseSize, sizeSyntax } from './size.ts';
 import type { RawValue } from './language.ts';
 
+/** How a value is written where quotes matter. */
+export type Literal = 'string' | 'number' | 'truth' | 'list';
+
 export interface ValueType<T> {
+  readonly literal: Literal;
   /** What is allowed, as half a sentence: `a number from 1 to 9`. */
   readonly allowed: string;
   /** The value, or undefined if the text is not allowed. */
@@ -15,6 +19,7 @@ export interface ValueType<T> {
 /** A string that matches; with `maxLength` 255. */
 export function text(allowed: string, pattern: RegExp): ValueType<string> {
   return {
+    literal: 'string',
     allowed,
     parse: (raw) => (typeof raw === 'string' && raw.length <= 255 && pattern.test(raw) ? raw : undefined),
   };
@@ -22,6 +27,7 @@ export function text(allowed: string, pattern: RegExp): ValueType<string> {
 
 export function integer(min: number, max: number, unit = ''): ValueType<number> {
   return {
+    literal: 'number',
     allowed: `a whole number from ${min} to ${max}${unit && ` (${unit})`}`,
     parse(raw) {
       if (typeof raw !== 'string' || !/^\d{1,12}$/.test(raw)) return undefined;
@@ -34,6 +40,7 @@ export function integer(min: number, max: number, unit = ''): ValueType<number> 
 /** One of some words, whatever their case; the value is the word as listed. */
 export function oneOf<const W extends string>(words: readonly W[]): ValueType<W> {
   return {
+    literal: 'string',
     allowed: `one of ${words.join(', ')}`,
     parse: (raw) => words.find((word) => typeof raw === 'string' && word.toLowerCase() === raw.toLowerCase()),
   };
@@ -41,6 +48,7 @@ export function oneOf<const W extends string>(words: readonly W[]): ValueType<W>
 
 export function flag(): ValueType<boolean> {
   return {
+    literal: 'truth',
     allowed: 'yes or no',
     parse(raw) {
       if (typeof raw !== 'string') return undefined;
@@ -50,9 +58,19 @@ export function flag(): ValueType<boolean> {
   };
 }
 
+/** True or False as Python writes them. */
+export function truth(): ValueType<boolean> {
+  return {
+    literal: 'truth',
+    allowed: 'True or False',
+    parse: (raw) => (raw === 'True' ? true : raw === 'False' ? false : undefined),
+  };
+}
+
 /** Bytes, from a size in LVM syntax. */
 export function size(minBytes: number, maxBytes: number): ValueType<number> {
   return {
+    literal: 'string',
     allowed: sizeSyntax,
     parse(raw) {
       try {
@@ -75,14 +93,54 @@ function cleanPath(raw: string): string | undefined {
 /** An absolute path without `..`, returned without a trailing slash. */
 export function path(): ValueType<string> {
   return {
+    literal: 'string',
     allowed: 'an absolute path of letters, digits and _ . + @ - without ..',
     parse: (raw) => (typeof raw === 'string' ? cleanPath(raw) : undefined),
+  };
+}
+
+/** An absolute path of a device node: names under /dev/disk/by-path have colons, commas and the like. */
+export function devicePath(): ValueType<string> {
+  return {
+    literal: 'string',
+    allowed: 'an absolute path of letters, digits and _ . + @ : , = - without ..',
+    parse(raw) {
+      if (typeof raw !== 'string' || raw.length > 255 || !/^\/[A-Za-z0-9_.+@:,=/-]*[^/]$/.test(raw)) return undefined;
+      return raw.split('/').includes('..') ? undefined : raw.replace(/\/+/g, '/');
+    },
+  };
+}
+
+/** An absolute path that fits into the address of a unix socket: 108 bytes with the final zero on Linux. */
+export function socketPath(): ValueType<string> {
+  const { literal, allowed, parse } = path();
+  return {
+    literal,
+    allowed: `${allowed} and of at most 107 characters`,
+    parse(raw) {
+      const value = parse(raw);
+      return value !== undefined && value !== '/' && value.length <= 107 ? value : undefined;
+    },
+  };
+}
+
+/** Absolute paths with colons between them, as in the environment's PATH. */
+export function searchPath(): ValueType<string> {
+  return {
+    literal: 'string',
+    allowed: 'absolute paths without .., with : between them',
+    parse(raw) {
+      if (typeof raw !== 'string' || raw.length > 4096) return undefined;
+      const directories = raw.split(':').map(cleanPath);
+      return directories.every((directory) => directory !== undefined) ? directories.join(':') : undefined;
+    },
   };
 }
 
 /** Words that match, in one string with blanks between them or as a list; may be empty. */
 export function words(allowed: string, isAllowed: (word: string) => boolean): ValueType<readonly string[]> {
   return {
+    literal: 'list',
     allowed: `words with blanks between them, each ${allowed}`,
     parse(raw) {
       const list = typeof raw === 'string' ? raw.split(/\s+/).filter((word) => word !== '') : raw;
@@ -94,4 +152,31 @@ export function words(allowed: string, isAllowed: (word: string) => boolean): Va
 /** Absolute paths as `words`. */
 export function paths(): ValueType<readonly string[]> {
   return words('an absolute path without ..', (word) => cleanPath(word) === word);
+}
+
+/** The name of a host as ssh and the resolver take it; never an option. */
+export const hostName = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$/;
+
+/** Names of hosts, each once, in the order in which they stand. */
+export function hostNames(): ValueType<readonly string[]> {
+  return {
+    literal: 'list',
+    allowed: 'a list of host names, each once',
+    parse(raw) {
+      if (typeof raw === 'string' || raw.length > 1000 || !raw.every((name) => hostName.test(name))) return undefined;
+      return new Set(raw.map((name) => name.toLowerCase())).size === raw.length ? raw : undefined;
+    },
+  };
+}
+
+/** A program: an absolute path, or a name that is looked up in PATH. */
+export function program(): ValueType<string> {
+  return {
+    literal: 'string',
+    allowed: 'the name of a program or its absolute path, without arguments',
+    parse(raw) {
+      if (typeof raw !== 'string') return undefined;
+      return /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}$/.test(raw) ? raw : cleanPath(raw);
+    },
+  };
 }

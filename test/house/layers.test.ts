@@ -26,6 +26,8 @@ const pure = [
   'src/config/language.ts',
   'src/config/types.ts',
   'src/config/cxmrc.ts',
+  'src/config/cxm-conf.ts',
+  'src/config/schema.ts',
   'src/config/load.ts',
   'src/config/render.ts',
   'src/cluster/check.ts',
