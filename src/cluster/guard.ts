@@ -1,0 +1,93 @@
+/**
+ * For those who start, move or remove a VM on their node by themselves, as the OpenNebula drivers do: the cluster's part of
+ * it. While they work they hold the VM, no other node has its volumes, and it runs nowhere else.
+ */
+import { CxmError } from '../errors.ts';
+import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import { carryOut, tidyUp, type PlainStep } from './carry-out.ts';
+import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
+import { wordsOf } from './locate.ts';
+import { planMigration } from './migrate.ts';
+import {
+  answersOf,
+  surveyNodes,
+  volumeIdentity,
+  volumeIn,
+  whereabouts,
+  type NodeSight,
+  type Survey,
+} from './survey.ts';
+import { withVmLock } from './vm-lock.ts';
+
+export interface GuardedStart {
+  readonly vm: string;
+  /** Where it is to start. */
+  readonly node: string;
+  readonly volumes: readonly VolumeName[];
+}
+
+/** What became of the guarded work. */
+export type GuardedOutcome = 'done' | 'given-up';
+
+/**
+ * @throws CxmError REFUSED when the VM is on another node in any state, IN_USE when a volume can't be deactivated there or
+ * another cxm works on the VM, HOST_UNREACHABLE; then nothing was begun
+ */
+export function guardStart(cluster: Cluster, start: GuardedStart, work: () => Promise<GuardedOutcome>): Promise<void> {
+  return withVmLock(cluster, start.vm, async (lock) => {
+    const survey = await surveyNodes(cluster);
+    requireAll(answersOf(survey));
+    const { running, traces } = whereabouts(survey.sights, start.vm);
+    const away = [...running, ...traces].find(({ node }) => node !== start.node);
+    if (away !== undefined) throw new CxmError('REFUSED', `${start.vm} is ${wordsOf(away.row)} on ${away.node}`);
+    await carryOut(cluster, elsewhere(survey, start), lock);
+    if ((await work()) === 'given-up') return;
+    const strays = survey.sights.filter(({ node, links }) => node !== start.node && links.has(start.vm));
+    await tidyUp(
+      cluster,
+      strays.map(({ node, links }) => ({ kind: 'unlink', node, vm: start.vm, configPath: links.get(start.vm) ?? '' })),
+    );
+  });
+}
+
+/**
+ * Holds a VM that somebody else migrates.
+ * @throws CxmError REFUSED with every obstacle, and those of planMigration; then nothing was begun
+ */
+export function guardMigration(
+  cluster: Cluster,
+  { vm, destination }: { readonly vm: string; readonly destination: string },
+  work: () => Promise<GuardedOutcome>,
+): Promise<void> {
+  return withVmLock(cluster, vm, async () => {
+    // The drivers bring the configuration along where the nodes don't share it.
+    await planMigration(cluster, { vm, destination, ignore: ['config'] });
+    await work();
+  });
+}
+
+/**
+ * Makes volumes inactive on every node but one, because they are to be changed or removed there.
+ * @throws CxmError IN_USE, HOST_UNREACHABLE
+ */
+export async function releaseElsewhere(cluster: Cluster, node: string, volumes: readonly VolumeName[]): Promise<void> {
+  nodeNamed(cluster, node);
+  const survey = await surveyNodes(cluster);
+  requireAll(answersOf(survey));
+  await carryOut(cluster, elsewhere(survey, { node, volumes }), { check: () => undefined });
+}
+
+function elsewhere(survey: Survey, { node, volumes }: Pick<GuardedStart, 'node' | 'volumes'>): PlainStep[] {
+  const own = survey.sights.find((sight) => sight.node === node);
+  if (own === undefined) throw new CxmError('NOT_FOUND', `${node} is no node of the cluster`);
+  return survey.sights
+    .filter((sight) => sight.node !== node)
+    .flatMap((sight) => volumes.flatMap((volume) => deactivation(own, sight, volume)));
+}
+
+function deactivation(own: NodeSight, sight: NodeSight, volume: VolumeName): PlainStep[] {
+  const found = volumeIn(sight, volume);
+  if (found?.active !== true || volumeIdentity(sight, volume) !== volumeIdentity(own, volume)) return [];
+  if (found.open) throw new CxmError('IN_USE', `${formatVolumeName(volume)} is in use on ${sight.node}`);
+  return [{ kind: 'deactivate', node: sight.node, volume, wasActive: true }];
+}
