@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 const layers: Readonly<Record<string, number>> = {
   config: 1,
   host: 1,
+  balance: 2,
   lvm: 2,
   transfer: 2,
   xen: 2,
@@ -22,6 +23,7 @@ const allowed = new Set(['agent one']);
 
 /** Modules that decide: a function of their input. */
 const pure = [
+  ...(readdirSync('src/balance') as string[]).map((file) => `src/balance/${file}`),
   'src/config/size.ts',
   'src/config/language.ts',
   'src/config/types.ts',
