@@ -157,8 +157,11 @@ export class Model {
     const isNode = (host: string): boolean => host.startsWith('node');
     if (argv[0]?.endsWith(`/disk.${disk}`) !== true) {
       // The directory itself is shared, but the context goes with it, and nothing may start the VM where it was.
-      for (const key of isNode(from) ? this.configurationsOf(vmId, from) : [])
+      const { configurations } = this.places;
+      for (const key of isNode(from) ? this.configurationsOf(vmId, from) : []) {
         this.autostart.delete(`${from}/${fileName(key)}`);
+        if (!isNode(to) || configurations(from) !== configurations(to)) delete this.configurations[key];
+      }
       if (deed.contextDisk === undefined) return;
       name = `lv-one-${vmId}-${deed.contextDisk}`;
       entry = `${deed.directory}/disk.${deed.contextDisk}`;

@@ -1,19 +1,21 @@
 /**
  * directory-source, directory-destination: the directory of a VM (deployment files, checkpoint) between
- * hosts and frontend. Everything here is done with the rights of the user oned runs as. Whether both sides see the
- * same directory is found out with a marker, not believed from a configuration.
+ * hosts and frontend. What is done in it is done with the rights of the user oned runs as. Whether both sides see the
+ * same directory is found out with a marker, not believed from a configuration. The VM leaves with its directory: what
+ * this host has of it in root's directories goes, too.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { CxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
 import { packEntries, unpackEntries } from '../../transfer/directory.ts';
 import type { Operation, OperationContext } from '../operation.ts';
-import { asOwner, linkTarget, removeDirectory } from '../owner.ts';
+import { asOwner, isFile, linkTarget, removeDirectory } from '../owner.ts';
 import { absolutePath, string, wholeNumber, type Parameters } from '../parameters.ts';
-import { DomainFiles } from './domain-files.ts';
+import { probePattern } from './domain-files.ts';
+import { domainHost, type DomainHost } from './domain-host.ts';
+import { withDomainLock } from './domain-lock.ts';
+import { findDomain } from './domain-lookup.ts';
 import { bytesOf } from './fill.ts';
-
-const markerPattern = /^\.cxm-here-[0-9a-f]{16}$/;
 
 function parseDirectory(parameters: Parameters): string {
   const directory = absolutePath(parameters, 'directory');
@@ -30,21 +32,42 @@ export const directorySource: Operation<
   name: 'directory-source',
   parse: (parameters) => ({ directory: parseDirectory(parameters), vmId: wholeNumber(parameters, 'vmId') }),
   async run(context, { directory, vmId }) {
-    const removed = await leave(context, directory);
-    dropAutostart(context, vmId);
+    const host = domainHost(context);
+    const isKnown = canBeSaidAgain(context, directory);
+    const probe = host.files.namesOf(vmId).length > 0 ? `.cxm-here-${randomBytes(8).toString('hex')}` : undefined;
+    if (probe !== undefined) host.files.placeProbe(probe);
+    let removed: boolean;
+    let isShared: boolean;
+    try {
+      removed = await leave(context, directory, probe);
+      // Where no action has ended the VM, the host's next boot would start it a second time.
+      for (const name of host.files.namesOf(vmId)) host.files.removeAutostart(name);
+      isShared = probe === undefined || (await context.ask('route', { configuration: true })) !== false;
+    } finally {
+      if (probe !== undefined) host.files.removeProbe(probe);
+    }
+    if (isKnown && !isShared) await removeConfigurations(host, vmId);
     return { removed };
   },
 };
 
+/**
+ * Whether a restore elsewhere gets the VM's document: OpenNebula 6.0 and later leave it in the directory and send it,
+ * others can be asked. Otherwise the configuration is all that a restore on this host has.
+ */
+function canBeSaidAgain({ settings, owner }: OperationContext, directory: string): boolean {
+  return settings.ONE_HOST !== '' || isFile(owner, `${directory}/vm.xml`);
+}
+
 /** True if the directory is gone from here. */
-async function leave(context: OperationContext, directory: string): Promise<boolean> {
+async function leave(context: OperationContext, directory: string, probe: string | undefined): Promise<boolean> {
   const present = asOwner(context.owner, () => lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false);
   const marker = `.cxm-here-${randomBytes(8).toString('hex')}`;
   const markerPath = `${directory}/${marker}`;
   if (present) asOwner(context.owner, () => writeFileSync(markerPath, '', { flag: 'wx' }));
   let route: unknown;
   try {
-    route = await context.ask('route', { present, marker });
+    route = await context.ask('route', { present, marker, ...(probe === undefined ? {} : { probe }) });
   } finally {
     asOwner(context.owner, () => rmSync(markerPath, { force: true }));
   }
@@ -58,23 +81,38 @@ async function leave(context: OperationContext, directory: string): Promise<bool
 }
 
 /**
- * Where no action has ended the VM, as on a host that had lost it, the link is still there: the host's next boot would
- * start the VM a second time.
+ * The configuration would keep the VM's name from others here, and be out of date when the VM comes back. One of a VM
+ * that is in the list, in whatever state, stays: by it the domain is known.
  */
-function dropAutostart({ settings }: OperationContext, vmId: number): void {
-  const files = new DomainFiles(settings.CFG_DIR, settings.AUTO_DIR);
-  for (const name of files.namesOf(vmId)) files.removeAutostart(name);
+async function removeConfigurations(host: DomainHost, vmId: number): Promise<void> {
+  try {
+    await withDomainLock(host, vmId, async () => {
+      if ((await findDomain(host, vmId, undefined)).rows.length > 0) return;
+      for (const name of host.files.namesOf(vmId)) host.files.remove(name, vmId);
+    });
+  } catch (error) {
+    host.log('WARN', `the configuration of VM ${vmId} stays on this host: ${asCxmError(error).message}`);
+  }
 }
 
-export const directoryDestination: Operation<{ readonly directory: string; readonly marker: string }, object> = {
+interface DestinationParameters {
+  readonly directory: string;
+  readonly marker: string;
+  /** A file in the source's CFG_DIR, where that has a configuration of the VM. */
+  readonly probe: string | undefined;
+}
+
+export const directoryDestination: Operation<DestinationParameters, object> = {
   name: 'directory-destination',
   parse: (parameters) => ({
     directory: parseDirectory(parameters),
-    marker: string(parameters, 'marker', markerPattern, 'a marker'),
+    marker: string(parameters, 'marker', probePattern, 'a marker'),
+    probe: parameters['probe'] === undefined ? undefined : string(parameters, 'probe', probePattern, 'a probe file'),
   }),
-  async run(context, { directory, marker }) {
+  async run(context, { directory, marker, probe }) {
     const shared = asOwner(context.owner, () => existsSync(`${directory}/${marker}`));
-    if ((await context.ask('route', { shared })) !== 'receive') return {};
+    const sharedConfiguration = probe === undefined || domainHost(context).files.seesProbe(probe);
+    if ((await context.ask('route', { shared, sharedConfiguration })) !== 'receive') return {};
     asOwner(context.owner, () => mkdirSync(directory, { recursive: true }));
     await context.ready();
     const options = { signal: context.signal, owner: context.owner };

@@ -15,8 +15,10 @@ import { isFrontend, localKind } from './shared.ts';
 
 /** Another directory than the source's, as something data can be written to. */
 interface Target {
-  /** Whether it is the very directory that holds this marker. */
-  isShared(marker: string): Promise<boolean>;
+  /** Whether it is the very directory that holds this marker. `probe` is a file in the source's CFG_DIR. */
+  isShared(marker: string, probe?: string): Promise<boolean>;
+  /** Whether it has seen the probe, too; undefined when nobody has asked it. */
+  sharesConfiguration(): boolean | undefined;
   receive(data: AsyncIterable<Data>): Promise<void>;
   /** Nothing comes. */
   close(): Promise<void>;
@@ -40,7 +42,9 @@ export async function moveDirectory(
       parameters: { directory: from.path, vmId },
       answer: async (topic, detail) => {
         if (topic === 'stored') return true;
-        if (detail.present === true && !(await target.isShared(String(detail.marker)))) return 'stream';
+        if (detail.configuration === true) return target.sharesConfiguration();
+        const probe = typeof detail.probe === 'string' ? detail.probe : undefined;
+        if (detail.present === true && !(await target.isShared(String(detail.marker), probe))) return 'stream';
         await target.close();
         return 'nothing';
       },
@@ -52,6 +56,7 @@ export async function moveDirectory(
 function here(path: string): Target {
   return {
     isShared: (marker) => Promise.resolve(existsSync(`${path}/${marker}`)),
+    sharesConfiguration: () => false,
     receive: (data) => unpackHere(path, data),
     close: () => Promise.resolve(),
   };
@@ -59,12 +64,16 @@ function here(path: string): Target {
 
 function remote(context: ActionContext, to: DirectoryLocation, vmId: number): Target {
   let receiver: Receiver | undefined;
+  let sharesConfiguration: boolean | undefined;
   return {
-    async isShared(marker) {
-      const parameters = { directory: to.path, vmId, marker };
+    async isShared(marker, probe) {
+      const parameters = { directory: to.path, vmId, marker, ...(probe === undefined ? {} : { probe }) };
       receiver = openReceiver(context, to.host, 'directory-destination', parameters);
-      return (await receiver.seen).shared === true;
+      const seen = await receiver.seen;
+      if (typeof seen.sharedConfiguration === 'boolean') sharesConfiguration = seen.sharedConfiguration;
+      return seen.shared === true;
     },
+    sharesConfiguration: () => sharesConfiguration,
     async receive(data) {
       receiver?.answer('receive');
       const sink = await receiver?.sink;
