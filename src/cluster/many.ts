@@ -1,0 +1,169 @@
+/**
+ * Operations on many VMs, each by the operation for one: emptying nodes, carrying out a plan of the balancer, starting a
+ * list, ending all. One that fails never keeps the others from their turn; all failures are told at the end.
+ */
+import { planEject, planPlacement, type EjectPlan, type LeftOver, type PlacementPlan } from '../balance/place.ts';
+import type { BalanceRules } from '../balance/state.ts';
+import { asCxmError, CxmError } from '../errors.ts';
+import { runsHere } from '../xen/domain-list.ts';
+import { stateOf, withNewVms } from './balancing.ts';
+import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
+import type { VmDefinition } from './definition.ts';
+import { listNodes, requireDefinition } from './locate.ts';
+import { migrateVm } from './migrate.ts';
+import { startVm } from './start.ts';
+import { shutdownVm, type StopResult } from './stop.ts';
+import { answersOf, surveyNodes, whereabouts } from './survey.ts';
+
+export interface Failure {
+  readonly vm: string;
+  readonly error: CxmError;
+}
+
+export interface ManyResult<T> {
+  readonly done: readonly T[];
+  readonly failures: readonly Failure[];
+}
+
+export interface PlannedMove {
+  readonly vm: string;
+  readonly source: string;
+  readonly destination: string;
+}
+
+/**
+ * How to empty a node: its VMs by memory, the largest first, each to the fitting node with the least free memory.
+ * @throws CxmError NOT_FOUND, HOST_UNREACHABLE when that node does not answer
+ */
+export async function planEvacuation(cluster: Cluster, node: string, rules: BalanceRules = {}): Promise<EjectPlan> {
+  nodeNamed(cluster, node);
+  const survey = await surveyNodes(cluster);
+  const silent = survey.silent.find((one) => one.node === node);
+  if (silent !== undefined) requireAll({ answers: [], silent: [silent] });
+  const state = stateOf(
+    survey.sights,
+    new Map(),
+    survey.silent.map((one) => one.node),
+  );
+  return planEject(state, [node], { rules, mayDisplace: false });
+}
+
+/** In the order of the plan, one after the other. */
+export async function carryOutMoves(cluster: Cluster, moves: readonly PlannedMove[]): Promise<ManyResult<PlannedMove>> {
+  return each(cluster, moves, async (move) => {
+    await migrateVm(cluster, { vm: move.vm, destination: move.destination });
+    return move;
+  });
+}
+
+export interface StartManyPlan {
+  readonly placement: PlacementPlan;
+  /** VMs that run already, with their nodes. */
+  readonly running: readonly { readonly vm: string; readonly node: string }[];
+  /** VMs that can't be started whatever the room. */
+  readonly failures: readonly Failure[];
+}
+
+/**
+ * Where to start VMs: by configured memory, the largest first, each on the fitting node with the least free memory.
+ * @throws CxmError HOST_UNREACHABLE
+ */
+export async function planStartMany(cluster: Cluster, vms: readonly string[]): Promise<StartManyPlan> {
+  const survey = await surveyNodes(cluster);
+  requireAll(answersOf(survey));
+  const definitions: VmDefinition[] = [];
+  const running: { vm: string; node: string }[] = [];
+  const failures: Failure[] = [];
+  for (const vm of new Set(vms)) {
+    const [place] = whereabouts(survey.sights, vm).running;
+    if (place !== undefined) running.push({ vm, node: place.node });
+    else {
+      await anyDefinition(cluster, vm).then(
+        (definition) => void definitions.push(definition),
+        (error: unknown) => void failures.push({ vm, error: asCxmError(error) }),
+      );
+    }
+  }
+  const state = withNewVms(stateOf(survey.sights), definitions);
+  const names = definitions.map(({ vm }) => vm);
+  return { placement: planPlacement(state, names), running, failures };
+}
+
+/** The first node that has one. @throws CxmError NOT_FOUND */
+async function anyDefinition(cluster: Cluster, vm: string): Promise<VmDefinition> {
+  let failure: unknown;
+  for (const node of cluster.nodes) {
+    try {
+      return await requireDefinition(node, vm);
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure ?? new CxmError('REFUSED', 'the cluster has no nodes');
+}
+
+export interface StartedVm {
+  readonly vm: string;
+  readonly node: string;
+}
+
+/** Starts as planned, each with its autostart link. */
+export async function startMany(cluster: Cluster, plan: StartManyPlan): Promise<ManyResult<StartedVm>> {
+  const started = await each(cluster, plan.placement.starts, async ({ vm, destination }) => {
+    const node = await startVm(cluster, vm, { node: destination, setLink: true });
+    return { vm, node };
+  });
+  return {
+    done: started.done,
+    failures: [...plan.failures, ...plan.placement.left.map(leftBehind), ...started.failures],
+  };
+}
+
+/** Why a VM is on no node after a plan. */
+export function leftBehind({ vm, memoryMib, obstacles }: LeftOver): Failure {
+  const reasons = Object.entries(obstacles).map(([node, obstacle]) => `${node}: ${obstacle}`);
+  const why = reasons.length === 0 ? 'there is no other node' : reasons.join(', ');
+  return { vm, error: new CxmError('REFUSED', `there is no room for ${vm} (${memoryMib} MiB): ${why}`) };
+}
+
+/** How many guests of one node are asked to shut down at the same time. */
+const shutdownsAtOnce = 8;
+
+/** Shuts down every VM of the cluster. */
+export async function shutdownAll(cluster: Cluster): Promise<ManyResult<StopResult & { readonly vm: string }>> {
+  const answers = requireAll(await listNodes(cluster));
+  const vms = answers.flatMap(({ value }) => value.filter(runsHere).flatMap(({ name }) => name ?? []));
+  const lanes = Array.from({ length: Math.min(vms.length, shutdownsAtOnce * answers.length) }, (_, lane) =>
+    vms.filter((_vm, index) => index % (shutdownsAtOnce * answers.length) === lane),
+  );
+  const results = await Promise.all(
+    lanes.map((lane) =>
+      each(
+        cluster,
+        lane.map((vm) => ({ vm })),
+        async ({ vm }) => ({ vm, ...(await shutdownVm(cluster, vm)) }),
+      ),
+    ),
+  );
+  return { done: results.flatMap(({ done }) => done), failures: results.flatMap(({ failures }) => failures) };
+}
+
+async function each<T extends { readonly vm: string }, R>(
+  cluster: Cluster,
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<ManyResult<R>> {
+  const done: R[] = [];
+  const failures: Failure[] = [];
+  for (const item of items) {
+    try {
+      if (cluster.signal.aborted) throw new CxmError('INTERRUPTED', `${item.vm} was left alone`);
+      done.push(await work(item));
+    } catch (error) {
+      const failure = asCxmError(error);
+      failures.push({ vm: item.vm, error: failure });
+      cluster.reporter.note('WARN', failure.message);
+    }
+  }
+  return { done, failures };
+}
