@@ -7,6 +7,8 @@ import { hostCxmrcPath } from '../config/load.ts';
 import { localCommands } from '../host/commands.ts';
 import { LvmVolumes } from '../lvm/lvm.ts';
 import { createRootFileSystemTools } from '../transfer/filesystem.ts';
+import { loadCxmConf } from '../config/cxm-conf-file.ts';
+import { noCluster, programGuard, type ClusterGuard } from './cluster-guard.ts';
 import { operations } from './operations/table.ts';
 import type { Owner } from './operation.ts';
 import { serve } from './session.ts';
@@ -26,6 +28,11 @@ function hostSettings(): string | undefined {
   }
 }
 
+/** Until cxmd answers for it, the configuration says whether this host belongs to a cluster. */
+function guard(): ClusterGuard {
+  return loadCxmConf().ALLOWED_NODES.length === 0 ? noCluster : programGuard('/usr/local/sbin/cxm');
+}
+
 async function main(): Promise<void> {
   // The end of the caller is seen on standard input; signals must not cut a roll-back short.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGPIPE'] as const) process.on(signal, () => undefined);
@@ -39,6 +46,7 @@ async function main(): Promise<void> {
     runDirectory: '/run/cxm',
     volumes: (settings) => new LvmVolumes(localCommands, settings.VG_NAME),
     fileSystems: (settings) => createRootFileSystemTools(localCommands, settings.TMP_ROOT),
+    guard,
     hostSettings,
     audit: (line) =>
       void localCommands.run('logger', ['-t', 'cxm-host', '--', line], { okExitCodes: 'any' }).catch(() => undefined),

@@ -2,6 +2,7 @@
  * What an operation of the helper is: a name, a check of its parameters at the door, and a function that works with
  * the things that its context hands it. Operations are listed in one table (operations/table.ts).
  */
+import type { ClusterGuard } from './cluster-guard.ts';
 import type { Cxmrc } from '../config/cxmrc.ts';
 import type { Commands } from '../host/commands.ts';
 import type { Volumes } from '../lvm/volumes.ts';
@@ -19,7 +20,10 @@ export type Data = Extract<Incoming, { readonly type: 'data' | 'extent' }>;
 export interface OperationContext {
   readonly settings: Cxmrc;
   readonly commands: Commands;
+  /** In a cluster, of all its nodes: see guardedVolumes. */
   readonly volumes: Volumes;
+  /** The other nodes of the cluster, if this host belongs to one. */
+  readonly guard: ClusterGuard;
   readonly fileSystems: FileSystemTools;
   readonly owner: Owner;
   /** Directory for locks and pipes, root's own; made when it is missing. */

@@ -13,8 +13,10 @@ import type { Commands } from '../host/commands.ts';
 import type { VolumeGroupInfo } from '../lvm/report.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { FileSystemTools } from '../transfer/filesystem.ts';
+import type { ClusterGuard } from './cluster-guard.ts';
 import { DataPipe } from './data-pipe.ts';
 import { FrameWriter, readFrames } from './frames.ts';
+import { guardedVolumes } from './guarded-volumes.ts';
 import type { Data, Operation, OperationContext, Owner } from './operation.ts';
 import { protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
 
@@ -25,6 +27,8 @@ export interface HelperEnvironment {
   /** Directory for locks and pipes, root's own; made when it is missing. */
   readonly runDirectory: string;
   volumes(settings: Cxmrc): Volumes;
+  /** @throws CxmError CONFIG for a cxm.conf that can't be read */
+  guard(): ClusterGuard;
   fileSystems(settings: Cxmrc): FileSystemTools;
   /** The text of /etc/cxm/cxmrc, if there is one. */
   hostSettings(): string | undefined;
@@ -134,10 +138,12 @@ class Session {
   }
 
   context(settings: Cxmrc, environment: HelperEnvironment): OperationContext {
-    const volumes = environment.volumes(settings);
+    const guard = environment.guard();
+    const volumes = guardedVolumes(environment.volumes(settings), settings.VG_NAME, guard);
     return {
       settings,
       volumes,
+      guard,
       commands: environment.commands,
       owner: environment.owner,
       runDirectory: environment.runDirectory,

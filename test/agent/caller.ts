@@ -5,6 +5,7 @@
 import { PassThrough } from 'node:stream';
 import type { DataSink } from '../../src/agent/client.ts';
 import { FrameWriter, readFrames } from '../../src/agent/frames.ts';
+import { noCluster } from '../../src/agent/cluster-guard.ts';
 import type { Operation, OperationContext } from '../../src/agent/operation.ts';
 import { protocolVersion, type HelperMessage } from '../../src/agent/protocol.ts';
 import { serve } from '../../src/agent/session.ts';
@@ -34,6 +35,7 @@ export class Caller {
       runDirectory: '/nowhere',
       volumes: () => ({ info: () => Promise.resolve({ ...group, lockType }) }) as unknown as Volumes,
       fileSystems: () => createRootFileSystemTools(localCommands, '/nowhere'),
+      guard: () => noCluster,
       hostSettings: () => undefined,
       audit: (line) => void this.audit.push(line),
     });

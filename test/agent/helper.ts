@@ -3,6 +3,7 @@
  * which note what they do in the file that the caller names.
  */
 import { appendFileSync } from 'node:fs';
+import { noCluster } from '../../src/agent/cluster-guard.ts';
 import type { Operation, OperationContext } from '../../src/agent/operation.ts';
 import { serve } from '../../src/agent/session.ts';
 import { CxmError } from '../../src/errors.ts';
@@ -100,6 +101,7 @@ void serve(process.stdin, process.stdout, {
   runDirectory: '/nowhere',
   volumes: () => ({ info: () => Promise.resolve(info) }) as unknown as Volumes,
   fileSystems: () => createRootFileSystemTools(localCommands, '/nowhere'),
+  guard: () => noCluster,
   hostSettings: () => undefined,
   audit: () => undefined,
 }).then(() => process.exit(0));

@@ -10,6 +10,7 @@ import { parseVirtualMachine } from '../../one/documents/virtual-machine.ts';
 import { hostBootFiles, ownBootFiles } from '../../one/domain/boot.ts';
 import { domainFile, domainSettings, type DomainFile } from '../../one/domain/deployment.ts';
 import type { DomainBoot } from '../../one/domain/description.ts';
+import { diskVolumeName } from '../../lvm/names.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf } from '../../xen/domain-list.ts';
 import { asOwner } from '../owner.ts';
@@ -127,7 +128,22 @@ export interface StartedDomain {
  * Writes the configuration, activates the disks and starts the domain with `start`. When anything fails, all of it is
  * taken back, also an autostart link. So `start` must not throw once a guest has run whose run can't be undone.
  */
-export async function startDomain(
+export function startDomain(
+  host: DomainHost,
+  domain: StartedDomain,
+  start: (configPath: string) => Promise<void>,
+): Promise<void> {
+  const { VG_NAME, LV_PREFIX } = host.settings;
+  const volumes = domain.diskIds.map((diskId) => `${VG_NAME}/${diskVolumeName(LV_PREFIX, domain.vmId, diskId)}`);
+  return host.guard.starting({ name: domain.name, volumes }, (requireHeld) =>
+    startHeld(host, domain, async (configPath) => {
+      requireHeld();
+      await start(configPath);
+    }),
+  );
+}
+
+async function startHeld(
   host: DomainHost,
   domain: StartedDomain,
   start: (configPath: string) => Promise<void>,

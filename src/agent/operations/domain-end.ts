@@ -5,6 +5,7 @@
  * a domain that comes up again is ended again, and one that a migration has left proves nothing.
  */
 import { CxmError } from '../../errors.ts';
+import { nameFault } from '../../xen/domain-name.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import type { ShutdownOutcome } from '../../xen/toolstack.ts';
@@ -47,6 +48,7 @@ export async function shutdown(host: DomainHost, { vmId, deployId }: DomainParam
   const domainIds = rows.filter((row) => !isAway(row)).map(({ id }) => id);
   const beginning = { generation, domainIds, leftIds: rows.filter(isAway).map(({ id }) => id) };
   if (running === undefined && rows.length === 0) {
+    await requireNotElsewhere(host, vmId, deployId);
     host.log('INFO', `VM ${vmId} is not on this host any more`);
     return finish(host, { vmId, deployId }, 'absent', beginning);
   }
@@ -65,8 +67,23 @@ export async function shutdown(host: DomainHost, { vmId, deployId }: DomainParam
 }
 
 /** Destroys the domain at once, also one that a migration has left: who asks for this wants an end of the VM. */
-export function cancel(host: DomainHost, parameters: DomainParameters): Promise<EndResult> {
+export async function cancel(host: DomainHost, parameters: DomainParameters): Promise<EndResult> {
+  const { vmId, deployId } = parameters;
+  if ((await findDomain(host, vmId, deployId)).rows.length === 0) await requireNotElsewhere(host, vmId, deployId);
   return finish(host, parameters, 'destroyed', undefined);
+}
+
+/**
+ * A cluster moves VMs by itself, and OpenNebula takes the disks of a VM away that has ended.
+ * @throws CxmError XEN when another node of the cluster has the VM
+ */
+async function requireNotElsewhere(host: DomainHost, vmId: number, deployId: string | undefined): Promise<void> {
+  const named = deployId !== undefined && nameFault(deployId) === undefined ? [deployId] : [];
+  const node = await host.guard.elsewhere([...new Set([...host.files.namesOf(vmId), ...named])]);
+  if (node === undefined) return;
+  throw new CxmError('XEN', `VM ${vmId} is not on this host: ${node} has it`, {
+    hint: `OpenNebula does not know yet that the cluster has moved it: run one-migrate for it, or \`onevm recover\``,
+  });
 }
 
 async function askUntilDeadline(host: DomainHost, row: DomainRow): Promise<ShutdownOutcome> {

@@ -19,7 +19,7 @@ export interface RemoteHelpers {
 
 export interface DomainHost extends Pick<
   OperationContext,
-  'settings' | 'commands' | 'volumes' | 'owner' | 'signal' | 'log' | 'runDirectory'
+  'settings' | 'commands' | 'volumes' | 'guard' | 'owner' | 'signal' | 'log' | 'runDirectory'
 > {
   readonly toolstack: Toolstack;
   readonly files: DomainFiles;
@@ -28,11 +28,12 @@ export interface DomainHost extends Pick<
 }
 
 export function domainHost(context: OperationContext): DomainHost {
-  const { settings, commands, volumes, owner, signal, runDirectory } = context;
+  const { settings, commands, volumes, guard, owner, signal, runDirectory } = context;
   return {
     settings,
     commands,
     volumes,
+    guard,
     owner,
     signal,
     log: (severity, text) => context.log(severity, text),

@@ -42,7 +42,9 @@ export function migrate(host: DomainHost, parameters: MigrateParameters): Promis
     if (found.running === undefined || found.name === undefined) {
       return confirmMoved(host, { vmId, name: name ?? `one-${vmId}`, destination }, found.rows);
     }
-    await moveDomain(host, { vmId, name: found.name, destination }, found.running);
+    const move = { vmId, name: found.name, destination };
+    const { running } = found;
+    await host.guard.migrating(move.name, destination, () => moveDomain(host, move, running));
     return { alreadyThere: false };
   });
 }

@@ -5,6 +5,7 @@
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { noCluster } from '../../agent/cluster-guard.ts';
 import { operations } from '../../agent/operations/table.ts';
 import { serve, type HelperEnvironment } from '../../agent/session.ts';
 import { localCommands } from '../../host/commands.ts';
@@ -28,6 +29,7 @@ function environmentOf(node: NodeLayout, note: (line: string) => void): HelperEn
         directory: node.groupDirectory,
         devices: node.devices,
       }),
+    guard: () => noCluster,
     hostSettings: () => readFileSync(`${node.directory}/etc/cxm/cxmrc`, 'utf8'),
     audit: note,
   };

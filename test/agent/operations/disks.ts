@@ -5,6 +5,7 @@
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { noCluster } from '../../../src/agent/cluster-guard.ts';
 import type { OperationContext } from '../../../src/agent/operation.ts';
 import { parseDisk, type DiskParameters } from '../../../src/agent/operations/disk.ts';
 import { resolveCxmrc, settingsFromRecord } from '../../../src/config/load.ts';
@@ -48,6 +49,7 @@ export class DiskHost {
       settings: resolveCxmrc(settingsFromRecord({ VG_NAME: 'VG0', BUSY_TIMEOUT: '5', ...settings }, 'the test')),
       commands: localCommands,
       volumes: this.volumes,
+      guard: noCluster,
       fileSystems: unprivilegedFileSystemTools(localCommands),
       owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       runDirectory: join(this.root, 'run'),

@@ -4,6 +4,7 @@
  */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { noCluster } from '../../../src/agent/cluster-guard.ts';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
 import { standaloneManager } from '../../../src/agent/operations/domain-manager.ts';
 import { markerText } from '../../../src/one/domain/marker.ts';
@@ -201,6 +202,28 @@ describe('a guest that comes up again instead of ending', () => {
     };
     await waiting(later).shutdown();
     await again;
+    await expectEnded();
+  });
+});
+
+describe('in a cluster', () => {
+  const guard = {
+    ...noCluster,
+    elsewhere: (names: readonly string[]) => Promise.resolve(names.includes(deployId) ? 'node2' : undefined),
+  };
+
+  it.each(['shutdown', 'cancel'] as const)('%s of a VM that another node has is no success', async (action) => {
+    await xl().destroy(deployId);
+    const manager = standaloneManager({ ...hosts.host('a'), guard });
+    await expect(manager[action]({ vmId, deployId })).rejects.toMatchObject({
+      code: 'XEN',
+      message: 'VM 7 is not on this host: node2 has it',
+    });
+    expect(hosts.config('a', deployId)).toContain('# OpenNebula VM 7 (cxm)');
+  });
+
+  it.each(['shutdown', 'cancel'] as const)('%s of a VM that runs here asks nobody', async (action) => {
+    await standaloneManager({ ...hosts.host('a'), guard })[action]({ vmId, deployId });
     await expectEnded();
   });
 });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { resolveCxmrc, settingsFromRecord } from '../../../src/config/load.ts';
 import { CxmError } from '../../../src/errors.ts';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
+import { noCluster } from '../../../src/agent/cluster-guard.ts';
 import { realClock } from '../../../src/host/clock.ts';
 import { DomainFiles } from '../../../src/agent/operations/domain-files.ts';
 import { standaloneManager, type DomainManager } from '../../../src/agent/operations/domain-manager.ts';
@@ -138,6 +139,7 @@ export class TestHosts {
       settings: cxmrc,
       commands,
       volumes: this.volumes(name),
+      guard: noCluster,
       owner,
       signal: this.abort.signal,
       log: (severity, text) => void this.logged.push(`${severity} ${text}`),

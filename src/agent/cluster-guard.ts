@@ -1,0 +1,146 @@
+/**
+ * What the other nodes of a cluster have to do with an operation here: a VM that starts here must run nowhere else and its
+ * volumes must be nobody else's, and a volume that is written or removed here must not be in use there. The library that
+ * knows the other nodes is in `cxm`: this host's own `cxm guard` holds the VM while the operation works, and lets go when
+ * this process ends, however it ends.
+ */
+import { spawn } from 'node:child_process';
+import { CxmError, errorCodes, type ErrorCode } from '../errors.ts';
+
+export interface StartingVm {
+  readonly name: string;
+  /** `VG/LV` each. */
+  readonly volumes: readonly string[];
+}
+
+export interface ClusterGuard {
+  /**
+   * @param work gets a check for just before what can't be taken back: it throws when the VM is not held any more
+   * @throws CxmError REFUSED when the VM is on another node, IN_USE, HOST_UNREACHABLE; then `work` was not begun
+   */
+  starting<T>(vm: StartingVm, work: (requireHeld: () => void) => Promise<T>): Promise<T>;
+  /** @throws CxmError REFUSED with what stands in the way; then `work` was not begun */
+  migrating<T>(name: string, destination: string, work: () => Promise<T>): Promise<T>;
+  /** Makes volumes (`VG/LV`) inactive on all other nodes. @throws CxmError IN_USE, HOST_UNREACHABLE */
+  releasing(volumes: readonly string[]): Promise<void>;
+  /** Another node on which one of these VMs is, in whatever state. @throws CxmError HOST_UNREACHABLE */
+  elsewhere(names: readonly string[]): Promise<string | undefined>;
+}
+
+/** A host of its own. */
+export const noCluster: ClusterGuard = {
+  starting: (_vm, work) => work(() => undefined),
+  migrating: (_name, _destination, work) => work(),
+  releasing: () => Promise.resolve(),
+  elsewhere: () => Promise.resolve(undefined),
+};
+
+/** A guard by the program `cxm` of this host. */
+export function programGuard(program: string): ClusterGuard {
+  /** Volumes of VMs that are held: nobody else has them. */
+  const held = new Set<string>();
+  return {
+    async starting({ name, volumes }, work) {
+      const args = ['start', ...volumes.flatMap((volume) => ['--volume', volume]), '--', name];
+      return holding(program, args, async (requireHeld) => {
+        for (const volume of volumes) held.add(volume);
+        try {
+          return await work(requireHeld);
+        } finally {
+          for (const volume of volumes) held.delete(volume);
+        }
+      });
+    },
+    migrating: (name, destination, work) => holding(program, ['migrate', '--', name, destination], work),
+    async releasing(volumes) {
+      const others = volumes.filter((volume) => !held.has(volume));
+      if (others.length > 0) await holding(program, ['release', '--', ...others], () => Promise.resolve());
+    },
+    async elsewhere(names) {
+      let node: string | undefined;
+      if (names.length > 0) {
+        await holding(program, ['find', '--', ...names], (_check, said) => {
+          node = said === '' ? undefined : said;
+          return Promise.resolve();
+        });
+      }
+      return node;
+    },
+  };
+}
+
+/** Between the first word and this the program works on many nodes, each with time limits of its own. */
+const beginMs = 10 * 60_000;
+
+/**
+ * Runs `cxm guard ARGS`, which says `held` and possibly a word, or an error as JSON, in one line; then works; then says
+ * `done` and waits for its end.
+ */
+async function holding<T>(
+  program: string,
+  args: readonly string[],
+  work: (requireHeld: () => void, said: string) => Promise<T>,
+): Promise<T> {
+  const child = spawn(program, ['guard', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  child.stdin.on('error', () => undefined);
+  let running = true;
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', resolve);
+    child.once('error', () => resolve());
+  });
+  void ended.then(() => (running = false));
+  const timer = setTimeout(() => child.kill('SIGKILL'), beginMs);
+  try {
+    const line = await firstLine(program, child);
+    clearTimeout(timer);
+    const requireHeld = (): void => {
+      if (!running) throw new CxmError('HOST_UNREACHABLE', 'the lock of the VM in the cluster is lost');
+    };
+    const result = await work(requireHeld, heldWord(line));
+    child.stdin.write('done\n');
+    return result;
+  } finally {
+    clearTimeout(timer);
+    child.stdin.end();
+    await ended;
+  }
+}
+
+function firstLine(program: string, child: ReturnType<typeof spawn>): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      const end = text.indexOf('\n');
+      if (end >= 0) resolve(text.slice(0, end));
+    });
+    child.once('error', (cause) => {
+      const message = `this host belongs to a cluster, but ${program} could not be started: ${cause.message}`;
+      reject(new CxmError('HELPER_MISSING', message, { cause, hint: `install dist/sbin/cxm as ${program}` }));
+    });
+    child.once('close', () => reject(new CxmError('PROTOCOL', `${program} guard ended without an answer`)));
+  });
+}
+
+/** @throws CxmError as the library raised it */
+function heldWord(line: string): string {
+  const [, word] = /^held(?: (\S+))?$/.exec(line) ?? [undefined, undefined];
+  if (line.startsWith('held')) return word ?? '';
+  throw errorIn(line);
+}
+
+function errorIn(line: string): CxmError {
+  try {
+    const { error } = JSON.parse(line) as { error?: Record<string, unknown> };
+    const { code, message, hint } = error ?? {};
+    if (typeof code === 'string' && Object.hasOwn(errorCodes, code) && typeof message === 'string') {
+      return new CxmError(code as ErrorCode, message, typeof hint === 'string' ? { hint } : {});
+    }
+  } catch {
+    // falls through to the error below
+  }
+  return new CxmError(
+    'PROTOCOL',
+    `cxm guard said something that is not understood: ${JSON.stringify(line.slice(0, 200))}`,
+  );
+}
