@@ -1,0 +1,32 @@
+/** An error as a person reads it: what is wrong, what to do next, and what became of the system. Or as JSON. */
+import type { CxmError } from '../errors.ts';
+import { printable } from './printable.ts';
+import type { Style } from './style.ts';
+
+const fates: Readonly<Record<CxmError['changed'], string>> = {
+  nothing: 'nothing was changed',
+  'rolled-back': 'what was done before has been taken back',
+  maybe: 'something may have changed: look at the nodes named above, and with `cxm check`',
+};
+
+export function renderFailure(error: CxmError, style: Style, debug: boolean): string {
+  const lines = [`${style.paint('red', 'cxm:')} ${printable(error.message)}`];
+  const fate = fates[error.changed];
+  if (error.hint !== '' && error.hint !== fate) lines.push(`  hint: ${printable(error.hint)}`);
+  if (error.code !== 'USAGE') lines.push(`  state: ${fate} (${error.code})`);
+  if (debug) lines.push(...causesOf(error).map((line) => `  ${printable(line)}`));
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+export function failureJson({ code, message, hint, changed }: CxmError): object {
+  return { error: { code, message, hint, changed } };
+}
+
+/** What lies behind, innermost last, each with its place in the program. */
+function causesOf(error: CxmError): readonly string[] {
+  const lines: string[] = [];
+  for (let cause: unknown = error; cause instanceof Error && lines.length < 100; cause = cause.cause) {
+    lines.push(...(cause.stack ?? cause.message).split('\n'));
+  }
+  return lines;
+}

@@ -1,0 +1,61 @@
+/** The options of cxm: one table from which parsing, help, manual and completion come. They stand anywhere in a call. */
+
+export interface OptionSpec {
+  /** As commander takes them. */
+  readonly flags: string;
+  readonly meaning: string;
+  /** Every subcommand takes it. */
+  readonly general?: true;
+  /** What completes its value. */
+  readonly value?: 'node' | 'nodes' | 'file';
+}
+
+export const optionTable = {
+  debug: { flags: '-d, --debug', meaning: 'Print what lies behind an error, too.', general: true },
+  quiet: {
+    flags: '-q, --quiet',
+    meaning: 'No questions (each counts as answered with yes), no progress and no warnings.',
+    general: true,
+  },
+  nodes: {
+    flags: '--nodes <a,b>',
+    meaning:
+      'These nodes are the cluster, instead of ALLOWED_NODES. Leave a node out only when it is certain that nothing runs there.',
+    general: true,
+    value: 'nodes',
+  },
+  refresh: {
+    flags: '-n, --no-refresh',
+    meaning: 'Do not refresh the metadata of LVM before volumes are activated. Dangerous without cluster-wide locks.',
+    general: true,
+  },
+  forceNode: { flags: '-f, --force-node <HOST>', meaning: 'The node that is meant.', value: 'node' },
+  console: { flags: '-c, --console', meaning: 'Attach the console afterwards.' },
+  json: { flags: '--json', meaning: 'Print JSON; its shapes are in the guide, docs/cxm.md.' },
+  dryRun: { flags: '--dry-run', meaning: 'Print what would be done, step by step, and do nothing.' },
+  yes: { flags: '-y, --yes', meaning: 'Do not ask.' },
+  help: { flags: '-h, --help', meaning: 'Print this help.', general: true },
+  version: { flags: '--version', meaning: 'Print the version.', general: true },
+} as const satisfies Readonly<Record<string, OptionSpec>>;
+
+export type OptionName = keyof typeof optionTable;
+
+export interface CliOptions {
+  readonly debug: boolean;
+  readonly quiet: boolean;
+  readonly nodes: readonly string[] | undefined;
+  readonly refresh: boolean;
+  readonly forceNode: string | undefined;
+  readonly console: boolean;
+  readonly json: boolean;
+  readonly dryRun: boolean;
+  readonly yes: boolean;
+}
+
+/** `-f, --force-node <HOST>` as its words. */
+export function wordsOfOption(name: OptionName): { readonly words: readonly string[]; readonly value?: string } {
+  const { flags } = optionTable[name];
+  const [, value] = /<(.+)>/.exec(flags) ?? [];
+  const words = flags.replace(/\s*<.+>/, '').split(', ');
+  return value === undefined ? { words } : { words, value };
+}

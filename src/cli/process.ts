@@ -1,0 +1,33 @@
+/** What the command line takes of its own process, the same for the program and for that of the sandbox. */
+import { createInterface } from 'node:readline';
+import type { CliEnvironment } from './environment.ts';
+
+type Parts = Pick<CliEnvironment, 'terminal' | 'ask' | 'onInterrupt'>;
+
+export function processParts(): Parts {
+  // Whoever reads may go away first, as `head` does.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  return {
+    terminal: { stdout: process.stdout, stderr: process.stderr, env: process.env },
+    ask: askPerson,
+    onInterrupt: (callback) => {
+      const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+      for (const signal of signals) process.on(signal, callback);
+      return () => {
+        for (const signal of signals) process.off(signal, callback);
+      };
+    },
+  };
+}
+
+/** Also of a pipe, as `yes | cxm` has it; undefined at its end. */
+function askPerson(question: string): Promise<string | undefined> {
+  const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
+  return new Promise((resolve) => {
+    reader.on('close', () => resolve(undefined));
+    reader.question(question, (answer) => {
+      resolve(answer);
+      reader.close();
+    });
+  });
+}
