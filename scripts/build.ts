@@ -104,6 +104,8 @@ const executables: readonly (readonly [string, string])[] = [
   ['hooks/one-migrate.ts', 'sbin/one-migrate'],
   ['src/sandbox/xl/main.ts', 'sandbox/xl'],
   ['src/sandbox/host/main.ts', 'sandbox/cxm-host'],
+  ['src/sandbox/cluster/main.ts', 'sandbox/cxm'],
+  ['src/sandbox/cluster/lvm.ts', 'sandbox/lvm'],
   ['src/sandbox/tour.ts', 'sandbox/tour.cjs'],
 ];
 

@@ -68,6 +68,8 @@ export interface Layout {
   readonly oned: string;
   /** One line an operation of cxm-host: bytes in and out. */
   readonly traffic: string;
+  /** cxm.conf of all nodes. */
+  readonly clusterConf: string;
   readonly nodes: readonly NodeLayout[];
 }
 
@@ -84,6 +86,7 @@ export function layoutOf(directory: string): Layout {
     datastores: join(one, 'datastores'),
     oned: join(directory, 'oned'),
     traffic: join(directory, 'oned/traffic'),
+    clusterConf: join(directory, 'cluster/etc/xen/cxm.conf'),
     nodes: nodeKinds.map((kind) => nodeLayout(directory, kind)),
   };
 }

@@ -71,12 +71,13 @@ export function prepareSandbox(layout: Layout, built: string, abilities: Abiliti
   mkdirSync(join(layout.remotes, 'etc/cxm'), { recursive: true });
   writeFileSync(join(layout.remotes, 'etc/cxm/cxmrc'), frontendSettings(abilities));
   for (const node of layout.nodes) prepareNode(layout, node);
+  writeFileSync(layout.clusterConf, clusterSettings(layout));
   writeRecords(layout, { vms: [], images: [] });
 }
 
 function copyPrograms(layout: Layout, built: string): void {
   mkdirSync(layout.library, { recursive: true });
-  for (const file of ['sandbox/tour.cjs', 'sandbox/cxm-host', 'sandbox/xl', 'sbin/one-migrate']) {
+  for (const file of ['sandbox/tour.cjs', 'sandbox/cxm-host', 'sandbox/xl', 'sandbox/cxm', 'sandbox/lvm', 'sbin/one-migrate']) {
     const copy = join(layout.library, file.slice(file.indexOf('/') + 1));
     copyFileSync(join(built, file), copy);
     chmodSync(copy, 0o755);
@@ -84,6 +85,9 @@ function copyPrograms(layout: Layout, built: string): void {
   writeScripts(layout.frontendPrograms, frontendStandIns);
   writeScripts(layout.nodePrograms, nodeStandIns);
   for (const name of ['xl', 'xentop']) symlinkSync(join(layout.library, 'xl'), join(layout.nodePrograms, name));
+  for (const name of ['vgs', 'lvs', 'lvchange', 'dmsetup']) {
+    symlinkSync(join(layout.library, 'lvm'), join(layout.nodePrograms, name));
+  }
 }
 
 function writeScripts(directory: string, scripts: Readonly<Record<string, string>>): void {
@@ -131,6 +135,17 @@ function frontendSettings({ zstd }: Abilities): string {
     SHUTDOWN_TIMEOUT: '20',
     BUSY_TIMEOUT: '10',
   });
+}
+
+/** cxm.conf of all three nodes. */
+function clusterSettings(layout: Layout): string {
+  const names = layout.nodes.map(({ name }) => `'${name}'`).join(', ');
+  return `# The cluster of this sandbox; see docs/cxm.conf.md.
+CLUSTER_NAME = "sandbox"
+ALLOWED_NODES = [${names}]
+SHUTDOWN_TIMEOUT = 20
+POST_MIGRATION_HOOK = "${join(layout.library, 'one-migrate')}"
+`;
 }
 
 function assignments(values: Readonly<Record<string, string>>): string {

@@ -68,7 +68,21 @@ while [ $# -gt 0 ]; do
     *) break ;;
   esac
 done
-echo "$tag: $*" >>"$CXM_SANDBOX/nodes/$CXM_SANDBOX_NODE/var/log/syslog"
+log=$CXM_SANDBOX/nodes/$CXM_SANDBOX_NODE/var/log/syslog
+if [ $# -gt 0 ]; then
+  echo "$tag: $*" >>"$log"
+else
+  while IFS= read -r line; do echo "$tag: $line"; done >>"$log"
+fi
+`;
+
+/** Whoever answers a ping has a file in the directory \`network\`. */
+const ping = `${head}for host; do :; done
+[ -e "$CXM_SANDBOX/network/$host" ]
+`;
+
+/** On a node it is called there, on the frontend as if on node1. */
+const cxm = `${head}exec node "$CXM_SANDBOX/programs/library/cxm" "$@"
 `;
 
 /** Documents are files; everything else is left to the stand-in for oned itself. */
@@ -98,7 +112,7 @@ exit 255
 `;
 
 /** Scripts of the frontend by name. */
-export const frontendStandIns: Readonly<Record<string, string>> = { ssh, onevm, oneimage, onehost };
+export const frontendStandIns: Readonly<Record<string, string>> = { ssh, onevm, oneimage, onehost, cxm };
 
-/** Scripts of the nodes by name; xl and xentop are programs of their own. */
-export const nodeStandIns: Readonly<Record<string, string>> = { ssh, sudo, runuser, logger };
+/** Scripts of the nodes by name; xl, xentop and those of LVM are programs of their own. */
+export const nodeStandIns: Readonly<Record<string, string>> = { ssh, sudo, runuser, logger, ping, cxm };

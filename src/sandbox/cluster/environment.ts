@@ -1,0 +1,72 @@
+/**
+ * The surroundings of cxm in a sandbox: its three nodes, whose programs run through the stand-in for ssh, and their paths
+ * there. The local node is the one on which cxm was called; on the frontend, which is none, it is node1.
+ */
+import { spawn } from 'node:child_process';
+import type { CliEnvironment } from '../../cli/environment.ts';
+import { processParts } from '../../cli/process.ts';
+import type { Cluster } from '../../cluster/cluster.ts';
+import { nodeNamed } from '../../cluster/cluster.ts';
+import type { ClusterNode } from '../../cluster/node.ts';
+import { commandNode } from '../../cluster/node-body.ts';
+import { readCxmConf } from '../../config/cxm-conf-file.ts';
+import { realClock } from '../../host/clock.ts';
+import { frontendName, layoutOf, nodeOf, nodeVariable, sandboxVariable, type Layout } from '../layout.ts';
+import { Store } from '../xl/store.ts';
+import { sandboxMachine } from './machine.ts';
+
+export function sandboxEnvironment(): CliEnvironment {
+  const layout = layoutOf(process.env[sandboxVariable] ?? '');
+  const here = process.env[nodeVariable] ?? '';
+  const localName = here === '' || here === frontendName ? 'node1' : here;
+  const configuration = () => readCxmConf(process.env['CXM_CONF'] ?? layout.clusterConf);
+  return {
+    ...processParts(),
+    localName,
+    configuration,
+    open({ nodes, reporter, signal }) {
+      const { configuration: conf } = configuration();
+      const all = conf.ALLOWED_NODES.map((name) => sandboxNode(layout, name));
+      const cluster: Cluster = {
+        nodes: all,
+        settings: {
+          shutdownTimeoutMs: conf.SHUTDOWN_TIMEOUT * 1000,
+          migrateTimeoutMs: conf.MIGRATE_TIMEOUT * 1000,
+          busyTimeoutMs: 10_000,
+          lockTimeoutMs: 5000,
+          postMigrationHook: conf.POST_MIGRATION_HOOK,
+        },
+        reporter,
+        clock: realClock,
+        signal,
+      };
+      const chosen = nodes?.map((name) => nodeNamed(cluster, name)) ?? all;
+      return Promise.resolve({ cluster: { ...cluster, nodes: chosen }, close: () => Promise.resolve() });
+    },
+    membership: () => {
+      const isMember = configuration().configuration.ALLOWED_NODES.includes(localName);
+      return Promise.resolve({ isMember, state: 'normal', source: 'cxm.conf' });
+    },
+    attachConsole: (domainId) => attach(localName, domainId),
+  };
+}
+
+function sandboxNode(layout: Layout, name: string): ClusterNode {
+  const { configDirectory, autostartDirectory, runDirectory, xen } = nodeOf(layout, name);
+  const node = commandNode(name, sandboxMachine(name), { configDirectory, autostartDirectory, runDirectory });
+  // The bridges and interrupts of this machine are none of the simulated host's.
+  const system = {
+    ...node.system,
+    bridges: () => sandboxMachine(name).run('true', []).then(() => new Store(xen).host.bridges),
+    dynamicIrqs: async () => 8 + 4 * (await node.toolstack.list()).length,
+  };
+  return { ...node, system };
+}
+
+function attach(node: string, domainId: number): Promise<number> {
+  const child = spawn('ssh', [node, `xl console ${domainId}`], { stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+}
