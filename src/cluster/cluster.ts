@@ -55,9 +55,9 @@ export interface Answers<T> {
 }
 
 /** Asks all nodes at the same time. */
-export async function askNodes<T>(
-  nodes: readonly ClusterNode[],
-  ask: (node: ClusterNode) => Promise<T>,
+export async function askNodes<Node extends { readonly name: string }, T>(
+  nodes: readonly Node[],
+  ask: (node: Node) => Promise<T>,
 ): Promise<Answers<T>> {
   const settled = await Promise.allSettled(nodes.map(async (node) => ({ node: node.name, value: await ask(node) })));
   const answers = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

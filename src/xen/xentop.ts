@@ -3,6 +3,7 @@
  * always 0 (xentop has nothing to compare with), so a rate wants two samples, or the seconds of two runs.
  */
 import { CxmError } from '../errors.ts';
+import type { DomainRow } from './domain-list.ts';
 
 export interface DomainUsage {
   readonly name: string;
@@ -21,6 +22,16 @@ export interface DomainUsage {
   /** 512-byte sectors since the guest started. */
   readonly diskReadSectors: number;
   readonly diskWrittenSectors: number;
+}
+
+/** What a domain has sent and received, read and written since it started. */
+export interface DomainCounters {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly reads: number;
+  readonly writes: number;
 }
 
 const header = /^\s*NAME\s+STATE\s+CPU\(sec\)/;
@@ -65,5 +76,19 @@ function rowOf(line: string): DomainUsage {
     diskWrites: writes,
     diskReadSectors: readSectors,
     diskWrittenSectors: writtenSectors,
+  };
+}
+
+/** xentop knows names only: of two domains with one name neither is counted. */
+export function countersOf(row: Pick<DomainRow, 'name'>, usage: readonly DomainUsage[]): DomainCounters | undefined {
+  const [found, another] = usage.filter(({ name }) => name === row.name);
+  if (found === undefined || another !== undefined) return undefined;
+  return {
+    sentBytes: found.networkSentKib * 1024,
+    receivedBytes: found.networkReceivedKib * 1024,
+    readBytes: found.diskReadSectors * 512,
+    writtenBytes: found.diskWrittenSectors * 512,
+    reads: found.diskReads,
+    writes: found.diskWrites,
   };
 }

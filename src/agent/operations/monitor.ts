@@ -26,7 +26,7 @@ import {
   type CpuHistory,
   type CpuReading,
 } from '../../xen/metrics.ts';
-import { parseXentop, type DomainUsage } from '../../xen/xentop.ts';
+import { countersOf, parseXentop, type DomainCounters, type DomainUsage } from '../../xen/xentop.ts';
 import type { Operation } from '../operation.ts';
 import { flag } from '../parameters.ts';
 import { domainHost, type DomainHost } from './domain-host.ts';
@@ -67,16 +67,6 @@ export interface MonitoredDomain {
   /** 100 is one full CPU. Undefined until there is an earlier reading. */
   readonly cpuPercent?: number;
   readonly counters?: DomainCounters;
-}
-
-/** Since the domain started. */
-export interface DomainCounters {
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-  readonly readBytes: number;
-  readonly writtenBytes: number;
-  readonly reads: number;
-  readonly writes: number;
 }
 
 export interface MonitorResult {
@@ -203,20 +193,6 @@ async function readUsage(host: MonitoringHost): Promise<readonly DomainUsage[]> 
     host.log('WARN', `network and disk counters are missing: ${asCxmError(error).message}`);
     return [];
   }
-}
-
-/** xentop knows names only: of two domains with one name neither is counted. */
-function countersOf(row: DomainRow, usage: readonly DomainUsage[]): DomainCounters | undefined {
-  const [found, another] = usage.filter(({ name }) => name === row.name);
-  if (found === undefined || another !== undefined) return undefined;
-  return {
-    sentBytes: found.networkSentKib * 1024,
-    receivedBytes: found.networkReceivedKib * 1024,
-    readBytes: found.diskReadSectors * 512,
-    writtenBytes: found.diskWrittenSectors * 512,
-    reads: found.diskReads,
-    writes: found.diskWrites,
-  };
 }
 
 /** In root's own directory, which a restart of the host empties: so do the counters begin anew. */

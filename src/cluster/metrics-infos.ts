@@ -1,0 +1,64 @@
+/** `cxm infos`: what each node has and uses, and the cluster as a whole. Pure. */
+import { runsHere } from '../xen/domain-list.ts';
+import type { SilentNode } from './cluster.ts';
+import { clusterLoadPercent, memoryOf, nodeLoadPercent } from './metrics.ts';
+import type { ClusterReading, NodeReading } from './metrics-read.ts';
+
+export interface NodeInfos {
+  readonly node: string;
+  readonly cpus: number;
+  readonly vms: number;
+  /** Dynamic interrupts in use. */
+  readonly irqs: number;
+  readonly totalMemoryMib: number;
+  readonly usedMemoryMib: number;
+  readonly freeMemoryMib: number;
+  /** What VMs can have there in all: free, and theirs already. */
+  readonly availableMemoryMib: number;
+  readonly loadPercent: number;
+}
+
+/** Sums over the nodes that answered. The load is the cluster's: over 100, its biggest node must not fail. */
+export type ClusterInfos = Omit<NodeInfos, 'node'>;
+
+export interface Infos {
+  readonly nodes: readonly NodeInfos[];
+  readonly totals: ClusterInfos;
+  /** Not in the totals. */
+  readonly silent: readonly SilentNode[];
+}
+
+/** In the order of the readings. For these neither `usage` nor `physicalVolumes` is needed. */
+export function infosOf({ readings, silent }: ClusterReading): Infos {
+  const nodes = readings.map(nodeInfos);
+  const total = (pick: (infos: NodeInfos) => number): number => nodes.reduce((sum, node) => sum + pick(node), 0);
+  return {
+    nodes,
+    totals: {
+      cpus: total(({ cpus }) => cpus),
+      vms: total(({ vms }) => vms),
+      irqs: total(({ irqs }) => irqs),
+      totalMemoryMib: total(({ totalMemoryMib }) => totalMemoryMib),
+      usedMemoryMib: total(({ usedMemoryMib }) => usedMemoryMib),
+      freeMemoryMib: total(({ freeMemoryMib }) => freeMemoryMib),
+      availableMemoryMib: total(({ availableMemoryMib }) => availableMemoryMib),
+      loadPercent: clusterLoadPercent(readings),
+    },
+    silent,
+  };
+}
+
+function nodeInfos(reading: NodeReading): NodeInfos {
+  const memory = memoryOf(reading);
+  return {
+    node: reading.node,
+    cpus: reading.info.cpus,
+    vms: reading.rows.filter(runsHere).length,
+    irqs: reading.dynamicIrqs,
+    totalMemoryMib: memory.totalMib,
+    usedMemoryMib: memory.usedMib,
+    freeMemoryMib: memory.freeMib,
+    availableMemoryMib: memory.availableMib,
+    loadPercent: nodeLoadPercent(reading),
+  };
+}
