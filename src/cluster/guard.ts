@@ -17,7 +17,7 @@ import {
   type NodeSight,
   type Survey,
 } from './survey.ts';
-import { withVmLock } from './vm-lock.ts';
+import { withVmLock, type VmLock } from './vm-lock.ts';
 
 export interface GuardedStart {
   readonly vm: string;
@@ -29,11 +29,14 @@ export interface GuardedStart {
 /** What became of the guarded work. */
 export type GuardedOutcome = 'done' | 'given-up';
 
+/** Not waited for any more when the VM is held no longer. */
+export type GuardedWork = () => Promise<GuardedOutcome>;
+
 /**
  * @throws CxmError REFUSED when the VM is on another node in any state, IN_USE when a volume can't be deactivated there or
  * another cxm works on the VM, HOST_UNREACHABLE; then nothing was begun
  */
-export function guardStart(cluster: Cluster, start: GuardedStart, work: () => Promise<GuardedOutcome>): Promise<void> {
+export function guardStart(cluster: Cluster, start: GuardedStart, work: GuardedWork): Promise<void> {
   return withVmLock(cluster, start.vm, async (lock) => {
     const survey = await surveyNodes(cluster);
     requireAll(answersOf(survey));
@@ -41,7 +44,7 @@ export function guardStart(cluster: Cluster, start: GuardedStart, work: () => Pr
     const away = [...running, ...traces].find(({ node }) => node !== start.node);
     if (away !== undefined) throw new CxmError('REFUSED', `${start.vm} is ${wordsOf(away.row)} on ${away.node}`);
     await carryOut(cluster, elsewhere(survey, start), lock);
-    if ((await work()) === 'given-up') return;
+    if ((await whileHeld(cluster, lock, work)) === 'given-up') return;
     const strays = survey.sights.filter(({ node, links }) => node !== start.node && links.has(start.vm));
     await tidyUp(
       cluster,
@@ -57,13 +60,33 @@ export function guardStart(cluster: Cluster, start: GuardedStart, work: () => Pr
 export function guardMigration(
   cluster: Cluster,
   { vm, destination }: { readonly vm: string; readonly destination: string },
-  work: () => Promise<GuardedOutcome>,
+  work: GuardedWork,
 ): Promise<void> {
-  return withVmLock(cluster, vm, async () => {
+  return withVmLock(cluster, vm, async (lock) => {
     // The drivers bring the configuration along where the nodes don't share it.
     await planMigration(cluster, { vm, destination, ignore: ['config'] });
-    await work();
+    await whileHeld(cluster, lock, work);
   });
+}
+
+/** The connections to the nodes are looked at while somebody else works. */
+const lookAgainMs = 500;
+
+async function whileHeld(cluster: Cluster, lock: VmLock, work: GuardedWork): Promise<GuardedOutcome> {
+  const working = work();
+  let over = false;
+  const watch = async (): Promise<never> => {
+    for (;;) {
+      await cluster.clock.sleep(lookAgainMs);
+      if (over) return new Promise(() => undefined);
+      lock.check();
+    }
+  };
+  try {
+    return await Promise.race([working, watch()]);
+  } finally {
+    over = true;
+  }
 }
 
 /**
