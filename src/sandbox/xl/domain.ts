@@ -68,6 +68,8 @@ export interface SimulatedDomain {
   readonly staleNics?: readonly number[];
   readonly paused: boolean;
   readonly shutdown: ShutdownCause | undefined;
+  /** What xl has asked of a guest that did not listen: the request stays, and is obeyed when the guest runs again. */
+  readonly asked?: 'powerOff' | 'reboot';
   /** Set while the domain is built: who builds it, and when its memory will be there. */
   readonly building:
     { readonly by: ProcessReference; readonly sinceMs: number; readonly durationMs: number } | undefined;
@@ -102,6 +104,12 @@ export function settledCpu(domain: SimulatedDomain, nowMs: number): SimulatedDom
   return { seconds: cpuSecondsOf(domain, nowMs), sinceMs: nowMs };
 }
 
+/** The list knows a domain before it has its name. */
+export function listedNameOf({ name, building }: SimulatedDomain, nowMs: number): string {
+  const isNameless = building !== undefined && building.durationMs > 0 && builtPart(building, nowMs) < namedFrom;
+  return isNameless && !name.endsWith('--incoming') ? '(null)' : name;
+}
+
 /** What the list shows: nothing at first, then what has arrived. */
 export function memoryMibOf(domain: SimulatedDomain, nowMs: number): number {
   const full = Math.floor(domain.settings.memoryKib / 1024);
@@ -118,6 +126,8 @@ export function vcpusOf(domain: SimulatedDomain, nowMs: number): number {
   return complete ? domain.settings.vcpus : 0;
 }
 
+/** From this part of a creation on the domain has its name. */
+const namedFrom = 0.1;
 /** From this part of a creation on only the devices are missing. */
 const devicesFrom = 0.5;
 

@@ -18,6 +18,7 @@ async function request(context: Context, args: readonly string[], cause: 'powerO
   for (const domain of domains) {
     context.say(`${cause === 'reboot' ? 'Rebooting' : 'Shutting down'} domain ${domain.id}`);
     if (!(await acknowledges(context, domain))) {
+      if (domain.paused) context.store.update(domain.id, (current) => ({ ...current, asked: cause }));
       throw new XlFailure(
         1,
         "libxl: error: libxl_domain.c:854:pvcontrol_cb: guest didn't acknowledge control request: -9",
@@ -111,10 +112,15 @@ function setPaused(context: Context, reference: string | undefined, paused: bool
   const refusal = `libxl: error: libxl_domain.c:619:domain_unpause_done: Domain ${id}:unpausing domain failed`;
   if (!paused && unpauseFails === 'before') throw new XlFailure(1, refusal);
   const now = Date.now();
+  let asked: SimulatedDomain['asked'];
   context.store.update(id, (domain) => {
     const cpu = settledCpu(domain, now);
-    return { ...domain, cpu: !paused && cpu.seconds === 0 ? startedCpu(now) : cpu, paused };
+    const { asked: before, ...others } = domain;
+    if (!paused) asked = before;
+    const kept = paused && before !== undefined ? { asked: before } : {};
+    return { ...others, ...kept, cpu: !paused && cpu.seconds === 0 ? startedCpu(now) : cpu, paused };
   });
+  if (asked !== undefined) startEnd(context, id, asked);
   if (!paused && unpauseFails === 'after') throw new XlFailure(1, refusal);
   return 0;
 }

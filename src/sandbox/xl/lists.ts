@@ -6,7 +6,7 @@ import { vdevNumber } from '../../xen/domain-list.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
 import { staleWarnings } from './devices.ts';
-import { cpuSecondsOf, memoryMibOf, stateLetters, vcpusOf } from './domain.ts';
+import { cpuSecondsOf, listedNameOf, memoryMibOf, stateLetters, vcpusOf } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
 
 interface Row {
@@ -36,7 +36,7 @@ function rowOf(domain: SimulatedDomain): Row {
   const now = Date.now();
   const codes: Readonly<Record<string, string>> = { powerOff: '0', reboot: '1', suspend: '2', crash: '3' };
   return {
-    name: domain.name,
+    name: listedNameOf(domain, now),
     id: domain.id,
     memoryMib: memoryMibOf(domain, now),
     vcpus: vcpusOf(domain, now),

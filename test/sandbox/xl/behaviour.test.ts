@@ -8,6 +8,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { localCommands } from '../../../src/host/commands.ts';
 import type { Commands } from '../../../src/host/commands.ts';
 import { parseDiskSpec } from '../../../src/xen/disk.ts';
+import { listedNameOf } from '../../../src/sandbox/xl/domain.ts';
+import { Store } from '../../../src/sandbox/xl/store.ts';
 import { meaningOf } from '../../../src/xen/domain-list.ts';
 import { parseXentop } from '../../../src/xen/xentop.ts';
 import { Xl } from '../../../src/xen/xl.ts';
@@ -115,6 +117,27 @@ describe('a simulated domain', () => {
     expect(await xl.find('vm')).toBeUndefined();
     await destroyed;
     expect(await meanings()).toEqual([]);
+  });
+
+  it('that was paused obeys a request that xl has given up on as soon as it runs again', async () => {
+    const xl = toolstack('a');
+    await hosts.turn('a', { acknowledgeTimeoutMs: 50 });
+    await xl.create(await configuration('vm', ['one']));
+    await xl.pause('vm');
+    expect(await xl.shutdown('vm', { wait: true, timeoutMs: 5000 })).toBe('unresponsive');
+    expect(await xl.find('vm').then((row) => row && meaningOf(row))).toBe('paused');
+    await xl.unpause('vm');
+    await until(async () => (await xl.find('vm')) === undefined);
+  });
+
+  it('is listed without its name at first when it is made, and by its name when it arrives', async () => {
+    await toolstack('a').create(await configuration('vm', ['one']));
+    const [domain] = new Store(`${hosts.root}/a`).domains();
+    if (domain === undefined) throw new Error('no domain');
+    const building = { by: { pid: 1, startTicks: '1' }, sinceMs: 0, durationMs: 1000 };
+    expect([10, 500].map((now) => listedNameOf({ ...domain, building }, now))).toEqual(['(null)', 'vm']);
+    expect(listedNameOf({ ...domain, name: 'vm--incoming', building }, 10)).toBe('vm--incoming');
+    expect(listedNameOf(domain, 10)).toBe('vm');
   });
 
   it('that has lost its monitor is left behind by a shutdown', async () => {
