@@ -56,11 +56,13 @@ export class CommandNodeFiles implements NodeFiles {
    * patterns; names of VMs hold none of their letters.
    */
   private async read(tests: readonly string[]): Promise<VmConfig[]> {
-    const mark = `\0${randomBytes(16).toString('hex')}\0`;
-    const printed = mark.replaceAll('\0', '\\0');
+    const word = randomBytes(16).toString('hex');
+    const mark = `\0${word}\0`;
+    // All three digits of NUL: find would read the word's first ones as a part of a shorter number.
+    const printed = `\\000${word}\\000`;
     const size = ['-size', `-${maxFileKib}k`];
     const where = [this.configDirectory, '-maxdepth', '1', '(', '-type', 'f', '-o', '-type', 'l', ')'];
-    const what = ['-printf', `${printed}%f\\0`, '-exec', 'cat', '{}', ';'];
+    const what = ['-printf', `${printed}%f\\000`, '-exec', 'cat', '{}', ';'];
     const args = ['-H', ...where, ...tests, ...size, ...what];
     const { stdout, stderr, exitCode } = await this.commands.run('find', args, { okExitCodes: 'any' });
     if (exitCode !== 0 && !isAbsent(stderr)) {
