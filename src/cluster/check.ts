@@ -112,10 +112,12 @@ function groups(nodes: readonly CheckedNode[]): Finding[] {
       return group === undefined ? [] : [{ node: sight.node, uuid: group.uuid }];
     });
     if (new Set(holders.map(({ uuid }) => uuid)).size < 2) return [];
+    const parties = [...new Set(holders.map(({ uuid }) => uuid))].map((uuid) =>
+      holders.filter((holder) => holder.uuid === uuid).map(({ node }) => node),
+    );
+    const text = `volume group ${name} of ${parties.map((party) => party.join(', ')).join(' is another one than that of ')}`;
     const list = holders.map(({ node }) => node);
-    return [
-      finding('group-differs', 'warning', list, `volume group ${name} is not the same one on ${list.join(', ')}`),
-    ];
+    return [finding('group-differs', 'warning', list, text)];
   });
 }
 

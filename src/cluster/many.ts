@@ -129,9 +129,17 @@ export function leftBehind({ vm, memoryMib, obstacles }: LeftOver): Failure {
 /** How many guests of one node are asked to shut down at the same time. */
 const shutdownsAtOnce = 8;
 
-/** Shuts down every VM of the cluster. */
-export async function shutdownAll(cluster: Cluster): Promise<ManyResult<StopResult & { readonly vm: string }>> {
-  const answers = requireAll(await listNodes(cluster));
+/**
+ * Shuts down every VM of the cluster, or of one node.
+ * @throws CxmError HOST_UNREACHABLE, NOT_FOUND
+ */
+export async function shutdownAll(
+  cluster: Cluster,
+  node?: string,
+): Promise<ManyResult<StopResult & { readonly vm: string }>> {
+  if (node !== undefined) nodeNamed(cluster, node);
+  const all = requireAll(await listNodes(cluster));
+  const answers = all.filter((answer) => node === undefined || answer.node === node);
   const vms = answers.flatMap(({ value }) => value.filter(runsHere).flatMap(({ name }) => name ?? []));
   const lanes = Array.from({ length: Math.min(vms.length, shutdownsAtOnce * answers.length) }, (_, lane) =>
     vms.filter((_vm, index) => index % (shutdownsAtOnce * answers.length) === lane),
