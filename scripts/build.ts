@@ -106,6 +106,7 @@ const executables: readonly (readonly [string, string])[] = [
   ['src/sandbox/host/main.ts', 'sandbox/cxm-host'],
   ['src/sandbox/cluster/main.ts', 'sandbox/cxm'],
   ['src/sandbox/cluster/lvm.ts', 'sandbox/lvm'],
+  ['src/sandbox/cluster/fence.ts', 'sandbox/cxm_fence'],
   ['src/sandbox/tour.ts', 'sandbox/tour.cjs'],
 ];
 

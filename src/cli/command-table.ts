@@ -101,6 +101,19 @@ export const commandTable = {
       { line: 'cxm create shop.example.org --dry-run', meaning: 'the steps only' },
     ],
   },
+  start: {
+    group: 'Virtual machines',
+    summary: 'start several VMs, spread over the nodes',
+    description: [
+      'For each the node is chosen where it fits best: the largest first, each to the node with the least free memory that is enough. Those that run already are left alone, and what fails does not keep the others from being started. Each gets its autostart link where it starts.',
+    ],
+    operands: [{ ...vm, many: true }],
+    options: ['dryRun', 'json'],
+    examples: [
+      { line: 'cxm start shop.example.org mail.example.org', meaning: 'wherever there is room' },
+      { line: 'cxm start a.example.org b.example.org --dry-run', meaning: 'where they would start' },
+    ],
+  },
   shutdown: {
     group: 'Virtual machines',
     summary: 'shut a VM down',
@@ -184,6 +197,42 @@ export const commandTable = {
     operands: [vm],
     options: ['forceNode', 'json'],
     examples: [{ line: 'cxm deactivate shop.example.org', meaning: '' }],
+  },
+  loadbalance: {
+    group: 'Nodes',
+    summary: 'even out the load by migrations',
+    description: [
+      'Measures memory and CPU of all VMs for a few seconds, looks for the migrations that make the nodes most alike within LB_MAX_MIGRATION, LB_MAX_VM_PER_NODE and LB_MIN_GAIN, shows the plan and asks. The score is 0 when all nodes are alike, and 141 with everything on one node.',
+      'With --state it plans for a cluster that a file describes; --save-state writes such a file.',
+    ],
+    options: ['dryRun', 'yes', 'state', 'saveState', 'json'],
+    examples: [
+      { line: 'cxm loadbalance', meaning: 'shows the plan and asks' },
+      { line: 'cxm loadbalance --dry-run', meaning: 'the plan only' },
+      { line: 'cxm loadbalance --state cluster.txt', meaning: 'what it would do there' },
+    ],
+  },
+  eject: {
+    group: 'Nodes',
+    summary: 'move all VMs off a node',
+    description: [
+      'Off the local node, or --force-node, for its maintenance. Largest first, each to the node with the least free memory that is enough. A migration that fails does not keep the others from their turn; all failures are told at the end.',
+    ],
+    options: ['forceNode', 'dryRun', 'json'],
+    examples: [
+      { line: 'cxm eject', meaning: 'this node' },
+      { line: 'cxm eject -f node2 --dry-run', meaning: 'where the VMs of node2 would go' },
+    ],
+  },
+  fence: {
+    group: 'Nodes',
+    summary: 'power a node off',
+    description: [
+      'Shows the VMs that run there, asks, and runs FENCE_CMD. Those VMs end as by a power failure. Only when FENCE_CMD says that it was successful is the node off for certain, and its VMs may be started elsewhere.',
+    ],
+    operands: [{ name: 'NODE', kind: 'node' }],
+    options: ['yes', 'json'],
+    examples: [{ line: 'cxm fence node2', meaning: 'asks first' }],
   },
   init: {
     group: 'Nodes',

@@ -4,6 +4,7 @@
  */
 import type { CxmConfFile } from '../config/cxm-conf-file.ts';
 import type { Cluster, Reporter } from '../cluster/cluster.ts';
+import type { Commands } from '../host/commands.ts';
 
 export interface OpenRequest {
   /** Only these nodes; all of the configuration when left out. */
@@ -43,6 +44,8 @@ export interface CliEnvironment {
   /** The name that the cluster has for this machine; its host name if it has none. */
   readonly localName: string;
   readonly terminal: CliTerminal;
+  /** Programs of this machine. */
+  readonly commands: Commands;
   /** @throws CxmError CONFIG */
   configuration(): CxmConfFile;
   /** @throws CxmError CONFIG, NOT_FOUND for a node that is none */

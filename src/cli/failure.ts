@@ -10,12 +10,24 @@ const fates: Readonly<Record<CxmError['changed'], string>> = {
 };
 
 export function renderFailure(error: CxmError, style: Style, debug: boolean): string {
-  const lines = [`${style.paint('red', 'cxm:')} ${printable(error.message)}`];
+  const { headline, reasons } = reasonsOf(error.message);
+  const lines = [
+    `${style.paint('red', 'cxm:')} ${printable(headline)}`,
+    ...reasons.map((one) => `  - ${printable(one)}`),
+  ];
   const fate = fates[error.changed];
   if (error.hint !== '' && error.hint !== fate) lines.push(`  hint: ${printable(error.hint)}`);
   if (error.code !== 'USAGE') lines.push(`  state: ${fate} (${error.code})`);
   if (debug) lines.push(...causesOf(error).map((line) => `  ${printable(line)}`));
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** A sentence that ends in several reasons, as that of a refused migration, with each on a line of its own. */
+function reasonsOf(message: string): { readonly headline: string; readonly reasons: readonly string[] } {
+  const at = message.indexOf(': ');
+  const reasons = message.slice(at + 2).split('; ');
+  if (at < 0 || reasons.length < 2 || message.length < 100) return { headline: message, reasons: [] };
+  return { headline: message.slice(0, at + 1), reasons };
 }
 
 export function failureJson({ code, message, hint, changed }: CxmError): object {

@@ -33,6 +33,12 @@ export const optionTable = {
   console: { flags: '-c, --console', meaning: 'Attach the console afterwards.' },
   json: { flags: '--json', meaning: 'Print JSON; its shapes are in the guide, docs/cxm.md.' },
   dryRun: { flags: '--dry-run', meaning: 'Print what would be done, step by step, and do nothing.' },
+  state: {
+    flags: '--state <FILE>',
+    meaning: 'Plan for the cluster that the file describes, and do nothing.',
+    value: 'file',
+  },
+  saveState: { flags: '--save-state <FILE>', meaning: 'Write what was measured to this file.', value: 'file' },
   yes: { flags: '-y, --yes', meaning: 'Do not ask.' },
   help: { flags: '-h, --help', meaning: 'Print this help.', general: true },
   version: { flags: '--version', meaning: 'Print the version.', general: true },
@@ -49,6 +55,8 @@ export interface CliOptions {
   readonly console: boolean;
   readonly json: boolean;
   readonly dryRun: boolean;
+  readonly state: string | undefined;
+  readonly saveState: string | undefined;
   readonly yes: boolean;
 }
 

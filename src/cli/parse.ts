@@ -115,18 +115,25 @@ function optionsOf(given: Given): CliOptions {
   const nodes = typeof given.nodes === 'string' ? given.nodes.split(',').map(checkNode) : undefined;
   const doubled = nodes?.find((name, index) => nodes.indexOf(name) !== index);
   if (doubled !== undefined) throw usage(`--nodes names ${doubled} twice`);
+  const forceNode = textOf(given.forceNode);
   const has = (name: OptionName): boolean => given[name] === true;
   return {
     debug: has('debug'),
     quiet: has('quiet'),
     nodes,
     refresh: given.refresh !== false,
-    forceNode: typeof given.forceNode === 'string' ? checkNode(given.forceNode) : undefined,
+    forceNode: forceNode === undefined ? undefined : checkNode(forceNode),
     console: has('console'),
     json: has('json'),
     dryRun: has('dryRun'),
+    state: textOf(given.state),
+    saveState: textOf(given.saveState),
     yes: has('yes'),
   };
+}
+
+function textOf(value: string | boolean | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function usage(sentence: string, hint = 'see `cxm --help`'): CxmError {

@@ -24,8 +24,13 @@ export function processParts(): Parts {
 function askPerson(question: string): Promise<string | undefined> {
   const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
   return new Promise((resolve) => {
-    reader.on('close', () => resolve(undefined));
+    let answered = false;
+    reader.on('close', () => {
+      if (!answered) process.stderr.write('\n');
+      resolve(undefined);
+    });
     reader.question(question, (answer) => {
+      answered = true;
       resolve(answer);
       reader.close();
     });

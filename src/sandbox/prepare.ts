@@ -77,7 +77,15 @@ export function prepareSandbox(layout: Layout, built: string, abilities: Abiliti
 
 function copyPrograms(layout: Layout, built: string): void {
   mkdirSync(layout.library, { recursive: true });
-  for (const file of ['sandbox/tour.cjs', 'sandbox/cxm-host', 'sandbox/xl', 'sandbox/cxm', 'sandbox/lvm', 'sbin/one-migrate']) {
+  for (const file of [
+    'sandbox/tour.cjs',
+    'sandbox/cxm-host',
+    'sandbox/xl',
+    'sandbox/cxm',
+    'sandbox/lvm',
+    'sandbox/cxm_fence',
+    'sbin/one-migrate',
+  ]) {
     const copy = join(layout.library, file.slice(file.indexOf('/') + 1));
     copyFileSync(join(built, file), copy);
     chmodSync(copy, 0o755);
@@ -144,6 +152,7 @@ function clusterSettings(layout: Layout): string {
 CLUSTER_NAME = "sandbox"
 ALLOWED_NODES = [${names}]
 SHUTDOWN_TIMEOUT = 20
+FENCE_CMD = "${join(layout.library, 'cxm_fence')}"
 POST_MIGRATION_HOOK = "${join(layout.library, 'one-migrate')}"
 `;
 }

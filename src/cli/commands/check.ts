@@ -5,6 +5,7 @@ import type { CommandBody } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { look, silentJson, tellSilent } from '../look.ts';
 import type { Cell } from '../table.ts';
+import { count } from '../words.ts';
 
 export const check: CommandBody = async (context) => {
   const cluster = await context.open();
@@ -26,7 +27,7 @@ export const check: CommandBody = async (context) => {
     context.table(columns, rows);
   } else if (!context.options.quiet) {
     const vms = new Set(answers.flatMap(({ value }) => value.configs.map(({ vm }) => vm))).size;
-    context.print(`No problems on ${answers.map(({ node }) => node).join(', ')} with ${vms} configured VMs.`);
+    context.print(`No problems on ${answers.map(({ node }) => node).join(', ')} with ${count(vms, 'configured VM')}.`);
   }
   const code = tellSilent(context, silent);
   return findings.length > 0 ? exitCodes.refused : code;

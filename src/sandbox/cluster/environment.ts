@@ -23,6 +23,7 @@ export function sandboxEnvironment(): CliEnvironment {
   return {
     ...processParts(),
     localName,
+    commands: sandboxMachine(localName),
     configuration,
     open({ nodes, reporter, signal }) {
       const { configuration: conf } = configuration();
@@ -57,7 +58,10 @@ function sandboxNode(layout: Layout, name: string): ClusterNode {
   // The bridges and interrupts of this machine are none of the simulated host's.
   const system = {
     ...node.system,
-    bridges: () => sandboxMachine(name).run('true', []).then(() => new Store(xen).host.bridges),
+    bridges: () =>
+      sandboxMachine(name)
+        .run('true', [])
+        .then(() => new Store(xen).host.bridges),
     dynamicIrqs: async () => 8 + 4 * (await node.toolstack.list()).length,
   };
   return { ...node, system };

@@ -74,7 +74,8 @@ async function report(kind: 'vg' | 'lv', args: readonly string[]): Promise<void>
     kind === 'vg'
       ? [groupFields(await group.info(), volumes.length)]
       : volumes.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).map(volumeFields);
-  const standard = kind === 'vg' ? 'vg_name,lv_count,vg_size,vg_free' : 'lv_name,vg_name,lv_active,lv_device_open,lv_size';
+  const standard =
+    kind === 'vg' ? 'vg_name,lv_count,vg_size,vg_free' : 'lv_name,vg_name,lv_active,lv_device_open,lv_size';
   const fields = (values.options ?? standard).split(',');
   const chosen = rows.map((row) => Object.fromEntries(fields.map((field) => [field, row[field] ?? ''])));
   if (values.reportformat === 'json') process.stdout.write(`${JSON.stringify({ report: [{ [kind]: chosen }] })}\n`);
@@ -94,7 +95,11 @@ async function change(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { yes: { type: 'boolean', short: 'y' }, refresh: { type: 'boolean' }, activate: { type: 'string', short: 'a' } },
+    options: {
+      yes: { type: 'boolean', short: 'y' },
+      refresh: { type: 'boolean' },
+      activate: { type: 'string', short: 'a' },
+    },
   });
   const group = openGroup();
   for (const word of positionals) {

@@ -1,0 +1,36 @@
+/** `cxm eject`: empties this node, or the forced one. */
+import type { EjectPlan } from '../../balance/place.ts';
+import { carryOutMoves, leftBehind, planEvacuation } from '../../cluster/many.ts';
+import type { Step } from '../../cluster/steps.ts';
+import type { CommandBody, CommandContext } from '../context.ts';
+import { exitCodes, type ExitCode } from '../exit-codes.ts';
+import { concludeMany, failuresJson } from '../many-output.ts';
+import { printPlan, stepsJson } from '../plan-output.ts';
+import { count } from '../words.ts';
+
+export const eject: CommandBody = async (context) => {
+  const node = context.ownNode;
+  const cluster = await context.open();
+  const planning = planEvacuation(cluster, node);
+  const plan = await context.progress.during(() => `looking for room for the VMs of ${node}`, planning);
+  const left = plan.left.map(leftBehind);
+  if (context.options.dryRun) return show(context, node, plan);
+  const { done, failures } = await carryOutMoves(cluster, plan.plan);
+  const all = [...left, ...failures];
+  const sentence =
+    plan.plan.length + left.length === 0
+      ? `Nothing to do: no VM runs on ${node}.`
+      : `${done.length} of ${plan.plan.length + left.length} VMs have left ${node}.`;
+  const moves = done.map(({ vm, source, destination }) => ({ vm, source, destination }));
+  context.answer(sentence, { node, done: moves, failures: failuresJson(all) });
+  return concludeMany(context, all);
+};
+
+function show(context: CommandContext, node: string, { plan, left }: EjectPlan): ExitCode {
+  const steps = plan.map(({ vm, source, destination }): Step => ({ kind: 'migrate', vm, source, destination }));
+  const failures = left.map(leftBehind);
+  if (context.options.json) context.json({ plan: { node, steps: stepsJson(steps), failures: failuresJson(failures) } });
+  else printPlan(context, `${count(steps.length, 'VM')} would leave ${node}:`, steps);
+  concludeMany(context, failures);
+  return failures.length > 0 ? exitCodes.refused : exitCodes.done;
+}
