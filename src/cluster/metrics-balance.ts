@@ -2,6 +2,7 @@
  * What the load balancer is told: memory and CPU of each VM, and what VMs can have on each node. A node counts as ready
  * only when both readings have it: VMs whose CPU nobody measured must not look idle.
  */
+import type { ClusterState } from '../balance/state.ts';
 import { CxmError } from '../errors.ts';
 import type { Clock } from '../host/clock.ts';
 import { runsHere, virtualMachineName } from '../xen/domain-list.ts';
@@ -10,27 +11,8 @@ import type { SilentNode } from './cluster.ts';
 import { areConsecutive, memoryOf } from './metrics.ts';
 import { readNodes, type ClusterReading, type MeasuredNode, type NodeReading } from './metrics-read.ts';
 
-/** The shape of the balancer's ClusterState. */
-export interface MeasuredState {
-  readonly nodes: readonly {
-    readonly name: string;
-    /** MiB, whole. */
-    readonly memoryMib: number;
-    readonly cpus: number;
-    readonly ready: boolean;
-    readonly accepting: boolean;
-  }[];
-  readonly vms: readonly {
-    readonly name: string;
-    readonly node: string;
-    readonly memoryMib: number;
-    /** 100 is one full CPU; whole thousandths. */
-    readonly cpuPercent: number;
-  }[];
-}
-
 export interface Measurement {
-  readonly state: MeasuredState;
+  readonly state: ClusterState;
   /** The nodes that are not ready, and why. */
   readonly silent: readonly SilentNode[];
 }
@@ -77,7 +59,7 @@ export function stateBetween(earlier: ClusterReading, later: ClusterReading): Me
   };
 }
 
-function vmsOf(before: NodeReading, reading: NodeReading): MeasuredState['vms'] {
+function vmsOf(before: NodeReading, reading: NodeReading): ClusterState['vms'] {
   const baseline = cpuReading(before.rows, before.uptimeSeconds);
   return reading.rows.filter(runsHere).map((row) => ({
     name: virtualMachineName(row) ?? '',

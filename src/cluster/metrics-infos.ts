@@ -1,7 +1,8 @@
 /** `cxm infos`: what each node has and uses, and the cluster as a whole. Pure. */
 import { runsHere } from '../xen/domain-list.ts';
 import type { SilentNode } from './cluster.ts';
-import { clusterLoadPercent, memoryOf, nodeLoadPercent } from './metrics.ts';
+import { clusterLoadPercent, nodeLoadPercent } from './load.ts';
+import { memoryOf } from './metrics.ts';
 import type { ClusterReading, NodeReading } from './metrics-read.ts';
 
 export interface NodeInfos {
@@ -42,7 +43,7 @@ export function infosOf({ readings, silent }: ClusterReading): Infos {
       usedMemoryMib: total(({ usedMemoryMib }) => usedMemoryMib),
       freeMemoryMib: total(({ freeMemoryMib }) => freeMemoryMib),
       availableMemoryMib: total(({ availableMemoryMib }) => availableMemoryMib),
-      loadPercent: clusterLoadPercent(readings),
+      loadPercent: clusterLoadPercent(nodes),
     },
     silent,
   };
@@ -50,15 +51,16 @@ export function infosOf({ readings, silent }: ClusterReading): Infos {
 
 function nodeInfos(reading: NodeReading): NodeInfos {
   const memory = memoryOf(reading);
+  const { totalMib: totalMemoryMib, freeMib: freeMemoryMib } = memory;
   return {
     node: reading.node,
     cpus: reading.info.cpus,
     vms: reading.rows.filter(runsHere).length,
     irqs: reading.dynamicIrqs,
-    totalMemoryMib: memory.totalMib,
+    totalMemoryMib,
     usedMemoryMib: memory.usedMib,
-    freeMemoryMib: memory.freeMib,
+    freeMemoryMib,
     availableMemoryMib: memory.availableMib,
-    loadPercent: nodeLoadPercent(reading),
+    loadPercent: nodeLoadPercent({ totalMemoryMib, freeMemoryMib, dynamicIrqs: reading.dynamicIrqs }),
   };
 }

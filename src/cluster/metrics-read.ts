@@ -5,11 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CxmError } from '../errors.ts';
-import type { Commands } from '../host/commands.ts';
 import { parseDomainList, parseHostInfo, type DomainRow, type HostInfo } from '../xen/domain-list.ts';
 import { toolstackError } from '../xen/toolstack-error.ts';
 import { parseXentop, type DomainUsage } from '../xen/xentop.ts';
 import { askNodes, type SilentNode } from './cluster.ts';
+import type { ClusterNode } from './node.ts';
 import {
   parseDiskstats,
   parseNetworkInterfaces,
@@ -21,11 +21,8 @@ import {
   type PhysicalVolume,
 } from './metrics-counters.ts';
 
-/** A node as far as it is asked for readings: something that runs programs there. */
-export interface MeasuredNode {
-  readonly name: string;
-  readonly commands: Commands;
-}
+/** A node as far as it is asked for readings. */
+export type MeasuredNode = Pick<ClusterNode, 'name' | 'programs'>;
 
 export interface ReadingParts {
   /** What the domains have sent, received, read and written. */
@@ -101,7 +98,7 @@ export async function readNode(node: MeasuredNode, asked: ReadingParts, root = '
   const mark = `=== ${randomBytes(12).toString('hex')}`;
   const flag = (wanted: boolean): string => (wanted ? '1' : '0');
   const args = ['-c', readingScript, 'sh', mark, flag(asked.usage), flag(asked.physicalVolumes), root];
-  const parts = splitParts(mark, await node.commands.run('sh', args, { timeoutMs }));
+  const parts = splitParts(mark, await node.programs.run('sh', args, { timeoutMs }));
   return {
     node: node.name,
     bootId: must(parts, 'boot').trim(),

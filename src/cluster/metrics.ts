@@ -1,7 +1,7 @@
 /**
- * What readings mean: how much memory and how many interrupts a node uses, how loaded it and the cluster are, and, between
- * two readings of one start of a node, how busy its VMs, disks and networks were. A counter that went back counts as one
- * that stood still; what has begun in between counts from nothing. Pure.
+ * What readings mean: how much memory a node has and uses and, between two readings of one start of it, how busy its VMs,
+ * disks and networks were. A counter that went back counts as one that stood still; what has begun in between counts from
+ * nothing. Pure.
  */
 import { cpuPercent, cpuReading, domainKey, hostCpuPercent } from '../xen/metrics.ts';
 import { meaningOf, runsHere, virtualMachineName, type DomainMeaning, type DomainRow } from '../xen/domain-list.ts';
@@ -22,28 +22,6 @@ export function memoryOf({ info, rows }: NodeReading): NodeMemory {
   const [totalMib, freeMib] = [info.totalMemoryMib, info.freeMemoryMib];
   const vms = rows.filter(runsHere).reduce((sum, row) => sum + row.memoryMib, 0);
   return { totalMib, freeMib, usedMib: Math.max(0, totalMib - freeMib), availableMib: freeMib + vms };
-}
-
-/** Event channels of a domain 0 with 32 bits; later ones have more, and the old measure stays comparable. */
-const maxDynamicIrqs = 1024;
-
-/** The larger one of memory and interrupts in use, in percent. */
-export function nodeLoadPercent(reading: NodeReading): number {
-  const { usedMib, totalMib } = memoryOf(reading);
-  return Math.max(percentOf(usedMib, totalMib), percentOf(reading.dynamicIrqs, maxDynamicIrqs));
-}
-
-/**
- * Memory in use, in percent of what is left without the biggest node: over 100 the failure of that one can't be absorbed.
- * A node alone can't fail without loss: 100.
- */
-export function clusterLoadPercent(readings: readonly NodeReading[]): number {
-  if (readings.length === 0) return 0;
-  const memories = readings.map(memoryOf);
-  const total = sum(memories.map(({ totalMib }) => totalMib));
-  const left = total - Math.max(...memories.map(({ totalMib }) => totalMib));
-  if (readings.length === 1 || left <= 0) return 100;
-  return percentOf(sum(memories.map(({ usedMib }) => usedMib)), left);
 }
 
 export interface DiskRates {
@@ -233,10 +211,6 @@ function interfaceRates(
 
 function rate(before: number, after: number, seconds: number): number {
   return Math.max(0, after - before) / seconds;
-}
-
-function percentOf(part: number, whole: number): number {
-  return whole <= 0 ? 0 : (part * 100) / whole;
 }
 
 function sum(numbers: readonly number[]): number {

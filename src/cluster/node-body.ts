@@ -24,6 +24,7 @@ export function commandNode(name: string, machine: Machine, paths: NodePaths): C
     name,
     files: new CommandNodeFiles(machine, paths.configDirectory, paths.autostartDirectory),
     system: linuxSystem(machine),
+    programs: machine,
     inventory: () => takeInventory(machine),
     volumes: (group: string) => new LvmVolumes(machine, group),
     lock: (vm: string, waitMs: number) => takeLock(name, machine, paths.runDirectory, vm, waitMs),

@@ -3,6 +3,7 @@
  * behind an interface. The real body (node-body.ts) runs programs, here or over a connection; the sandbox and the model of
  * the tests have others. Nothing in here decides anything.
  */
+import type { Commands } from '../host/commands.ts';
 import type { Inventory } from '../lvm/inventory.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { Toolstack } from '../xen/toolstack.ts';
@@ -15,6 +16,8 @@ export interface ClusterNode {
   readonly toolstack: Toolstack;
   readonly files: NodeFiles;
   readonly system: NodeSystem;
+  /** Programs there, for what only looks: readings and diagnosis, which want many facts by one run. */
+  readonly programs: Commands;
   inventory(): Promise<Inventory>;
   volumes(group: string): NodeVolumes;
   /**

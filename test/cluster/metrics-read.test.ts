@@ -48,7 +48,7 @@ beforeAll(async () => {
 afterAll(() => node.remove());
 
 function read(commands = node.commands, asked = all) {
-  return readNode({ name: 'node1', commands }, asked, node.root);
+  return readNode({ name: 'node1', programs: commands }, asked, node.root);
 }
 
 describe('a reading', () => {
@@ -114,8 +114,8 @@ describe('a reading', () => {
   it('of many nodes names those that failed and has the others', async () => {
     const broken = { run: () => Promise.reject(new Error('the connection is lost')) };
     const asked = { usage: false, physicalVolumes: false };
-    const local = { name: 'node1', commands: { run: node.commands.run } };
-    const { readings, silent } = await readNodes([{ name: 'node2', commands: broken }, local], asked);
+    const local = { name: 'node1', programs: node.commands };
+    const { readings, silent } = await readNodes([{ name: 'node2', programs: broken }, local], asked);
     expect(silent).toMatchObject([{ node: 'node2', error: { message: 'the connection is lost' } }]);
     expect(readings.map((reading) => reading.node)).toEqual(['node1']);
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clusterLoadPercent, memoryOf, nodeLoadPercent, ratesBetween } from '../../src/cluster/metrics.ts';
+import { memoryOf, ratesBetween } from '../../src/cluster/metrics.ts';
 import { stateBetween } from '../../src/cluster/metrics-balance.ts';
 import { infosOf } from '../../src/cluster/metrics-infos.ts';
 import type { NodeReading } from '../../src/cluster/metrics-read.ts';
@@ -22,29 +22,16 @@ describe('memory and load', () => {
     expect(memory).toEqual({ totalMib: 8192, freeMib: 5000, usedMib: 3192, availableMib: 6024 });
   });
 
-  it('of a node is the larger one of memory and interrupts', () => {
-    expect(nodeLoadPercent(nodeReading('node1', { dynamicIrqs: 256 }, [1000, 900]))).toBe(25);
-    expect(nodeLoadPercent(nodeReading('node1', { dynamicIrqs: 256 }, [1000, 250]))).toBe(75);
-  });
-
-  it('of the cluster is over 100 exactly when the biggest node can not fail', () => {
-    const nodes = (...memory: [number, number][]): NodeReading[] =>
-      memory.map((pair, index) => nodeReading(`node${index}`, {}, pair));
-    expect(clusterLoadPercent(nodes([8000, 0]))).toBe(100);
-    expect(clusterLoadPercent(nodes([8000, 4000], [8000, 4000]))).toBe(100);
-    expect(clusterLoadPercent(nodes([8000, 3999], [8000, 4000]))).toBeGreaterThan(100);
-    expect(clusterLoadPercent(nodes([16_000, 12_000], [8000, 4000], [8000, 8000]))).toBe(50);
-    expect(clusterLoadPercent([])).toBe(0);
-    const memory = fc.tuple(fc.integer({ min: 1, max: 1e6 }), fc.integer({ min: 0, max: 1e6 }));
-    fc.assert(
-      fc.property(fc.array(memory, { minLength: 2, maxLength: 8 }), (pairs) => {
-        const sizes = pairs.map(([total, free]): [number, number] => [total, Math.min(total, free)]);
-        const used = sizes.reduce((sum, [total, free]) => sum + total - free, 0);
-        const biggest = Math.max(...sizes.map(([total]) => total));
-        const left = sizes.reduce((sum, [total]) => sum + total, 0) - biggest;
-        expect(clusterLoadPercent(nodes(...sizes)) > 100).toBe(used > left);
-      }),
-    );
+  it('of a node is the larger one of memory and interrupts; of the cluster, what is left without the biggest node', () => {
+    const node = (name: string, total: number, free: number): NodeReading =>
+      nodeReading(name, { dynamicIrqs: 256 }, [total, free]);
+    const loads = (...readings: NodeReading[]) => infosOf({ readings, silent: [] });
+    expect(loads(node('node1', 1000, 900), node('node2', 1000, 250)).nodes.map((one) => one.loadPercent)).toEqual([
+      25, 75,
+    ]);
+    expect(loads(node('node1', 8000, 8000)).totals.loadPercent).toBe(100);
+    expect(loads(node('node1', 16_000, 12_000), node('node2', 8000, 6000)).totals.loadPercent).toBe(75);
+    expect(loads(node('node1', 8000, 1000), node('node2', 8000, 6000)).totals.loadPercent).toBeGreaterThan(100);
   });
 
   it('infos count VMs that run, sum up what answered, and name who did not', () => {
