@@ -114,7 +114,9 @@ function linuxSystem(commands: Commands): NodeSystem {
     async ping(host) {
       if (!/^[A-Za-z0-9][A-Za-z0-9.:-]*$/.test(host)) return 'unknown-name';
       const options = { okExitCodes: 'any', timeoutMs: 10_000 } as const;
-      const { exitCode } = await commands.run('ping', ['-n', '-q', '-c', '1', '-W', '1', host], options);
+      // Through a shell, which tells a ping that is missing (127) from one that can't resolve a name.
+      const words = ['-c', 'exec ping -n -q -c 1 -W 1 "$1"', 'sh', host];
+      const { exitCode } = await commands.run('sh', words, options);
       return exitCode === 0 ? 'answer' : exitCode === 1 ? 'silence' : 'unknown-name';
     },
     async reach(node) {
