@@ -4,16 +4,19 @@
  * - dist/remotes: what is copied to /var/lib/one/remotes, in the layout it has there. All actions of one kind share a
  *   bundle in dist/remotes/cxm; an action itself is a launcher of a few lines.
  * - dist/sbin: what is installed on the hosts, each one file.
+ * - dist/share: manual pages and the completion for bash, from the tables of cxm.
  * - dist/sandbox: the tour and the simulated xl.
  *
  * It also writes what is generated from the schemas: cxmrc.example, docs/cxmrc.md, docs/cxm.conf.example and
  * docs/cxm.conf.md.
  */
 import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
-import { chmod, cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { renderBashCompletion } from '../src/cli/bash-completion.ts';
+import { renderCxmConfPage, renderCxmPage } from '../src/cli/man.ts';
 import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
 import { renderNotices } from './notices.ts';
 
@@ -78,6 +81,7 @@ async function main(): Promise<void> {
   for (const [entry, output] of executables) {
     if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output));
   }
+  await writeShare();
   await writeFile(join(root, 'cxmrc.example'), renderExample());
   await cp(join(root, 'cxmrc.example'), join(dist, 'remotes/cxmrc.example'));
   await writeFile(join(root, 'docs/cxmrc.md'), renderReference());
@@ -101,6 +105,7 @@ async function replaceFinished(): Promise<void> {
 /** Entry and output of the programs that are one file each. */
 const executables: readonly (readonly [string, string])[] = [
   ['src/agent/main.ts', 'sbin/cxm-host'],
+  ['src/cli/main.ts', 'sbin/cxm'],
   ['hooks/one-migrate.ts', 'sbin/one-migrate'],
   ['src/sandbox/xl/main.ts', 'sandbox/xl'],
   ['src/sandbox/host/main.ts', 'sandbox/cxm-host'],
@@ -116,10 +121,31 @@ async function buildExecutable(entry: string, output: string): Promise<Metafile>
     ...common,
     entryPoints: [entry],
     outfile,
+    define: { __CXM_VERSION__: JSON.stringify(await versionOfPackage()) },
     banner: { js: `#!/usr/bin/env node\n${versionCheck}` },
   });
   await chmod(outfile, 0o755);
   return metafileOf(result);
+}
+
+async function versionOfPackage(): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  return version;
+}
+
+/** What is installed under /usr/share. */
+async function writeShare(): Promise<void> {
+  const version = await versionOfPackage();
+  const files: readonly (readonly [string, string])[] = [
+    ['man/man1/cxm.1', renderCxmPage(version)],
+    ['man/man5/cxm.conf.5', renderCxmConfPage(version)],
+    ['bash-completion/completions/cxm', renderBashCompletion()],
+  ];
+  for (const [path, text] of files) {
+    const file = join(dist, 'share', path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  }
 }
 
 interface ActionFile {

@@ -1,6 +1,7 @@
 /** What the command line takes of its own process, the same for the program and for that of the sandbox. */
-import { createInterface } from 'node:readline';
 import type { CliEnvironment } from './environment.ts';
+import { exitCodes } from './exit-codes.ts';
+import { runCxm } from './run.ts';
 
 type Parts = Pick<CliEnvironment, 'terminal' | 'ask' | 'onInterrupt'>;
 
@@ -20,8 +21,25 @@ export function processParts(): Parts {
   };
 }
 
+/** Runs this process's call, and ends the process with its exit code. */
+export function startCxm(environment: CliEnvironment): void {
+  const argv = process.argv.slice(2);
+  const run =
+    argv[0] === 'guard'
+      ? import('./guard.ts').then(({ runGuard }) => runGuard(argv.slice(1), environment, process.stdin))
+      : runCxm(argv, environment);
+  run.then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(`cxm: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(exitCodes.error);
+    },
+  );
+}
+
 /** Also of a pipe, as `yes | cxm` has it; undefined at its end. */
-function askPerson(question: string): Promise<string | undefined> {
+async function askPerson(question: string): Promise<string | undefined> {
+  const { createInterface } = await import('node:readline');
   const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
   return new Promise((resolve) => {
     let answered = false;

@@ -1,5 +1,5 @@
 /** `cxm` of a sandbox: the command line itself, with the sandbox around it. */
-import { runCxm } from '../../cli/run.ts';
+import { startCxm } from '../../cli/process.ts';
 import { sandboxEnvironment } from './environment.ts';
 
-void runCxm(process.argv.slice(2), sandboxEnvironment()).then((code) => process.exit(code));
+startCxm(sandboxEnvironment());
