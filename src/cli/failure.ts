@@ -10,7 +10,7 @@ const fates: Readonly<Record<CxmError['changed'], string>> = {
 };
 
 export function renderFailure(error: CxmError, style: Style, debug: boolean): string {
-  const { headline, reasons } = reasonsOf(error.message);
+  const { headline, reasons } = reasonsOf(error);
   const lines = [
     `${style.paint('red', 'cxm:')} ${printable(headline)}`,
     ...reasons.map((one) => `  - ${printable(one)}`),
@@ -23,10 +23,10 @@ export function renderFailure(error: CxmError, style: Style, debug: boolean): st
 }
 
 /** A sentence that ends in several reasons, as that of a refused migration, with each on a line of its own. */
-function reasonsOf(message: string): { readonly headline: string; readonly reasons: readonly string[] } {
+function reasonsOf({ code, message }: CxmError): { readonly headline: string; readonly reasons: readonly string[] } {
   const at = message.indexOf(': ');
   const reasons = message.slice(at + 2).split('; ');
-  if (at < 0 || reasons.length < 2 || message.length < 100) return { headline: message, reasons: [] };
+  if (code !== 'REFUSED' || at < 0 || reasons.length < 2) return { headline: message, reasons: [] };
   return { headline: message.slice(0, at + 1), reasons };
 }
 

@@ -6,7 +6,7 @@ import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
 import { printPlan, stepsJson } from '../plan-output.ts';
-import { count } from '../words.ts';
+import { count, partOf } from '../words.ts';
 
 export const eject: CommandBody = async (context) => {
   const node = context.ownNode;
@@ -20,7 +20,7 @@ export const eject: CommandBody = async (context) => {
   const sentence =
     plan.plan.length + left.length === 0
       ? `Nothing to do: no VM runs on ${node}.`
-      : `${done.length} of ${plan.plan.length + left.length} VMs have left ${node}.`;
+      : `${partOf(done.length, plan.plan.length + left.length, 'VM', 'has')} left ${node}.`;
   const moves = done.map(({ vm, source, destination }) => ({ vm, source, destination }));
   context.answer(sentence, { node, done: moves, failures: failuresJson(all) });
   return concludeMany(context, all);

@@ -10,6 +10,7 @@ import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { tellSilent } from '../look.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
+import { partOf } from '../words.ts';
 import { measure } from '../measure.ts';
 
 const maxMeasureSeconds = 5;
@@ -38,7 +39,7 @@ async function carryOut(context: CommandContext, plan: BalancePlan): Promise<Exi
   await context.confirm('Proceed?');
   const { done, failures } = await carryOutMoves(await context.open(), plan.plan);
   const moves = done.map(({ vm, source, destination }) => ({ vm, source, destination }));
-  const sentence = `${done.length} of ${plan.plan.length} migrations were made.`;
+  const sentence = `${partOf(done.length, plan.plan.length, 'migration', 'was')} made.`;
   context.answer(sentence, { plan: planJson(plan), done: moves, failures: failuresJson(failures) });
   return concludeMany(context, failures);
 }

@@ -5,6 +5,7 @@ import { shutdownAll as shutDownAll } from '../../cluster/many.ts';
 import { runsHere } from '../../xen/domain-list.ts';
 import type { CommandBody } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { partOf } from '../words.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
 
 export const shutdownAll: CommandBody = async (context) => {
@@ -24,7 +25,7 @@ export const shutdownAll: CommandBody = async (context) => {
   await context.confirm(`Shut down ${total === 1 ? '1 VM' : `all ${total} VMs`} (${lines.join('; ')})?`);
   context.progress.parallel = true;
   const { done, failures } = await shutDownAll(cluster, forceNode);
-  const sentence = `${done.length} of ${done.length + failures.length} VMs have ended.`;
+  const sentence = `${partOf(done.length, done.length + failures.length, 'VM', 'has')} ended.`;
   context.answer(sentence, { done, failures: failuresJson(failures) });
   return concludeMany(context, failures);
 };

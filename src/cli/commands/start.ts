@@ -2,6 +2,7 @@
 import { leftBehind, planStartMany, startMany, type StartManyPlan } from '../../cluster/many.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
+import { partOf } from '../words.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
 
 export const start: CommandBody = async (context) => {
@@ -12,7 +13,8 @@ export const start: CommandBody = async (context) => {
   if (context.options.dryRun) return show(context, plan);
   const { done, failures } = await startMany(cluster, plan);
   const all = done.length + failures.length;
-  const sentence = all === 0 ? 'Nothing to do: all of them run already.' : `${done.length} of ${all} VMs were started.`;
+  const sentence =
+    all === 0 ? 'Nothing to do: all of them run already.' : `${partOf(done.length, all, 'VM', 'was')} started.`;
   context.answer(sentence, { running: plan.running, done, failures: failuresJson(failures) });
   return concludeMany(context, failures);
 };
