@@ -140,7 +140,9 @@ const rules: readonly Rule[] = [
     hint: 'the Xen of this host can not migrate such a guest live: migrate it without --live, or make it PVH or HVM',
   },
   {
-    pattern: /can't allocate low memory|Out of memory|Cannot allocate memory|failed to free memory for the domain/,
+    // The last one is what a restore and the receiving side of a migration say.
+    pattern:
+      /can't allocate low memory|Out of memory|Cannot allocate memory|failed to free memory for the domain|Failed to populate physmap/,
     reason: 'noMemory',
     code: 'XEN',
     hint: 'free memory on this host or choose another one',

@@ -77,6 +77,7 @@ describe('a failure', () => {
     ['migrate-target-has-same-name', 'nameTaken', 'vm1'],
     ['migrate-unknown-dom', 'unknownDomain', 'nosuch'],
     ['migrate-no-shadow-paging', 'cannotMigrate', 'logdirty'],
+    ['create-guest-too-small', 'guestTooSmall', 'segment kernel too large'],
   ])('%s is %s and says what matters', (name, reason, words) => {
     const { stderr, exitCode } = recording(`xl-4.17-${name}`);
     expect(exitCode).not.toBe(0);
@@ -96,6 +97,12 @@ describe('a failure', () => {
     expect(toolstackError('xl migrate', 1, ended).reason).toBe('timeout');
     const silent = 'Timeout, server node2 not responding.\nMigration failed, resuming at sender.\n';
     expect(toolstackError('xl migrate', 1, silent).reason).toBe('unreachable');
+  });
+
+  it('of a restore or an arriving guest that finds no memory is told from other failures', () => {
+    const full = 'xc: error: Failed to populate physmap (16 = Device or resource busy): Internal error\n';
+    expect(toolstackError('xl restore', 3, full)).toMatchObject({ reason: 'noMemory' });
+    expect(toolstackError('xl restore', 3, full).hint).toContain('free memory');
   });
 
   it('with words nobody knows is other, with the first line that says something', () => {
