@@ -9,7 +9,7 @@
 import { Command, Option } from 'commander';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   checkout,
@@ -21,10 +21,10 @@ import {
   type NodeName,
 } from '../lab/layout.ts';
 import { installPackages, missingPackages, xenLabPackages } from '../lab/packages.ts';
-import { runInLab } from '../lab/up.ts';
-import { listFiles, runVitest, sum, type Counts } from '../vitest.ts';
+import { sum } from '../vitest.ts';
 import { ensureImages } from './images.ts';
 import { hotplugVariable } from './layout.ts';
+import { runSuites } from './run-suites.ts';
 
 const pidFile = '/run/cxm-xen-lab.pid';
 const logFile = '/run/cxm-xen-lab.log';
@@ -56,29 +56,16 @@ function prepare({ nodes, stockHotplug }: ClusterOptions): void {
   ensureImages(say);
 }
 
-interface Outcome extends Counts {
-  readonly suite: string;
-  readonly seconds: number;
-}
-
 async function test(suites: readonly string[], options: ClusterOptions): Promise<void> {
+  const start = performance.now();
   prepare(options);
-  const files = listFiles('xen', []);
-  const names = files.map((file) => basename(file, '.test.ts'));
-  const unknown = suites.find((suite) => !names.includes(suite));
-  if (unknown !== undefined) throw new Error(`there is no suite ${unknown}, but ${names.join(', ')}`);
-  const outcomes: Outcome[] = [];
-  for (const [index, file] of files.entries()) {
-    const suite = names[index] ?? '';
-    if (suites.length > 0 && !suites.includes(suite)) continue;
-    const start = performance.now();
-    const counts = await runVitest(runInLab, ['xen'], [file]);
-    outcomes.push({ suite, ...counts, seconds: (performance.now() - start) / 1000 });
-  }
+  const outcomes = await runSuites(suites, Number(options.nodes), say);
   for (const { suite, passed, failed, seconds } of outcomes) {
     say(`${suite.padEnd(12)} ${passed} passed, ${failed} failed, ${seconds.toFixed(0)} s`);
   }
-  if (sum(outcomes).failed > 0) process.exitCode = 1;
+  const { passed, failed } = sum(outcomes);
+  say(`${passed} passed, ${failed} failed, ${((performance.now() - start) / 60_000).toFixed(1)} minutes in all`);
+  if (failed > 0 || passed === 0) process.exitCode = 1;
 }
 
 /** The first process of the namespaces of the cluster that stays; undefined if there is none. */

@@ -52,6 +52,14 @@ export async function freezeMachine(node: NodeLayout, file: string): Promise<voi
   monitor.close();
 }
 
+/** The SAN answers this node so fast, in bytes a second; 0 for as fast as it can. With 1 it hangs. */
+export async function throttleSan(node: NodeLayout, bytesPerSecond: number): Promise<void> {
+  const monitor = await Monitor.open(node);
+  const others = { bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 };
+  await monitor.ask('block_set_io_throttle', { device: 'san', bps: bytesPerSecond, ...others });
+  monitor.close();
+}
+
 function prepareTap(node: NodeLayout): void {
   if (existsSync(node.directory)) return;
   mkdirSync(node.directory, { recursive: true });

@@ -3,20 +3,16 @@
  * a guest that says itself whether it was started anew, goes on, or has lost what it wrote. One VM goes through its life,
  * so the tests of a group follow each other.
  */
-import { rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { actionMessage } from '../../../src/sandbox/one/documents.ts';
 import { lab } from '../../lab/lab.ts';
 import { expectAt, expectNothing } from '../expectations.ts';
-import {
-  askGuest,
-  guestAnswers,
-  guestCounts,
-  guestsOn,
-  makeGuestArchive,
-  makeGuestImage,
-  noGuestOn,
-} from '../guest.ts';
+import { guestAnswers, guestCounts, guestsOn, makeGuestArchive, makeGuestImage, noGuestOn } from '../guest.ts';
 import { imageRecord, layout, nicRecord, startCloud, vmRecord, type Cloud } from '../one.ts';
+import { toolstackOn } from '../toolstack.ts';
+import { Witness } from '../witness.ts';
 
 const [archive, raw] = [
   imageRecord(0, 'archive', { size: '96M', fileSystemType: 'ext4' }),
@@ -35,27 +31,12 @@ beforeAll(() => {
 describe('a VM from an archive', () => {
   const [id, address, name] = [7, '10.77.0.107', 'one-7'];
   const volumes = ['lv-one-7-0', 'lv-one-7-1'];
-  let boot = '';
-  let counted = 0;
-
-  /** The same guest goes on, with nothing of its disk lost. */
-  async function expectGoesOn(): Promise<void> {
-    counted = await guestCounts(address, counted);
-    expect(await askGuest(address, 'boot')).toBe(boot);
-  }
-
-  /** It was started anew, with nothing of its disk lost. */
-  async function expectStartedAnew(): Promise<void> {
-    const before = boot;
-    await expect.poll(async () => (boot = await guestAnswers(address)), { timeout: 120_000 }).not.toBe(before);
-    counted = await guestCounts(address, counted);
-  }
+  const guest = new Witness(address);
 
   test('boots from what arrived, and sees its contextualisation', async () => {
     cloud.one.allocate(vmRecord(id, archive, address));
     await cloud.one.deploy(id, 'node1');
-    boot = await guestAnswers(address);
-    counted = await guestCounts(address);
+    await guest.begins();
     expect(await guestAnswers(address, 'context')).toContain("HOSTNAME='guest7'");
     await expectAt('node1', name, volumes);
     const [disk] = await lab.logicalVolumes('node1');
@@ -72,15 +53,15 @@ describe('a VM from an archive', () => {
 
   test('reboots when told, and when reset', async () => {
     await cloud.one.reboot(id);
-    await expectStartedAnew();
+    await guest.startedAnew();
     await cloud.caller.machine('node1', 'reset', [name, 'node1', String(id), 'node1'], '');
-    await expectStartedAnew();
+    await guest.startedAnew();
     await expectAt('node1', name, volumes);
   });
 
   test('migrates live', async () => {
     await cloud.one.migrateLive(id, 'node2');
-    await expectGoesOn();
+    await guest.goesOn();
     await expectAt('node2', name, volumes);
   });
 
@@ -89,7 +70,7 @@ describe('a VM from an archive', () => {
     expect(await guestsOn('node2')).toEqual([]);
     expect((await lab.logicalVolumes('node2')).map(({ active }) => active)).toEqual([false, false]);
     await cloud.one.resume(id);
-    await expectGoesOn();
+    await guest.goesOn();
     await expectAt('node2', name, volumes);
   });
 
@@ -97,7 +78,7 @@ describe('a VM from an archive', () => {
     await cloud.one.stop(id);
     expect(await lab.logicalVolumes('node1')).toEqual([]);
     await cloud.one.deploy(id, 'node1');
-    await expectGoesOn();
+    await guest.goesOn();
     await expectAt('node1', name, volumes);
   });
 
@@ -110,13 +91,13 @@ describe('a VM from an archive', () => {
     expect(await lab.output('node1', `xl network-list ${name} | wc -l`)).toBe('2');
     await cloud.one.detachDisk(id, 2);
     await expectAt('node1', name, volumes);
-    await expectGoesOn();
+    await guest.goesOn();
   });
 
   test('is saved as an image while it runs, and a VM boots from that image', async () => {
     const saved = await cloud.one.saveAs(id, 0, 'saved');
     expect(statSync(saved).size).toBeLessThan(16 * 1024 ** 2);
-    await expectGoesOn();
+    await guest.goesOn();
     const image = cloud.one.records().images.find(({ source }) => source === saved);
     if (image === undefined) throw new Error('the image was not registered');
     cloud.one.allocate(vmRecord(8, image, '10.77.0.108'));
@@ -127,19 +108,38 @@ describe('a VM from an archive', () => {
     rmSync(saved);
   });
 
-  test('starts anew after it was powered off, with what it wrote', async () => {
+  /** Of a VM that is off. */
+  async function counterOnDisk(): Promise<number> {
+    const show = `debugfs -R 'cat /www/counter' /dev/VG0/lv-one-7-0 2>/dev/null`;
+    const read = `lvchange -ay VG0/lv-one-7-0 && ${show}; lvchange -an VG0/lv-one-7-0`;
+    return Number(await lab.output('node1', read));
+  }
+
+  test('starts anew after it was powered off, with what it wrote, and goes back to a snapshot of its disk', async () => {
+    const disk = `node1:${layout.datastores}/0/${id}/disk.0`;
+    const snapshot = (action: string) => cloud.caller.transfer(action, [disk, '1', String(id), '1']);
     await cloud.one.poweroff(id);
     expect(await guestsOn('node1')).toEqual([]);
+    await snapshot('snap_create');
+    const counted = await counterOnDisk();
     await cloud.one.resume(id);
-    await expectStartedAnew();
+    await guest.startedAnew();
     await expectAt('node1', name, volumes);
+    await cloud.one.poweroff(id);
+    expect(await counterOnDisk()).toBeGreaterThan(counted);
+    await snapshot('snap_revert');
+    expect(await counterOnDisk()).toBe(counted);
+    await snapshot('snap_delete');
+    expect((await lab.logicalVolumes('node1')).map((volume) => volume.name)).toEqual(volumes);
+    await cloud.one.resume(id);
+    await guest.begins();
   });
 
   test('starts anew on another node after it was undeployed, with what it wrote', async () => {
     await cloud.one.undeploy(id);
     expect(await lab.logicalVolumes('node1')).toEqual([]);
     await cloud.one.deploy(id, 'node2');
-    await expectStartedAnew();
+    await guest.startedAnew();
     await expectAt('node2', name, volumes);
   });
 
@@ -152,23 +152,56 @@ describe('a VM from an archive', () => {
 describe('a VM from a raw image', () => {
   const [id, address, name] = [9, '10.77.0.109', 'one-9'];
   const volumes = ['lv-one-9-0', 'lv-one-9-1'];
+  const guest = new Witness(address);
 
   test('boots, and goes on after a cold migration', async () => {
     cloud.one.allocate(vmRecord(id, raw, address));
     await cloud.one.deploy(id, 'node2');
-    const boot = await guestAnswers(address);
-    const counted = await guestCounts(address);
+    await guest.begins();
     await cloud.one.migrateCold(id, 'node1');
-    await guestCounts(address, counted);
-    expect(await askGuest(address, 'boot')).toBe(boot);
+    await guest.goesOn();
     await expectAt('node1', name, volumes);
     expect(await lab.output('node2', 'ls /etc/xen/vm /etc/xen/auto')).not.toContain(name);
   });
 
+  test('that the cluster has moved is made known to OpenNebula by the hook', async () => {
+    const devices = volumes.map((volume) => `VG0/${volume}`).join(' ');
+    await lab.node('node1', `mkdir -p /etc/cxm && echo 'ONE_HOST="frontend"' > /etc/cxm/cxmrc`);
+    await lab.node('node2', `lvchange -ay ${devices}`);
+    const config = await lab.output('node1', `cat /etc/xen/vm/${name}`);
+    await lab.node('node2', `cat > /etc/xen/vm/${name}`, { input: `${config}\n` });
+    await lab.node('node1', `xl migrate ${name} node2 && lvchange -an ${devices} && rm /etc/xen/vm/${name}`);
+    const hook = lab.node('node1', `/usr/local/sbin/one-migrate ${name} node1 node2`, { timeoutMs: 300_000 });
+    const asked = join(layout.one, 'one-calls.txt');
+    const calls = (): string => (existsSync(asked) ? readFileSync(asked, 'utf8') : '');
+    await expect.poll(calls, { timeout: 120_000 }).toContain(`onevm migrate --live ${id} node2`);
+    await cloud.one.migrateLive(id, 'node2');
+    await hook;
+    expect(cloud.one.vm(id).history.at(-1)).toBe('node2');
+    await guest.goesOn();
+    await expectAt('node2', name, volumes);
+    expect(await lab.output('node1', 'ls -A /etc/xen/auto')).not.toContain(name);
+  });
+
+  test('gets less memory and a larger disk while it runs', async () => {
+    const row = await toolstackOn('node2').find(name);
+    const message = actionMessage({ ...cloud.one.vm(id), memoryMb: 80 }, cloud.one.records().images, { host: 'node2' });
+    await cloud.caller.machine('node2', 'resize', [name, String(id), 'node2'], message);
+    const memory = async (): Promise<number | undefined> => (await toolstackOn('node2').find(name))?.memoryMib;
+    await expect.poll(memory, { timeout: 60_000 }).toBe(80);
+    await cloud.caller.transfer('resize', [`node2:${layout.datastores}/0/${id}/disk.0`, '96', String(id), '1']);
+    const words = [name, '0', '96', Buffer.from(message).toString('base64'), 'node2', String(id), 'node2'];
+    await cloud.caller.machine('node2', 'resize_disk', words, message);
+    const sectors = `xenstore-read /local/domain/0/backend/vbd/${row?.id}/51712/sectors`;
+    await expect.poll(() => lab.output('node2', sectors), { timeout: 60_000 }).toBe(String((96 * 1024 ** 2) / 512));
+    await guest.goesOn();
+    await expectAt('node2', name, volumes);
+  });
+
   test('that is deleted while it runs leaves nothing, and can be deleted again', async () => {
-    const place = `node1:${layout.datastores}/0/${id}`;
+    const place = `node2:${layout.datastores}/0/${id}`;
     const remove = async (): Promise<void> => {
-      await cloud.caller.machine('node1', 'cancel', [name, 'node1', String(id), 'node1'], '');
+      await cloud.caller.machine('node2', 'cancel', [name, 'node2', String(id), 'node2'], '');
       await cloud.caller.transfer('delete', [`${place}/disk.0`, String(id), '1']);
       await cloud.caller.transfer('delete', [place, String(id), '0']);
     };

@@ -1,7 +1,9 @@
 /** The ground of the other suites: if one of these fails, the lab is broken, not the product. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { lab } from '../../lab/lab.ts';
+import { nodeLayout, type NodeName } from '../../lab/layout.ts';
 import {
   askGuest,
   guestAnswers,
@@ -11,6 +13,7 @@ import {
   makeGuestImage,
   noGuestOn,
 } from '../guest.ts';
+import { throttleSan } from '../qemu.ts';
 
 const address = '10.77.0.101';
 const nodes = ['node1', 'node2'] as const;
@@ -23,6 +26,22 @@ test('two nodes run Xen 4.17 and see one empty volume group', async () => {
   expect(await lab.output('node1', 'vgs --noheadings -o vg_uuid VG0')).toBe(
     await lab.output('node2', 'vgs --noheadings -o vg_uuid VG0'),
   );
+});
+
+test('the SAN of a node can be slowed down and made to hang, and works again afterwards', async () => {
+  const read = async (node: NodeName): Promise<number> => {
+    const start = performance.now();
+    await lab.node(node, 'dd if=/dev/vdb of=/dev/null bs=64k count=4 iflag=direct status=none');
+    return performance.now() - start;
+  };
+  await throttleSan(nodeLayout('node1'), 64 * 1024);
+  expect(await read('node1')).toBeGreaterThan(2000);
+  expect(await read('node2')).toBeLessThan(2000);
+  await throttleSan(nodeLayout('node1'), 1);
+  const hanging = read('node1');
+  await sleep(4000);
+  await throttleSan(nodeLayout('node1'), 0);
+  expect(await hanging).toBeGreaterThan(4000);
 });
 
 test('a guest boots from a volume, counts on it, moves to the other node and counts on', async () => {

@@ -1,0 +1,80 @@
+/**
+ * The suites, each on a cluster of its own: none sees what another one has left. A cluster keeps little more than one
+ * core busy, so two of them run side by side where the machine has room, the longest suites first; what a suite says is
+ * shown when it ends then.
+ */
+import { existsSync } from 'node:fs';
+import { availableParallelism, freemem } from 'node:os';
+import { basename } from 'node:path';
+import { runInLab } from '../lab/up.ts';
+import { listFiles, runVitest, type Counts, type Runner } from '../vitest.ts';
+import { currentImages, frozenCluster } from './layout.ts';
+
+export interface Outcome extends Counts {
+  readonly suite: string;
+  readonly seconds: number;
+}
+
+/** What the memory and disks of a node may take. */
+const nodeBytes = 2 * 1024 ** 3;
+
+/** The longest ones; what is not here comes after them. */
+const longestFirst: readonly string[] = ['drivers', 'failures', 'one-3.8', 'xl', 'xl-migration'];
+
+/** What others show, too. */
+const onlyNamed: readonly string[] = ['short'];
+
+/**
+ * @param selected when none is named, all but those that others contain
+ * @param nodes of each cluster
+ * @throws Error naming one that does not exist
+ */
+export async function runSuites(
+  selected: readonly string[],
+  nodes: number,
+  say: (line: string) => void,
+): Promise<readonly Outcome[]> {
+  const suites = listFiles('xen', []).map((file) => ({ file, name: basename(file, '.test.ts') }));
+  const unknown = selected.find((name) => !suites.some((suite) => suite.name === name));
+  if (unknown !== undefined) {
+    throw new Error(`there is no suite ${unknown}, but ${suites.map(({ name }) => name).join(', ')}`);
+  }
+  const waiting = suites.filter(({ name }) =>
+    selected.length === 0 ? !onlyNamed.includes(name) : selected.includes(name),
+  );
+  waiting.sort((a, b) => rank(a.name) - rank(b.name));
+  const room = Math.floor(freemem() / (nodeBytes * nodes));
+  const clusters = Math.min(2, waiting.length, availableParallelism(), Math.max(1, room));
+  // Two at once would both want to make it.
+  if (clusters > 1 && !existsSync(frozenCluster(currentImages(), nodes).directory)) {
+    if ((await runInLab(['true'])) !== 0) throw new Error('the nodes do not come up');
+  }
+  const outcomes: Outcome[] = [];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      outcomes.push(await runSuite(next.name, next.file, clusters > 1 ? say : undefined));
+    }
+  };
+  await Promise.all(Array.from({ length: clusters }, work));
+  return outcomes;
+}
+
+function rank(suite: string): number {
+  const place = longestFirst.indexOf(suite);
+  return place < 0 ? longestFirst.length : place;
+}
+
+/** @param say of a suite that has others beside it */
+async function runSuite(suite: string, file: string, say?: (line: string) => void): Promise<Outcome> {
+  const start = performance.now();
+  const said: Buffer[] = [];
+  const besideOthers: Runner = (command) =>
+    runInLab(command, { firstCore: 0, onOutput: (chunk) => void said.push(chunk) });
+  say?.(`${suite} started`);
+  try {
+    const counts = await runVitest(say === undefined ? runInLab : besideOthers, ['xen'], [file]);
+    return { suite, ...counts, seconds: (performance.now() - start) / 1000 };
+  } finally {
+    process.stdout.write(Buffer.concat(said));
+  }
+}
