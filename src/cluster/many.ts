@@ -9,6 +9,7 @@ import { runsHere } from '../xen/domain-list.ts';
 import { stateOf, withNewVms } from './balancing.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import type { VmDefinition } from './definition.ts';
+import { findHomes } from './homes.ts';
 import { listNodes, requireDefinition } from './locate.ts';
 import { migrateVm } from './migrate.ts';
 import { startVm } from './start.ts';
@@ -45,7 +46,8 @@ export async function planEvacuation(cluster: Cluster, node: string, rules: Bala
     new Map(),
     survey.silent.map((one) => one.node),
   );
-  return planEject(state, [node], { rules, mayDisplace: false });
+  const pinned = rules.pinned ?? (await findHomes(cluster));
+  return planEject(state, [node], { rules: { ...rules, pinned }, mayDisplace: false });
 }
 
 /** In the order of the plan, one after the other. */
@@ -86,7 +88,8 @@ export async function planStartMany(cluster: Cluster, vms: readonly string[]): P
   }
   const state = withNewVms(stateOf(survey.sights), definitions);
   const names = definitions.map(({ vm }) => vm);
-  return { placement: planPlacement(state, names), running, failures };
+  const rules = { pinned: await findHomes(cluster) };
+  return { placement: planPlacement(state, names, { rules }), running, failures };
 }
 
 /** The first node that has one. @throws CxmError NOT_FOUND */

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseClusterFile, type ClusterFile } from '../../balance/file.ts';
 import { renderTextFile } from '../../balance/file-text.ts';
 import { planBalance, type BalancePlan } from '../../balance/plan.ts';
+import { findHomes } from '../../cluster/homes.ts';
 import { carryOutMoves } from '../../cluster/many.ts';
 import { CxmError } from '../../errors.ts';
 import { whyNothingBetter, whyStep } from '../balance-words.ts';
@@ -13,7 +14,7 @@ import { concludeMany, failuresJson } from '../many-output.ts';
 import { partOf } from '../words.ts';
 import { measure } from '../measure.ts';
 
-const maxMeasureSeconds = 5;
+const measureMs = 5000;
 
 export const loadbalance: CommandBody = async (context) => {
   const { state, saveState, dryRun, json, yes, quiet } = context.options;
@@ -46,10 +47,12 @@ async function carryOut(context: CommandContext, plan: BalancePlan): Promise<Exi
 
 async function measured(context: CommandContext): Promise<ClusterFile> {
   const cluster = await context.open();
-  const measuring = measure(cluster, maxMeasureSeconds * 1000);
-  const { state, silent } = await context.progress.during(() => 'measuring the load of the VMs', measuring);
+  const measuring = Promise.all([measure(cluster, measureMs), findHomes(cluster)]);
+  const measurement = context.progress.during(() => 'measuring the load of the VMs', measuring);
+  const [{ state, silent }, pinned] = await measurement;
   tellSilent(context, silent);
-  return { state, rules: {} };
+  const running = new Set(state.vms.map(({ name }) => name));
+  return { state, rules: { pinned: pinned.filter(({ vm }) => running.has(vm)) } };
 }
 
 function limitsOf({ environment }: CommandContext) {
