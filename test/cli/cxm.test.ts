@@ -298,8 +298,8 @@ describe('a node that is down', { timeout: timeoutMs }, () => {
     expect(list.exitCode).toBe(1);
     const infos = await box.cxm(['infos', '--json']);
     expect(infos.exitCode).toBe(1);
-    const { nodes, silent } = JSON.parse(infos.stdout) as { nodes: { name: string }[]; silent: object[] };
-    expect(nodes.map(({ name }) => name)).toEqual(['node1', 'node3']);
+    const { nodes, silent } = JSON.parse(infos.stdout) as { nodes: { node: string }[]; silent: object[] };
+    expect(nodes.map(({ node }) => node)).toEqual(['node1', 'node3']);
     expect(silent).toEqual([{ node: 'node2', error: expect.objectContaining({ code: 'HOST_UNREACHABLE' }) as object }]);
     expect((await box.cxm(['search', '*'])).stdout).toContain('shop.example.org  node1');
   });

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseClusterFile, type ClusterFile } from '../../balance/file.ts';
 import { renderTextFile } from '../../balance/file-text.ts';
 import { planBalance, type BalancePlan } from '../../balance/plan.ts';
+import { measureState } from '../../cluster/metrics-balance.ts';
 import { findHomes } from '../../cluster/homes.ts';
 import { carryOutMoves } from '../../cluster/many.ts';
 import { CxmError } from '../../errors.ts';
@@ -12,7 +13,6 @@ import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { tellSilent } from '../look.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
 import { partOf } from '../words.ts';
-import { measure } from '../measure.ts';
 
 const measureMs = 5000;
 
@@ -47,7 +47,7 @@ async function carryOut(context: CommandContext, plan: BalancePlan): Promise<Exi
 
 async function measured(context: CommandContext): Promise<ClusterFile> {
   const cluster = await context.open();
-  const measuring = Promise.all([measure(cluster, measureMs), findHomes(cluster)]);
+  const measuring = Promise.all([measureState(cluster.nodes, cluster.clock, measureMs), findHomes(cluster)]);
   const measurement = context.progress.during(() => 'measuring the load of the VMs', measuring);
   const [{ state, silent }, pinned] = await measurement;
   tellSilent(context, silent);

@@ -55,14 +55,13 @@ export function sandboxEnvironment(): CliEnvironment {
 function sandboxNode(layout: Layout, name: string): ClusterNode {
   const { configDirectory, autostartDirectory, runDirectory, xen } = nodeOf(layout, name);
   const node = commandNode(name, sandboxMachine(name), { configDirectory, autostartDirectory, runDirectory });
-  // The bridges and interrupts of this machine are none of the simulated host's.
+  // The bridges of this machine are none of the simulated host's.
   const system = {
     ...node.system,
     bridges: () =>
       sandboxMachine(name)
         .run('true', [])
         .then(() => new Store(xen).host.bridges),
-    dynamicIrqs: async () => 8 + 4 * (await node.toolstack.list()).length,
   };
   return { ...node, system };
 }
