@@ -1,0 +1,131 @@
+/**
+ * Every duration of the protocol, derived from TIMER in one table, and the inequalities that make the lease safe.
+ *
+ * Guarantees: a table that breaks an inequality can't be made, so a daemon with it doesn't start. All times are
+ * milliseconds of the own monotonic clock; no timestamp of another machine is ever compared with ours. What is assumed
+ * of clocks: while one of two nodes counts an hour, the other one counts an hour within `driftBound`.
+ *
+ * Worked timeline at TIMER=3. t is the moment before the master issued the last renewal that succeeded:
+ *
+ *     t+0      the renewal reaches the disk
+ *     t+6      leaseStop: a master that could not renew stops acting, and never resumes in this epoch; the others,
+ *              who have seen no change for that long, begin to vote who of them tries first
+ *     t+9      leaseLost: who wins the vote and reads the lease still unchanged may write a claim, epoch+1;
+ *              the write must have ended 1.5 s after that read was issued, or the claim is void
+ *     t+12     claimDelay after the write: the claim is read back unchanged: master, epoch+1
+ *     t+12     a node that fell silent together with the master has been silent for more than netLost (9 s) and
+ *              diskLost (8.5 s, seen at reads a second apart): the VMs are pinged, at most 1.5 s
+ *     t+13.5   fencing begins; with what it takes, and a second to persist that it was done, the first order to
+ *              start a VM leaves at t+15 plus the time of the fence command
+ *
+ * Why nobody acts beside the new master: the former one stops at t+6, and a claim needs t+9, by clocks that differ by
+ * less than `driftBound`; between the two are at least a scheduling pause and a slow read (`marginMs`). Of two claimers the
+ * one whose write lands first reads the other's claim, because that landed within claimDelay/2 of a read before its own.
+ */
+import { CxmError } from '../../errors.ts';
+
+/** Two monotonic clocks differ by less than this part of the time that passes: 1 %, a hundred times what hardware does. */
+export const driftBound = 0.01;
+
+export interface Timing {
+  readonly timerMs: number;
+  /** Between two heartbeats, on the wire and on the disk. A second, or a third of TIMER if that is shorter. */
+  readonly periodMs: number;
+  /** Silence of a peer on the network, for us and for all who are heard, after which that channel is lost. */
+  readonly netLostMs: number;
+  /** The same for its slot. Half a period less than netLost: the change itself was only seen at the next read. */
+  readonly diskLostMs: number;
+  /** So long after it issued its last successful renewal the master may act. */
+  readonly leaseStopMs: number;
+  /** So long the lease must have been seen unchanged before it may be claimed. */
+  readonly leaseLostMs: number;
+  /** From the end of the write of a claim to the read that confirms it. */
+  readonly claimDelayMs: number;
+  /** A candidate waits this long for each one that goes before it. */
+  readonly staggerMs: number;
+  /** An own pause longer than this makes us deaf for that time: silence is counted anew from its end. */
+  readonly gapMs: number;
+  /** A read of the disk older than this is no longer a view of it. */
+  readonly freshMs: number;
+  /** The members have this long for pinging. */
+  readonly pingDeadlineMs: number;
+  /** A request that has not been answered by then is sent again or given up. */
+  readonly askDeadlineMs: number;
+  /** The shell ends a start or a migration that takes longer, so after it a claim that isn't running is dead. */
+  readonly startDeadlineMs: number;
+  /** A node whose VMs answer, or whose recovery isn't possible for another reason, is looked at again after this. */
+  readonly holdMs: number;
+  /** A named lock is freed after this. */
+  readonly lockMs: number;
+  /** Between the stop of a master and the first claim, beyond what clocks may differ. */
+  readonly marginMs: number;
+  /** A node with an armed watchdog is off when it has been silent on both channels this long. 0: no watchdog. */
+  readonly watchdogSilenceMs: number;
+  /** Without being seen for this long a node stops feeding its watchdog. */
+  readonly watchdogStopMs: number;
+}
+
+export interface TimingOptions {
+  /** Timeout of the watchdog device; 0 or left out: there is none. */
+  readonly watchdogMs?: number;
+  readonly startDeadlineMs?: number;
+}
+
+/**
+ * The table for a TIMER in seconds.
+ * @throws CxmError CONFIG if the inequalities don't hold
+ */
+export function deriveTiming(timerSeconds: number, options: TimingOptions = {}): Timing {
+  const timerMs = timerSeconds * 1000;
+  const periodMs = Math.min(1000, Math.round(timerMs / 3));
+  const watchdogMs = options.watchdogMs ?? 0;
+  const watchdogStopMs = 2 * timerMs;
+  const timing: Timing = {
+    timerMs,
+    periodMs,
+    netLostMs: 3 * timerMs,
+    diskLostMs: 3 * timerMs - periodMs / 2,
+    leaseStopMs: 2 * timerMs,
+    leaseLostMs: 3 * timerMs,
+    claimDelayMs: timerMs,
+    staggerMs: Math.round(timerMs / 2),
+    gapMs: Math.round(1.5 * periodMs),
+    freshMs: timerMs,
+    pingDeadlineMs: Math.round(timerMs / 2),
+    askDeadlineMs: timerMs,
+    startDeadlineMs: options.startDeadlineMs ?? 120_000,
+    holdMs: 6 * timerMs,
+    lockMs: 30_000,
+    marginMs: Math.round(timerMs / 2),
+    watchdogStopMs,
+    // Seen by us at most netLost after it was sent; then the node waits watchdogStop, then the device.
+    watchdogSilenceMs:
+      watchdogMs === 0 ? 0 : Math.ceil((watchdogStopMs + watchdogMs + 3 * timerMs) * (1 + 2 * driftBound)),
+  };
+  assertTiming(timing, watchdogMs);
+  return timing;
+}
+
+/** @throws CxmError CONFIG naming the inequality that doesn't hold */
+export function assertTiming(timing: Timing, watchdogMs: number): void {
+  const slow = 1 + driftBound;
+  const must: readonly (readonly [string, boolean])[] = [
+    [
+      'leaseStop + margin < leaseLost',
+      timing.leaseStopMs * slow + timing.marginMs < timing.leaseLostMs * (1 - driftBound),
+    ],
+    ['claimDelay / 2 > a heartbeat period', timing.claimDelayMs / 2 >= timing.periodMs],
+    ['claimDelay × 1.5 + a period < leaseStop', timing.claimDelayMs * 1.5 + timing.periodMs < timing.leaseStopMs],
+    ['a second heartbeat may be lost before the lease stops', timing.leaseStopMs >= 3 * timing.periodMs],
+    ['a second heartbeat may be lost before a node is', timing.diskLostMs >= 3 * timing.periodMs],
+    [
+      'watchdogStop + watchdog timeout < watchdogSilence',
+      watchdogMs === 0 || (timing.watchdogStopMs + watchdogMs) * slow < timing.watchdogSilenceMs * (1 - driftBound),
+    ],
+  ];
+  const broken = must.find(([, holds]) => !holds);
+  if (broken === undefined) return;
+  throw new CxmError('CONFIG', `TIMER ${String(timing.timerMs / 1000)} s is not safe: ${broken[0]} does not hold`, {
+    hint: 'take a TIMER of 3 seconds or more',
+  });
+}
