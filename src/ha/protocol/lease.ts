@@ -1,0 +1,223 @@
+/**
+ * Who is master: a lease on the disk, claimed and kept by the delta-lease protocol (Chockler and Malkhi, "Light-weight
+ * leases for storage-centric coordination"), with an epoch as fencing token.
+ *
+ * Guarantees, while clocks differ by less than the bound and whatever the disk delays, reorders or tears: `mayAct` is true
+ * on one node at most. Renewal reads before it writes; what could not be renewed in time is lost for good; a claim whose
+ * write was slow is void; a block of a lower epoch than one already seen is a late write of a former master, which the
+ * holder overwrites and everybody else ignores.
+ */
+import type { Lease, Read } from './blocks.ts';
+import { candidateDelayMs, isCandidate } from './election.ts';
+import { learnEpoch, learnLedger } from './evidence.ts';
+import { because, nameOf, never, type Step } from './state.ts';
+
+/** May this node fence, start and migrate at this moment? */
+export function mayAct({ state, rules, timing }: Step): boolean {
+  const { held } = state;
+  if (held === undefined || state.role !== 'active' || held.releasing) return false;
+  if (state.epoch > held.epoch || state.writtenEpoch < rules.persistedEpoch(held.epoch)) return false;
+  return rules.mayAct(held.renewedMs, state.nowMs, timing);
+}
+
+/** Before the carrying out of an irrevocable effect begins, our clock must not have passed this. */
+export function actUntilMs({ state, rules, timing }: Step): number {
+  return rules.notAfter(state.held?.renewedMs ?? never, timing.leaseStopMs);
+}
+
+/** Takes in the lease as a read found it. */
+export function observeLease(step: Step, read: Read<Lease>): void {
+  const { state, rules } = step;
+  if (state.leaseChangedMs === never) state.leaseChangedMs = state.nowMs;
+  if (read === 'torn') {
+    if (state.leaseTornMs === never) state.leaseTornMs = state.nowMs;
+    if (rules.tornIsChange) state.leaseChangedMs = state.nowMs;
+    return;
+  }
+  state.leaseTornMs = never;
+  if (read === 'empty') return;
+  learnLedger(state, read.ledger);
+  if (read.epoch < state.epoch) return;
+  learnEpoch(state, read.epoch, read.owner);
+  const seen = state.leaseSeen;
+  if (seen !== undefined && sameLease(seen, read)) return;
+  state.leaseSeen = read;
+  state.leaseChangedMs = state.nowMs;
+}
+
+function sameLease(one: Lease, other: Lease): boolean {
+  return (
+    one.epoch === other.epoch &&
+    one.sequence === other.sequence &&
+    one.owner === other.owner &&
+    one.incarnation === other.incarnation &&
+    one.released === other.released
+  );
+}
+
+/** After a read: renew, confirm the claim, or begin one. */
+export function workOnLease(step: Step, read: Read<Lease>, issuedMs: number): void {
+  const { state } = step;
+  if (state.held !== undefined) renew(step, read);
+  else if (state.claiming !== undefined) confirm(step, read, issuedMs);
+  else if (mayClaim(step, read, issuedMs)) claim(step, issuedMs);
+}
+
+function renew(step: Step, read: Read<Lease>): void {
+  const { state, rules } = step;
+  const { held } = state;
+  if (held === undefined) return;
+  if (typeof read === 'object' && rules.leaseTaken(read, held.epoch, state.config.self)) {
+    return stepDown(step, `the lease on the disk is of epoch ${String(read.epoch)}, ${nameOf(state, read.owner)}`);
+  }
+  // A torn or empty block, or one of a lower epoch, hides no successor: that one would have had to wait for our expiry.
+  if (state.leaseWrite !== undefined) return;
+  const sequence = held.sequence + 1;
+  state.held = { ...held, sequence };
+  writeLease(step, { epoch: held.epoch, sequence, released: held.releasing });
+}
+
+function writeLease(step: Step, values: Pick<Lease, 'epoch' | 'sequence' | 'released'>): void {
+  const { state } = step;
+  const lease: Lease = {
+    ...values,
+    owner: state.config.self,
+    incarnation: state.incarnation,
+    ledger: state.ledger,
+  };
+  state.leaseWrite = { issuedMs: state.nowMs, lease };
+  step.effects.push({ kind: 'write-lease', lease });
+}
+
+/** The write of the lease has ended. */
+export function leaseWritten(step: Step): void {
+  const { state, rules, timing } = step;
+  const { leaseWrite, held, claiming } = state;
+  state.leaseWrite = undefined;
+  if (leaseWrite === undefined) return;
+  const { lease, issuedMs } = leaseWrite;
+  if (claiming?.phase === 'writing' && claiming.epoch === lease.epoch) {
+    if (rules.claimInTime(claiming.readIssuedMs, state.nowMs, timing)) {
+      state.claiming = { ...claiming, phase: 'waiting', writtenMs: state.nowMs };
+    } else voidClaim(step, 'the write took too long');
+    return;
+  }
+  if (held?.epoch !== lease.epoch) return;
+  if (lease.released) {
+    state.held = undefined;
+    return;
+  }
+  if (rules.leaseExpired(held.renewedMs, state.nowMs, timing)) return stepDown(step, 'the renewal came too late');
+  state.held = { ...held, renewedMs: issuedMs, writtenLedger: lease.ledger };
+}
+
+export function leaseWriteFailed(step: Step): void {
+  const { state } = step;
+  state.leaseWrite = undefined;
+  if (state.claiming?.phase === 'writing') voidClaim(step, 'the write failed');
+}
+
+function mayClaim(step: Step, read: Read<Lease>, issuedMs: number): boolean {
+  const { state, rules, timing } = step;
+  if (state.leaseWrite !== undefined || !isCandidate(step)) return false;
+  const delayMs = candidateDelayMs(step);
+  const isReleased = typeof read === 'object' && read.released && read.epoch === state.epoch;
+  if (isReleased) return issuedMs - state.leaseChangedMs >= delayMs;
+  // Torn may be a renewal on its way; torn all the time is a master that died while it wrote.
+  if (read === 'torn' && issuedMs - state.leaseTornMs < timing.leaseLostMs) return false;
+  return rules.leaseLost(state.leaseChangedMs + delayMs, issuedMs, timing);
+}
+
+function claim(step: Step, readIssuedMs: number): void {
+  const { state } = step;
+  const epoch = state.epoch + 1;
+  learnEpoch(state, epoch, state.config.self);
+  const writeIssuedMs = state.nowMs;
+  state.claiming = { phase: 'writing', epoch, sequence: 1, readIssuedMs, writeIssuedMs, writtenMs: never };
+  because(
+    step,
+    nameOf(state, state.config.self),
+    `claims epoch ${String(epoch)}`,
+    state.leaseSeen === undefined
+      ? 'the disk has no lease'
+      : `lease of ${nameOf(state, state.leaseSeen.owner)}, epoch ${String(state.leaseSeen.epoch)}, ` +
+          (state.leaseSeen.released ? 'released' : `unchanged for ${seconds(state.nowMs - state.leaseChangedMs)}`),
+  );
+  writeLease(step, { epoch, sequence: 1, released: false });
+}
+
+function confirm(step: Step, read: Read<Lease>, issuedMs: number): void {
+  const { state, rules, timing } = step;
+  const { claiming } = state;
+  if (claiming?.phase !== 'waiting') return;
+  const isOurs =
+    typeof read === 'object' &&
+    read.epoch === claiming.epoch &&
+    read.owner === state.config.self &&
+    read.incarnation === state.incarnation;
+  if (read === 'torn') return;
+  if (!isOurs || state.epoch !== claiming.epoch) return voidClaim(step, 'another one was written over it');
+  if (!rules.claimSettled(claiming.writtenMs, issuedMs, timing)) return;
+  state.claiming = undefined;
+  if (rules.leaseExpired(claiming.writeIssuedMs, state.nowMs, timing)) return voidClaim(step, 'it was read too late');
+  state.role = 'active';
+  state.electionMs = never;
+  state.held = {
+    epoch: claiming.epoch,
+    sinceMs: state.nowMs,
+    renewedMs: claiming.writeIssuedMs,
+    sequence: claiming.sequence,
+    writtenLedger: undefined,
+    releasing: false,
+  };
+  state.slotWantedAgain = true;
+  because(
+    step,
+    nameOf(state, state.config.self),
+    `master, epoch ${String(claiming.epoch)}`,
+    'the claim was read back unchanged',
+  );
+  renew(step, read);
+}
+
+function voidClaim(step: Step, reason: string): void {
+  step.state.claiming = undefined;
+  because(step, nameOf(step.state, step.state.config.self), 'claim void', reason);
+}
+
+/** At every tick: a lease that was not renewed in time is over. */
+export function expireLease(step: Step): void {
+  const { state, rules, timing } = step;
+  const { held } = state;
+  if (held === undefined) return;
+  if (state.epoch > held.epoch) return stepDown(step, `epoch ${String(state.epoch)} was seen`);
+  if (rules.leaseExpired(held.renewedMs, state.nowMs, timing)) stepDown(step, 'the lease could not be renewed in time');
+}
+
+/** Stops acting, for good in this epoch. Whatever was begun as master is the next one's to finish. */
+export function stepDown(step: Step, reason: string): void {
+  const { state } = step;
+  state.held = undefined;
+  stopMastering(step, reason);
+}
+
+/** Stops acting at once and gives the lease back with the next write, so that nobody has to wait for its end. */
+export function releaseLease(step: Step, reason: string): void {
+  const { state } = step;
+  if (state.held === undefined || state.held.releasing) return;
+  state.held = { ...state.held, releasing: true };
+  stopMastering(step, reason);
+}
+
+function stopMastering(step: Step, reason: string): void {
+  const { state } = step;
+  if (state.role === 'active') state.role = 'passive';
+  state.recovery = undefined;
+  state.evacuation = undefined;
+  state.locks = [];
+  because(step, nameOf(state, state.config.self), 'no longer master', reason);
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

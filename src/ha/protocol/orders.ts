@@ -1,0 +1,238 @@
+/**
+ * The node that carries an order out: it starts or receives a VM only under a claim.
+ *
+ * A claim is mutual exclusion by registers of one writer each: the VM is written into the own slot; after that write has
+ * ended the whole disk is read; if no other slot that isn't void names the VM, it is ours. Of two nodes that claim the
+ * same VM at once at least one reads the other's claim, and who reads one withdraws. What stands in a slot stays claimed
+ * until the toolstack says that the VM is gone, the node has left without it, or the node is off for certain.
+ *
+ * Guarantees: S1 rests on this alone, whoever gives orders, however late they arrive, and whether or not there is a master.
+ * The fencing token is checked when an order arrives and again after the read.
+ */
+import { isMember, type NodeIndex, type Read, type Slot, type Token, type VmEntry } from './blocks.ts';
+import type { Answer, StartOutcome } from './messages.ts';
+import { because, nameOf, never, ownEntries, peerAt, takeId, type NodeState, type Step, type Work } from './state.ts';
+import { isLater } from './evidence.ts';
+
+export interface OrderedStart {
+  readonly vm: string;
+  readonly source: NodeIndex | -1;
+  readonly token: Token | undefined;
+  readonly origin: Work['origin'];
+}
+
+/** Takes an order, or a wish of this node itself; the answer comes when it's done. */
+export function takeOrder(step: Step, order: OrderedStart): void {
+  const { state, timing } = step;
+  const obstacle = obstacleTo(step, order.token);
+  if (obstacle !== undefined) return answerOrigin(step, order.origin, started('refused', obstacle));
+  if (state.vms.includes(order.vm)) return answerOrigin(step, order.origin, started('running', 'runs here already'));
+  const other = state.works.find(({ vm }) => vm === order.vm);
+  if (other !== undefined) {
+    const isSame = order.origin.kind === 'ask' && other.origin.kind === 'ask' && other.origin.from === order.origin.from;
+    if (!isSame) return answerOrigin(step, order.origin, started('unknown', 'is being started or received here'));
+    state.works = state.works.map((work) => (work === other ? { ...work, origin: order.origin } : work));
+    return;
+  }
+  state.works = [
+    ...state.works,
+    {
+      ...order,
+      id: takeId(state),
+      phase: 'claiming',
+      sequence: state.sequence + 1,
+      claimedMs: state.nowMs,
+      deadlineMs: state.nowMs + timing.startDeadlineMs,
+      endedMs: never,
+      certain: false,
+      answer: undefined,
+    },
+  ];
+  state.slotWantedAgain = true;
+}
+
+function obstacleTo({ state, rules, timing }: Step, token: Token | undefined): string | undefined {
+  if (!isMember(state.role)) return 'this node is no member';
+  if (token === undefined) return undefined;
+  if (!rules.acceptsToken(token, state.epoch, state.epochOwner)) {
+    return `epoch ${String(token.epoch)} of ${nameOf(state, token.owner)} is over: ${String(state.epoch)} was seen`;
+  }
+  if (state.switches.panic.on) return 'the cluster is in panic';
+  if (state.nowMs - state.readIssuedMs >= timing.leaseStopMs) return 'this node has not read the lease for too long';
+  return undefined;
+}
+
+/** A slot with this counter is on the disk: the claims in it are visible to everybody. */
+export function claimsWritten(step: Step, sequence: number): void {
+  const { state } = step;
+  if (!state.works.some((work) => work.phase === 'claiming' && work.sequence <= sequence)) return;
+  state.works = state.works.map((work) =>
+    work.phase === 'claiming' && work.sequence <= sequence
+      ? { ...work, phase: 'checking', claimedMs: state.nowMs }
+      : work,
+  );
+  state.readWanted = true;
+}
+
+/** After a read: claims that were on the disk before it began are decided. */
+export function checkClaims(step: Step, slots: readonly Read<Slot>[], issuedMs: number): void {
+  const { state } = step;
+  for (const work of state.works) {
+    if (work.phase !== 'checking' || issuedMs < work.claimedMs) continue;
+    // A write that failed may still be queued, and would take the claim off the disk again for a moment.
+    if (state.nowMs - state.slotFailedMs < state.config.timing.claimDelayMs) {
+      state.readWanted = true;
+      continue;
+    }
+    decideClaim(step, work, slots, issuedMs);
+  }
+}
+
+function decideClaim(step: Step, work: Work, slots: readonly Read<Slot>[], issuedMs: number): void {
+  const { state, rules, timing, effects } = step;
+  const own = slots[state.config.self];
+  if (typeof own !== 'object' || own.incarnation !== state.incarnation || own.sequence < work.sequence) return;
+  const obstacle = obstacleTo(step, work.token) ?? otherClaim(step, work, slots);
+  if (obstacle === 'unreadable') return;
+  if (obstacle !== undefined) {
+    because(step, work.vm, 'not started here', obstacle);
+    return endWork(step, work, 'refused', obstacle);
+  }
+  because(
+    step,
+    work.vm,
+    work.source === -1 ? 'may start here' : `may come from ${nameOf(state, work.source)}`,
+    'claimed in our slot, and in no other one',
+  );
+  replaceWork(state, { ...work, phase: 'running' });
+  if (work.origin.kind === 'call') return reply(step, work.origin.callId, true, 'granted');
+  const notAfterMs = rules.notAfter(issuedMs, timing.claimDelayMs * 0.9);
+  effects.push({ kind: 'start', id: work.id, vm: work.vm, source: work.source, token: work.token, notAfterMs });
+}
+
+/** Why the VM may not run here, 'unreadable' while that can't be said, undefined if nothing is against it. */
+function otherClaim(step: Step, work: Work, slots: readonly Read<Slot>[]): string | undefined {
+  const { state, rules } = step;
+  let unreadable = false;
+  const count = Math.max(slots.length, state.peers.length);
+  for (let node = 0; node < count; node += 1) {
+    if (node === state.config.self || node === work.source) continue;
+    const slot = readableSlot(state, node, slots[node] ?? 'empty');
+    if (slot === 'void') continue;
+    if (slot === 'unreadable') unreadable = true;
+    else if (slot.vms.some((entry) => entry.name === work.vm && rules.respectsClaim(entry))) {
+      return `${nameOf(state, node)} has it`;
+    }
+  }
+  return unreadable ? 'unreadable' : undefined;
+}
+
+function readableSlot(state: NodeState, node: NodeIndex, read: Read<Slot>): Slot | 'void' | 'unreadable' {
+  const { slot: known, datagram } = peerAt(state, node);
+  const fenced = state.ledger.fenced[node] ?? 0;
+  if (read === 'empty') return known === undefined || known.incarnation <= fenced ? 'void' : 'unreadable';
+  if (read === 'torn') return (known?.incarnation ?? 0) <= fenced && known !== undefined ? 'void' : 'unreadable';
+  if (read.incarnation <= fenced) return known !== undefined && known.incarnation > fenced ? 'unreadable' : 'void';
+  // Older than what we have seen, or than what its node has told us: a late write has set it back for a moment.
+  if (known !== undefined && isLater(known, read)) return 'unreadable';
+  const isBehind =
+    datagram !== undefined && datagram.incarnation === read.incarnation && datagram.slotSequence > read.sequence;
+  return isBehind ? 'unreadable' : read;
+}
+
+/** The toolstack is done with it, or was never begun. Its word counts once a list of domains agrees. */
+export function endWork(step: Step, work: Work, outcome: StartOutcome, reason: string): void {
+  const { state, effects } = step;
+  const answer = started(outcome, reason);
+  const certain = outcome !== 'unknown';
+  replaceWork(state, { ...work, phase: 'settling', endedMs: state.nowMs, certain, answer });
+  effects.push({ kind: 'list-vms' });
+}
+
+/** A program that was granted a claim is done. */
+export function releaseClaim(step: Step, vm: string): void {
+  const work = step.state.works.find((one) => one.vm === vm && one.origin.kind === 'call' && one.phase !== 'settling');
+  if (work !== undefined) endWork(step, work, 'running', 'released');
+}
+
+/** A list of the domains has come: what was settling may be settled. */
+export function settleWorks(step: Step, vms: readonly string[], sampledMs: number): void {
+  const { state } = step;
+  for (const work of state.works) {
+    if (work.phase !== 'settling' || sampledMs < work.endedMs) continue;
+    const runs = vms.includes(work.vm);
+    if (!runs && !work.certain && state.nowMs < work.deadlineMs) continue;
+    state.works = state.works.filter(({ id }) => id !== work.id);
+    state.slotWantedAgain = true;
+    const said = work.answer?.kind === 'start' ? work.answer : started('unknown', 'nobody said how it ended');
+    answerOrigin(step, work.origin, runs ? started('running', '') : gone(said));
+  }
+}
+
+function gone(answer: Extract<Answer, { kind: 'start' }>): Answer {
+  return answer.outcome === 'refused' ? answer : started('failed', answer.reason);
+}
+
+/** Orders that can't be checked are given up; what doesn't end is looked at again and again. */
+export function expireWorks(step: Step): void {
+  const { state, timing } = step;
+  for (const work of state.works) {
+    const isWaiting = work.phase === 'claiming' || work.phase === 'checking';
+    if (isWaiting && state.nowMs - work.claimedMs >= 4 * timing.timerMs) {
+      endWork(step, work, 'refused', 'the claim could not be written and checked');
+    } else if (work.phase === 'running' && state.nowMs >= work.deadlineMs) {
+      endWork(step, work, 'unknown', 'the toolstack has not come back');
+    } else if (work.phase === 'settling' && state.nowMs - state.vmsSampledMs > 2 * timing.periodMs) {
+      step.effects.push({ kind: 'list-vms' });
+    }
+  }
+}
+
+/** Claims of the daemon that ran here before: what it was starting may still come up. */
+export function adoptFormerClaims(step: Step, entries: readonly VmEntry[]): void {
+  const { state, timing } = step;
+  const former = entries.filter(({ phase, name }) => phase !== 'running' && !state.works.some(({ vm }) => vm === name));
+  if (former.length === 0) return;
+  const works = former.map(
+    ({ name, phase }): Work => ({
+      id: takeId(state),
+      vm: name,
+      source: phase === 'starting' ? -1 : state.config.self,
+      token: undefined,
+      origin: { kind: 'former' },
+      phase: 'settling',
+      sequence: 0,
+      claimedMs: state.nowMs,
+      deadlineMs: state.nowMs + timing.startDeadlineMs,
+      endedMs: state.nowMs,
+      certain: false,
+      answer: undefined,
+    }),
+  );
+  state.works = [...state.works, ...works];
+}
+
+function replaceWork(state: NodeState, work: Work): void {
+  state.works = state.works.map((one) => (one.id === work.id ? work : one));
+}
+
+export function started(outcome: StartOutcome, reason: string): Extract<Answer, { kind: 'start' }> {
+  return { kind: 'start', outcome, reason };
+}
+
+export function reply(step: Step, callId: number, ok: boolean, text: string): void {
+  step.effects.push({ kind: 'reply', callId, ok, text });
+}
+
+function answerOrigin(step: Step, origin: Work['origin'], answer: Answer): void {
+  if (origin.kind === 'ask') {
+    step.effects.push({ kind: 'answer', askId: origin.askId, to: origin.from, answer });
+  } else if (origin.kind === 'call' && answer.kind === 'start' && answer.outcome !== 'running') {
+    reply(step, origin.callId, false, answer.reason);
+  }
+}
+
+/** A survey of this node: what runs here, and what is claimed. */
+export function surveyAnswer(state: NodeState): Answer {
+  return { kind: 'survey', vms: ownEntries(state) };
+}
