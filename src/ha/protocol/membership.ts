@@ -1,0 +1,189 @@
+/**
+ * Joining and leaving. Who is a member stands in the slots, not in the memory of a master, so it survives any of them.
+ *
+ * Guarantees: a node takes part only with an incarnation above all that were ever seen of it; one whose former incarnation
+ * still shows life, is being recovered, or uses another list of nodes or another disk isn't let in; a clean leave is the
+ * last word of a slot and never looks like a death; VMs that a node leaves behind stay claimed by it.
+ */
+import { isMember, type NodeIndex, type Read, type Slot } from './blocks.ts';
+import type { Answer, Request } from './messages.ts';
+import { clusterState } from './panic.ts';
+import { mayAct, releaseLease } from './lease.ts';
+import { adoptFormerClaims, reply } from './orders.ts';
+import { because, nameOf, never, peerAt, setPeer, takeId, type Step } from './state.ts';
+
+export function join(step: Step, callId: number): void {
+  const { state } = step;
+  if (state.role !== 'alone') return reply(step, callId, false, `this node is ${state.role} already`);
+  state.role = 'joining';
+  state.joinCallId = callId;
+  state.joinRefused = '';
+  state.startedMs = state.nowMs;
+  state.listeningMs = state.nowMs;
+  step.effects.push({ kind: 'list-vms' });
+}
+
+/** Our own slot, before we have written it: how far our predecessors came, and what they had begun. */
+export function observeOwnSlot(step: Step, read: Read<Slot>): void {
+  const { state } = step;
+  const { self } = state.config;
+  if (state.role === 'alone') return;
+  if (state.role !== 'joining' || state.incarnation !== 0) return guardOwnSlot(step, read);
+  // Torn: nobody can say how far they came.
+  const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? 1_000_000 : 0;
+  const { fenced, excluded } = state.ledger;
+  state.incarnation = Math.max(state.minimumIncarnation, former + 1, (fenced[self] ?? 0) + 1, (excluded[self] ?? 0) + 1);
+  if (typeof read !== 'object') return;
+  setPeer(state, self, { ...peerAt(state, self), slot: read });
+  state.sequence = Math.max(state.sequence, read.sequence);
+  adoptFormerClaims(step, read.vms);
+}
+
+/** A slot has one writer. Another one with our index means two machines with one name. */
+function guardOwnSlot(step: Step, read: Read<Slot>): void {
+  const { state } = step;
+  if (typeof read !== 'object' || !isMember(state.role) || read.incarnation <= state.incarnation) return;
+  drop(step, `another daemon writes the slot of ${nameOf(state, state.config.self)}`);
+}
+
+/** Out of the cluster at once, without a last word in the slot: its claims stay. */
+export function drop(step: Step, reason: string): void {
+  const { state, effects } = step;
+  if (state.role === 'alone') return;
+  if (state.held !== undefined) releaseLease(step, reason);
+  state.held = undefined;
+  state.claiming = undefined;
+  state.role = 'alone';
+  effects.push({ kind: 'alarm', text: reason }, { kind: 'stopped', reason });
+  because(step, nameOf(state, state.config.self), 'out of the cluster', reason);
+}
+
+/** At every tick of a node that wants in: ask whoever holds the lease. Without a live lease it may claim it (election). */
+export function pursueJoin(step: Step): void {
+  const { state, timing, effects } = step;
+  if (state.role !== 'joining' || state.incarnation === 0 || state.vmsSampledMs === never) return;
+  const owner = state.leaseSeen?.released === false ? state.leaseSeen.owner : state.config.self;
+  if (owner === state.config.self || state.nowMs - state.joinAskedMs < timing.askDeadlineMs) return;
+  state.joinAskedMs = state.nowMs;
+  state.joinAskId = takeId(state);
+  const request: Request = {
+    kind: 'join',
+    name: nameOf(state, state.config.self),
+    incarnation: Math.max(state.incarnation, state.minimumIncarnation),
+    nodes: state.config.nodes,
+    diskId: state.config.diskId,
+  };
+  effects.push({ kind: 'ask', askId: state.joinAskId, to: owner, request, deadlineMs: timing.askDeadlineMs });
+}
+
+export function joinAnswered(step: Step, answer: Extract<Answer, { kind: 'join' }>): void {
+  const { state } = step;
+  if (state.role !== 'joining') return;
+  state.incarnation = Math.max(state.incarnation, state.minimumIncarnation);
+  if (answer.accepted) return enter(step);
+  state.minimumIncarnation = Math.max(state.minimumIncarnation, answer.minimumIncarnation);
+  if (answer.reason !== state.joinRefused) because(step, nameOf(state, state.config.self), 'not let in', answer.reason);
+  state.joinRefused = answer.reason;
+}
+
+function enter(step: Step): void {
+  const { state } = step;
+  state.role = 'passive';
+  state.joinRefused = '';
+  state.slotWantedAgain = true;
+  because(step, nameOf(state, state.config.self), 'joined', `incarnation ${String(state.incarnation)}`);
+  answerJoinCall(step);
+}
+
+/** Also when a joining node has become master by itself. */
+export function answerJoinCall(step: Step): void {
+  const { state } = step;
+  if (state.joinCallId === 0) return;
+  reply(step, state.joinCallId, true, 'joined');
+  state.joinCallId = 0;
+}
+
+/** The master is asked to let a node in. */
+export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request, { kind: 'join' }>): Answer {
+  const { state, timing } = step;
+  const peer = peerAt(state, from);
+  // It speaks, so the machine is on: whoever wonders whether it is dead should know.
+  if (mayAct(step)) setPeer(state, from, { ...peer, netSeenMs: state.nowMs, seenAlive: true });
+  const highest = Math.max(
+    peer.slot?.incarnation ?? 0,
+    peer.netIncarnation,
+    state.ledger.fenced[from] ?? 0,
+    state.ledger.excluded[from] ?? 0,
+  );
+  const answer = (reason: string): Answer => {
+    return { kind: 'join', accepted: reason === '', reason, minimumIncarnation: highest + 1 };
+  };
+  if (!mayAct(step)) return answer('this node is not the master');
+  if (request.diskId !== state.config.diskId) return answer('another heartbeat disk');
+  if (!isPrefix(request.nodes, state.config.nodes)) return answer('ALLOWED_NODES differs');
+  if ((state.config.nodes[from] ?? '') !== request.name) return answer('not in ALLOWED_NODES of the master');
+  const mode = clusterState(state);
+  if (mode !== 'normal') return answer(`the cluster is in ${mode}`);
+  if (state.evacuation?.node === from) return answer('its VMs are being moved away');
+  if (request.incarnation <= highest) return answer('its incarnation is too low');
+  const lastMs = Math.max(peer.slotChangedMs, peer.datagram === undefined ? never : peer.netSeenMs);
+  const isLive = peer.slot !== undefined && isMember(peer.slot.role) && state.nowMs - lastMs < timing.gapMs;
+  return answer(isLive ? 'a daemon of this name is a member' : '');
+}
+
+/** One list must be the beginning of the other one: so they are changed node after node while the cluster runs. */
+function isPrefix(one: readonly string[], other: readonly string[]): boolean {
+  const common = Math.min(one.length, other.length);
+  for (let at = 0; at < common; at += 1) {
+    // A removed node leaves an empty place.
+    if (one[at] !== other[at] && one[at] !== '' && other[at] !== '') return false;
+  }
+  return common > 0;
+}
+
+export function leave(step: Step, callId: number): void {
+  const { state } = step;
+  if (state.role === 'alone') return reply(step, callId, true, 'this node is no member');
+  state.leaveCallId = callId;
+  state.leaveMs = state.nowMs;
+  const wasMember = isMember(state.role);
+  releaseLease(step, 'this node leaves');
+  state.claiming = undefined;
+  state.role = 'leaving';
+  if (!wasMember) return finishLeave(step, 'it was no member yet');
+  state.slotWantedAgain = true;
+}
+
+/** May the last word be written? Not before the lease was given back, or has run out. */
+export function mayWriteLastWord(step: Step): boolean {
+  return step.state.role === 'leaving' && step.state.held === undefined;
+}
+
+export function finishLeave(step: Step, how: string): void {
+  const { state, effects } = step;
+  if (state.role !== 'leaving') return;
+  state.role = 'alone';
+  reply(step, state.leaveCallId, true, 'left');
+  effects.push({ kind: 'stopped', reason: 'left' });
+  because(step, nameOf(state, state.config.self), 'left', how);
+}
+
+/** A disk that doesn't take the last word keeps nobody from leaving; the others know it from the heartbeat. */
+export function expireLeave(step: Step): void {
+  const { state, timing } = step;
+  if (state.role !== 'leaving' || state.nowMs - state.leaveMs < timing.leaseLostMs) return;
+  state.held = undefined;
+  finishLeave(step, 'the disk did not take it');
+}
+
+/** We read that a person took us out, or that we were fenced. */
+export function checkOwnStanding(step: Step): void {
+  const { state } = step;
+  const { self } = state.config;
+  if (!isMember(state.role) || state.incarnation === 0) return;
+  if ((state.ledger.fenced[self] ?? 0) >= state.incarnation) {
+    drop(step, 'the others believe that this node is off: they may have started its VMs');
+  } else if ((state.ledger.excluded[self] ?? 0) >= state.incarnation) {
+    drop(step, 'this node was taken out of the cluster');
+  }
+}

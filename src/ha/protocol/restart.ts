@@ -1,0 +1,177 @@
+/**
+ * The second half of a recovery: all its nodes are off for certain; whose VMs are to start where?
+ *
+ * Guarantees: nothing is ordered before every other member has said, after the fence, what runs there; a VM found anywhere
+ * isn't started; one that is coming up or arriving somewhere is waited for; an order without an answer is repeated to the
+ * same node only, until that node answers or is itself off. A VM that can't be started doesn't keep the others from it.
+ */
+import { withEntry } from './blocks.ts';
+import { areOver, askAll, askOne, unanswered } from './asks.ts';
+import { actUntilMs } from './lease.ts';
+import type { Result } from './messages.ts';
+import {
+  alarm,
+  because,
+  nameOf,
+  peerAt,
+  takeId,
+  type NodeState,
+  type Recovery,
+  type Step,
+  type Target,
+  type Todo,
+} from './state.ts';
+import { judge, otherMembers, raisePanicOnce } from './verdict.ts';
+
+const attemptLimit = 3;
+const surveyLimit = 40;
+
+export function advanceStarts(step: Step): void {
+  const { state } = step;
+  const { recovery } = state;
+  if (recovery === undefined) return;
+  if (recovery.survey === undefined) return beginSurvey(step, recovery);
+  if (recovery.surveyedMs === 0 && !takeSurvey(step, recovery)) return;
+  planStarts(step);
+  orderStarts(step);
+  finish(step);
+}
+
+/** After the fence: who runs what now? Slots are a second old, and an administrator may have been at work. */
+function beginSurvey(step: Step, recovery: Recovery): void {
+  const off = new Set(recovery.targets.map(({ node }) => node));
+  const members = [step.state.config.self, ...otherMembers(step).filter((node) => !off.has(node))];
+  const survey = askAll(step, members, { kind: 'survey' });
+  step.state.recovery = { ...recovery, survey, surveyedMs: 0, surveyRound: recovery.surveyRound + 1 };
+}
+
+function takeSurvey(step: Step, recovery: Recovery): boolean {
+  const { state, timing } = step;
+  const survey = recovery.survey ?? [];
+  if (!areOver(step, survey)) return false;
+  const missing = unanswered(survey);
+  if (missing.length > 0) {
+    // Silent ones either answer, or become targets themselves.
+    const names = missing.map((node) => nameOf(state, node)).join(' ');
+    const lastMs = Math.max(...survey.map(({ sentMs }) => sentMs));
+    if (recovery.surveyRound > surveyLimit) raisePanicOnce(step, `${names} can't say which VMs run there`);
+    else if (state.nowMs - lastMs >= timing.periodMs) beginSurvey(step, recovery);
+    return false;
+  }
+  const known = new Map(recovery.todo.map((one) => [`${one.vm}/${String(one.origin)}`, one]));
+  const todo = recovery.targets.flatMap((target) =>
+    target.vms.map((vm) => placed(step, recovery, target, known.get(`${vm}/${String(target.node)}`) ?? fresh(vm, target))),
+  );
+  state.recovery = { ...recovery, todo, surveyedMs: state.nowMs };
+  return true;
+}
+
+function fresh(vm: string, { node }: Target): Todo {
+  return { vm, origin: node, phase: 'pending', to: -1, askId: 0, sentMs: 0, attempts: 0, reason: '' };
+}
+
+/** What the survey says about a VM that is to be started. */
+function placed(step: Step, recovery: Recovery, target: Target, todo: Todo): Todo {
+  if (todo.phase === 'done' || todo.phase === 'failed') return todo;
+  const { state, rules } = step;
+  for (const { to, answer } of recovery.survey ?? []) {
+    if (answer?.kind !== 'survey') continue;
+    const entry = answer.vms.find(({ name }) => name === todo.vm);
+    if (entry === undefined || !rules.respectsClaim(entry)) continue;
+    if (entry.phase !== 'running') return { ...todo, phase: 'ordered', to, askId: 0, reason: 'is coming up there' };
+    because(step, todo.vm, 'not started', `it runs on ${nameOf(state, to)}`);
+    return { ...todo, phase: 'done', to, reason: `runs on ${nameOf(state, to)}` };
+  }
+  const claimant = claimantOf(state, todo.vm, new Set([...recovery.targets.map(({ node }) => node), target.node]));
+  if (claimant !== undefined && rules.respectsClaim({ name: todo.vm, phase: 'running' })) {
+    return { ...todo, phase: 'failed', reason: `${claimant} has it` };
+  }
+  // Whoever was to start it says that nothing of it is there, or is off.
+  return { ...todo, phase: 'pending', to: -1, askId: 0 };
+}
+
+/** A node that isn't asked, for instance one that left with its VMs, may still have it. */
+function claimantOf(state: NodeState, vm: string, except: ReadonlySet<number>): string | undefined {
+  const node = state.peers.findIndex(({ slot }, at) => {
+    if (slot === undefined || at === state.config.self || except.has(at)) return false;
+    if (slot.incarnation <= (state.ledger.fenced[at] ?? 0) || slot.role === 'passive') return false;
+    return slot.vms.some(({ name, phase }) => name === vm && phase === 'running');
+  });
+  return node < 0 ? undefined : nameOf(state, node);
+}
+
+function planStarts(step: Step): void {
+  const { state, effects } = step;
+  const { recovery } = state;
+  if (recovery === undefined || recovery.planId !== 0) return;
+  const exhausted = (one: Todo): boolean => one.phase === 'pending' && one.attempts >= attemptLimit;
+  const todo = recovery.todo.map((one) => (exhausted(one) ? { ...one, phase: 'failed' as const } : one));
+  const vms = todo.filter(({ phase }) => phase === 'pending').map(({ vm }) => vm);
+  state.recovery = { ...recovery, todo };
+  if (vms.length === 0) return;
+  const nodes = [state.config.self, ...otherMembers(step)].filter((node) => mayReceive(step, node));
+  const failed = todo.filter(({ attempts, to }) => attempts > 0 && to >= 0).map(({ vm, to }) => ({ vm, node: to }));
+  const planId = takeId(state);
+  state.recovery = { ...recovery, todo, planId };
+  effects.push({ kind: 'plan', id: planId, vms, nodes, failed });
+}
+
+/** Only to nodes that are in good health, and not to be emptied. */
+export function mayReceive(step: Step, node: number): boolean {
+  const { state, timing } = step;
+  if (node === state.config.self) return !state.maintenance && state.nowMs - state.slotWrittenMs < timing.leaseStopMs;
+  return judge(step, node) === 'alive' && peerAt(state, node).slot?.maintenance !== true;
+}
+
+export function planDone(step: Step, id: number, result: Extract<Result, { kind: 'plan' }>): void {
+  const { state } = step;
+  const { recovery } = state;
+  if (recovery?.planId !== id) return;
+  const where = new Map(result.placements.map(({ vm, node }) => [vm, node]));
+  const why = new Map(result.left.map(({ vm, reason }) => [vm, reason]));
+  const todo = recovery.todo.map((one): Todo => {
+    if (one.phase !== 'pending') return one;
+    const to = where.get(one.vm);
+    if (to !== undefined) return { ...one, phase: 'planned', to };
+    return { ...one, phase: 'failed', reason: why.get(one.vm) ?? 'no place was found' };
+  });
+  const shortage = result.left.find(({ panic }) => panic);
+  state.recovery = { ...recovery, planId: 0, todo, shortage: shortage?.reason ?? recovery.shortage };
+}
+
+function orderStarts(step: Step): void {
+  const { state, timing } = step;
+  const { recovery } = state;
+  if (recovery === undefined) return;
+  const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
+  if (state.nowMs >= actUntilMs(step)) return;
+  let resurvey = false;
+  const todo = recovery.todo.map((one): Todo => {
+    const isUnheard = one.phase === 'ordered' && one.askId === 0;
+    if (isUnheard && state.nowMs - Math.max(one.sentMs, recovery.surveyedMs) >= timing.periodMs) resurvey = true;
+    if (one.phase !== 'planned') return one;
+    const { askId } = askOne(step, one.to, { kind: 'start', vm: one.vm, token }, 2 * timing.startDeadlineMs);
+    because(step, one.vm, `ordered to start on ${nameOf(state, one.to)}`, `${nameOf(state, one.origin)} is off`);
+    return { ...one, phase: 'ordered', askId, sentMs: state.nowMs };
+  });
+  state.recovery = { ...recovery, todo };
+  if (resurvey) state.recovery = { ...recovery, todo, survey: undefined };
+}
+
+function finish(step: Step): void {
+  const { state } = step;
+  const { recovery } = state;
+  if (recovery?.survey === undefined || recovery.planId !== 0) return;
+  if (!recovery.todo.every(({ phase }) => phase === 'done' || phase === 'failed')) return;
+  let { recovered } = state.ledger;
+  for (const { node, incarnation } of recovery.targets) recovered = withEntry(recovered, node, incarnation);
+  state.ledger = { ...state.ledger, recovered };
+  state.slotWantedAgain = true;
+  for (const { vm, reason } of recovery.todo.filter(({ phase }) => phase === 'failed')) {
+    alarm(step, vm, `${vm} was not started: ${reason}`);
+  }
+  const names = recovery.targets.map(({ node }) => nameOf(state, node)).join(' ');
+  because(step, names, 'recovered', recovery.todo.map(({ vm, phase, to }) => `${vm} ${phase} ${String(to)}`).join(', '));
+  state.recovery = undefined;
+  if (recovery.shortage !== '') raisePanicOnce(step, recovery.shortage);
+}

@@ -1,0 +1,90 @@
+/**
+ * What the master makes of the evidence: the table net × disk, and the suspicion of itself.
+ *
+ * Guarantees: only a node that has been seen alive in our time, and is lost on both channels with certainty, is presumed
+ * dead. In a cluster of more than two, a master to whom everybody is lost at once suspects itself: on the network it steps
+ * down and stays silent, on the disk it calls a person.
+ */
+import { isMember, type NodeIndex } from './blocks.ts';
+import { diskChannel, netChannel, netSilenceMs } from './evidence.ts';
+import { isOut } from './election.ts';
+import { releaseLease, seconds } from './lease.ts';
+import { raisePanic } from './panic.ts';
+import type { Channel } from './rules.ts';
+import { because, nameOf, peerAt, type Step } from './state.ts';
+
+export type Verdict = 'alive' | 'cut-off' | 'without-disk' | 'dead' | 'unclear';
+
+/** Other members: their last slot says so, they didn't say goodbye, and nobody took them out. */
+export function otherMembers({ state }: Step): readonly NodeIndex[] {
+  const members: NodeIndex[] = [];
+  for (let node = 0; node < state.peers.length; node += 1) {
+    const { slot, datagram } = peerAt(state, node);
+    if (node === state.config.self || slot === undefined || !isMember(slot.role) || isOut(state, node)) continue;
+    const said = datagram?.incarnation === slot.incarnation ? datagram.role : slot.role;
+    if (said !== 'leaving' && said !== 'alone') members.push(node);
+  }
+  return members;
+}
+
+/** The channels of a node at this moment. */
+export function channels(step: Step, node: NodeIndex): readonly [Channel, Channel] {
+  return [netChannel(step, node), diskChannel(step, node)];
+}
+
+export function judge(step: Step, node: NodeIndex): Verdict {
+  const { state, rules } = step;
+  const [net, disk] = channels(step, node);
+  if (net === 'ok' && disk === 'ok') return 'alive';
+  if (!peerAt(state, node).seenAlive && !rules.judgesUnseen) return 'unclear';
+  // Nobody is fenced of whom our list of nodes doesn't know; whoever has the longer list will be asked to be master.
+  if ((state.config.nodes[node] ?? '') === '') return 'unclear';
+  if (rules.presumedDead(net, disk)) return 'dead';
+  if (net === 'lost' && disk === 'ok') return 'cut-off';
+  return net === 'ok' && disk === 'lost' ? 'without-disk' : 'unclear';
+}
+
+/** Notes every change of a channel with what it rests on, and returns whether the master may trust its own view. */
+export function lookAround(step: Step): boolean {
+  const { state } = step;
+  const members = otherMembers(step);
+  for (const node of members) noteChannels(step, node);
+  // Those whom we have never seen are not lost to us.
+  const seen = members.filter((node) => peerAt(state, node).seenAlive);
+  if (seen.length < 2) return true;
+  if (seen.every((node) => state.verdicts[node]?.[1] === 'lost')) {
+    raisePanicOnce(step, 'the marks of all other nodes on the heartbeat disk stand still');
+    return false;
+  }
+  if (seen.every((node) => state.verdicts[node]?.[0] === 'lost')) {
+    state.isolated = true;
+    releaseLease(step, 'nobody is heard: it may be this node that is cut off');
+    return false;
+  }
+  return true;
+}
+
+export function raisePanicOnce(step: Step, reason: string): void {
+  if (!step.state.switches.panic.on) raisePanic(step, reason);
+}
+
+function noteChannels(step: Step, node: NodeIndex): void {
+  const { state } = step;
+  const now = channels(step, node);
+  const before = state.verdicts[node] ?? ['unknown', 'unknown'];
+  if (before[0] === now[0] && before[1] === now[1]) return;
+  const verdicts = [...state.verdicts];
+  while (verdicts.length < node) verdicts.push(['unknown', 'unknown']);
+  verdicts[node] = now;
+  state.verdicts = verdicts;
+  because(step, nameOf(state, node), `net ${now[0]}, disk ${now[1]}`, evidenceOf(step, node));
+}
+
+export function evidenceOf(step: Step, node: NodeIndex): string {
+  const { state } = step;
+  const { slotChangedMs, slot, seenAlive } = peerAt(state, node);
+  const silence = netSilenceMs(step, node);
+  const net = silence > 1e11 ? 'never heard' : `last heard ${seconds(silence)} ago by us or a member we hear`;
+  const disk = slot === undefined ? 'no slot' : `slot unchanged for ${seconds(state.readIssuedMs - slotChangedMs)}`;
+  return `${net}; ${disk}${seenAlive ? '' : '; not seen alive since we started'}`;
+}
