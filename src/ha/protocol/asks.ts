@@ -19,11 +19,7 @@ export function askOne({ state, effects }: Step, to: NodeIndex, request: Request
 }
 
 /** The list with an answer filled in, null for a question that failed; the same list if it isn't among them. */
-export function withAnswer(
-  asks: readonly PendingAsk[],
-  askId: number,
-  answer: Answer | null,
-): readonly PendingAsk[] {
+export function withAnswer(asks: readonly PendingAsk[], askId: number, answer: Answer | null): readonly PendingAsk[] {
   if (!asks.some((ask) => ask.askId === askId && ask.answer === undefined)) return asks;
   return asks.map((ask) => (ask.askId === askId ? { ...ask, answer } : ask));
 }

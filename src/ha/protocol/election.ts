@@ -12,7 +12,7 @@ import { because, nameOf, never, peerAt, type NodeState, type Step } from './sta
 export function isCandidate(step: Step): boolean {
   const { state, timing } = step;
   if (state.isolated || state.incarnation === 0) return false;
-  if (state.role === 'joining') return state.joinRefused === '' && !othersLive(step);
+  if (state.role === 'joining') return !othersLive(step);
   if (state.role !== 'passive' && state.role !== 'voting') return false;
   if (state.nowMs - state.slotWrittenMs >= timing.leaseStopMs) return false;
   return hearsSomebody(state, timing.netLostMs) || !othersLive(step);

@@ -27,7 +27,11 @@ export function observeDatagram(step: Step, datagram: Datagram): void {
   if (!isNewer(peer, datagram)) return;
   if (datagram.diskId !== state.config.diskId) {
     hold(step, `other-disk/${String(from)}`, () => {
-      alarm(step, nameOf(state, from), `${nameOf(state, from)} uses another heartbeat disk: mend HB_DISK there or here`);
+      alarm(
+        step,
+        nameOf(state, from),
+        `${nameOf(state, from)} uses another heartbeat disk: mend HB_DISK there or here`,
+      );
     });
     return;
   }

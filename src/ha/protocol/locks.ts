@@ -13,7 +13,8 @@ export function lock(step: Step, callId: number, name: string, holder: string): 
   const sinceMs = state.held?.sinceMs ?? state.nowMs;
   if (!mayAct(step)) return reply(step, callId, false, notMaster(step));
   const other = state.locks.find((one) => one.name === name && one.untilMs > state.nowMs);
-  if (other !== undefined && other.holder !== holder) return reply(step, callId, false, `${other.holder} holds ${name}`);
+  if (other !== undefined && other.holder !== holder)
+    return reply(step, callId, false, `${other.holder} holds ${name}`);
   // The first epoch of a disk has no predecessor.
   if (state.nowMs - sinceMs < timing.lockMs && (state.held?.epoch ?? 0) > 1 && other === undefined) {
     return reply(step, callId, false, 'the master is new and waits until locks of the former one have ended');

@@ -32,7 +32,12 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
   // Torn: nobody can say how far they came.
   const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? 1_000_000 : 0;
   const { fenced, excluded } = state.ledger;
-  state.incarnation = Math.max(state.minimumIncarnation, former + 1, (fenced[self] ?? 0) + 1, (excluded[self] ?? 0) + 1);
+  state.incarnation = Math.max(
+    state.minimumIncarnation,
+    former + 1,
+    (fenced[self] ?? 0) + 1,
+    (excluded[self] ?? 0) + 1,
+  );
   if (typeof read !== 'object') return;
   setPeer(state, self, { ...peerAt(state, self), slot: read });
   state.sequence = Math.max(state.sequence, read.sequence);
@@ -54,7 +59,7 @@ export function drop(step: Step, reason: string): void {
   state.held = undefined;
   state.claiming = undefined;
   state.role = 'alone';
-  effects.push({ kind: 'alarm', text: reason }, { kind: 'stopped', reason });
+  effects.push({ kind: 'alarm', text: reason }, { kind: 'stopped', reason, clean: false });
   because(step, nameOf(state, state.config.self), 'out of the cluster', reason);
 }
 
@@ -84,6 +89,10 @@ export function joinAnswered(step: Step, answer: Extract<Answer, { kind: 'join' 
   state.minimumIncarnation = Math.max(state.minimumIncarnation, answer.minimumIncarnation);
   if (answer.reason !== state.joinRefused) because(step, nameOf(state, state.config.self), 'not let in', answer.reason);
   state.joinRefused = answer.reason;
+  if (!answer.final) return;
+  state.role = 'alone';
+  step.effects.push({ kind: 'stopped', reason: answer.reason, clean: true });
+  if (state.joinCallId !== 0) reply(step, state.joinCallId, false, answer.reason);
 }
 
 function enter(step: Step): void {
@@ -115,13 +124,13 @@ export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request,
     state.ledger.fenced[from] ?? 0,
     state.ledger.excluded[from] ?? 0,
   );
-  const answer = (reason: string): Answer => {
-    return { kind: 'join', accepted: reason === '', reason, minimumIncarnation: highest + 1 };
+  const answer = (reason: string, final = false): Answer => {
+    return { kind: 'join', accepted: reason === '', final, reason, minimumIncarnation: highest + 1 };
   };
   if (!mayAct(step)) return answer('this node is not the master');
-  if (request.diskId !== state.config.diskId) return answer('another heartbeat disk');
-  if (!isPrefix(request.nodes, state.config.nodes)) return answer('ALLOWED_NODES differs');
-  if ((state.config.nodes[from] ?? '') !== request.name) return answer('not in ALLOWED_NODES of the master');
+  if (request.diskId !== state.config.diskId) return answer('another heartbeat disk', true);
+  if (!isPrefix(request.nodes, state.config.nodes)) return answer('ALLOWED_NODES differs', true);
+  if ((state.config.nodes[from] ?? '') !== request.name) return answer('not in ALLOWED_NODES of the master', true);
   const mode = clusterState(state);
   if (mode !== 'normal') return answer(`the cluster is in ${mode}`);
   if (state.evacuation?.node === from) return answer('its VMs are being moved away');
@@ -164,7 +173,7 @@ export function finishLeave(step: Step, how: string): void {
   if (state.role !== 'leaving') return;
   state.role = 'alone';
   reply(step, state.leaveCallId, true, 'left');
-  effects.push({ kind: 'stopped', reason: 'left' });
+  effects.push({ kind: 'stopped', reason: 'left', clean: true });
   because(step, nameOf(state, state.config.self), 'left', how);
 }
 

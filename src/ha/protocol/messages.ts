@@ -29,7 +29,14 @@ export type PingResult = 'answer' | 'silent' | 'unknown';
 export type StartOutcome = 'running' | 'refused' | 'failed' | 'unknown';
 
 export type Answer =
-  | { readonly kind: 'join'; readonly accepted: boolean; readonly reason: string; readonly minimumIncarnation: number }
+  /** `final`: asking again is of no use. */
+  | {
+      readonly kind: 'join';
+      readonly accepted: boolean;
+      readonly final: boolean;
+      readonly reason: string;
+      readonly minimumIncarnation: number;
+    }
   | { readonly kind: 'ping'; readonly results: readonly PingResult[] }
   | { readonly kind: 'survey'; readonly vms: readonly VmEntry[] }
   | { readonly kind: 'start'; readonly outcome: StartOutcome; readonly reason: string };
@@ -160,5 +167,8 @@ export type Effect =
   | { readonly kind: 'feed-watchdog' }
   /** A person should know. */
   | { readonly kind: 'alarm'; readonly text: string }
-  /** This node has left, or was taken out: the process may end. */
-  | { readonly kind: 'stopped'; readonly reason: string };
+  /**
+   * This node has left, or was taken out: the process may end. A watchdog is put to rest if it was a clean end; otherwise
+   * it isn't fed any more, since others may have been told that this node is off.
+   */
+  | { readonly kind: 'stopped'; readonly reason: string; readonly clean: boolean };

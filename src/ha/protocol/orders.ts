@@ -29,7 +29,8 @@ export function takeOrder(step: Step, order: OrderedStart): void {
   if (state.vms.includes(order.vm)) return answerOrigin(step, order.origin, started('running', 'runs here already'));
   const other = state.works.find(({ vm }) => vm === order.vm);
   if (other !== undefined) {
-    const isSame = order.origin.kind === 'ask' && other.origin.kind === 'ask' && other.origin.from === order.origin.from;
+    const isSame =
+      order.origin.kind === 'ask' && other.origin.kind === 'ask' && other.origin.from === order.origin.from;
     if (!isSame) return answerOrigin(step, order.origin, started('unknown', 'is being started or received here'));
     state.works = state.works.map((work) => (work === other ? { ...work, origin: order.origin } : work));
     return;
@@ -136,7 +137,9 @@ function readableSlot(state: NodeState, node: NodeIndex, read: Read<Slot>): Slot
   // Older than what we have seen, or than what its node has told us: a late write has set it back for a moment.
   if (known !== undefined && isLater(known, read)) return 'unreadable';
   const isBehind =
-    datagram !== undefined && datagram.incarnation === read.incarnation && datagram.slotSequence > read.sequence;
+    datagram !== undefined &&
+    (datagram.incarnation > read.incarnation ||
+      (datagram.incarnation === read.incarnation && datagram.slotSequence > read.sequence));
   return isBehind ? 'unreadable' : read;
 }
 
@@ -193,22 +196,20 @@ export function adoptFormerClaims(step: Step, entries: readonly VmEntry[]): void
   const { state, timing } = step;
   const former = entries.filter(({ phase, name }) => phase !== 'running' && !state.works.some(({ vm }) => vm === name));
   if (former.length === 0) return;
-  const works = former.map(
-    ({ name, phase }): Work => ({
-      id: takeId(state),
-      vm: name,
-      source: phase === 'starting' ? -1 : state.config.self,
-      token: undefined,
-      origin: { kind: 'former' },
-      phase: 'settling',
-      sequence: 0,
-      claimedMs: state.nowMs,
-      deadlineMs: state.nowMs + timing.startDeadlineMs,
-      endedMs: state.nowMs,
-      certain: false,
-      answer: undefined,
-    }),
-  );
+  const works = former.map(({ name, phase }): Work => ({
+    id: takeId(state),
+    vm: name,
+    source: phase === 'starting' ? -1 : state.config.self,
+    token: undefined,
+    origin: { kind: 'former' },
+    phase: 'settling',
+    sequence: 0,
+    claimedMs: state.nowMs,
+    deadlineMs: state.nowMs + timing.startDeadlineMs,
+    endedMs: state.nowMs,
+    certain: false,
+    answer: undefined,
+  }));
   state.works = [...state.works, ...works];
 }
 

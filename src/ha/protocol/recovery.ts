@@ -197,14 +197,17 @@ function fence(step: Step, target: Target): void {
 function silentBehindWatchdog({ state, timing }: Step, { node }: Target): boolean {
   const { slot, netSeenMs, slotChangedMs } = peerAt(state, node);
   if (slot?.watchdogArmed !== true || timing.watchdogSilenceMs === 0) return false;
-  return state.nowMs - Math.max(netSeenMs, slotChangedMs) > timing.watchdogSilenceMs;
+  // A former master may have told it that it is heard, until we became master.
+  const lastMs = Math.max(netSeenMs, slotChangedMs, state.held?.sinceMs ?? state.nowMs);
+  return state.nowMs - lastMs > timing.watchdogSilenceMs;
 }
 
 /** The fence command or the question for the power state has ended. */
 export function fenceDone(step: Step, id: number, result: Result): void {
   const { state, rules, effects } = step;
   const target = state.recovery?.targets.find((one) => one.effectId === id);
-  if (target === undefined) return;
+  // Whoever is master next will find the node lost, and fence it again.
+  if (target === undefined || !mayAct(step)) return;
   const name = nameOf(state, target.node);
   if (result.kind === 'fence') {
     if (!result.ok && !rules.fenceConfirmed(false, 'not-asked')) {

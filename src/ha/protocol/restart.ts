@@ -60,7 +60,9 @@ function takeSurvey(step: Step, recovery: Recovery): boolean {
   }
   const known = new Map(recovery.todo.map((one) => [`${one.vm}/${String(one.origin)}`, one]));
   const todo = recovery.targets.flatMap((target) =>
-    target.vms.map((vm) => placed(step, recovery, target, known.get(`${vm}/${String(target.node)}`) ?? fresh(vm, target))),
+    target.vms.map((vm) =>
+      placed(step, recovery, target, known.get(`${vm}/${String(target.node)}`) ?? fresh(vm, target)),
+    ),
   );
   state.recovery = { ...recovery, todo, surveyedMs: state.nowMs };
   return true;
@@ -82,20 +84,24 @@ function placed(step: Step, recovery: Recovery, target: Target, todo: Todo): Tod
     because(step, todo.vm, 'not started', `it runs on ${nameOf(state, to)}`);
     return { ...todo, phase: 'done', to, reason: `runs on ${nameOf(state, to)}` };
   }
-  const claimant = claimantOf(state, todo.vm, new Set([...recovery.targets.map(({ node }) => node), target.node]));
+  const claimant = claimantOf(state, todo.vm, recovery, target.node);
   if (claimant !== undefined && rules.respectsClaim({ name: todo.vm, phase: 'running' })) {
     return { ...todo, phase: 'failed', reason: `${claimant} has it` };
   }
-  // Whoever was to start it says that nothing of it is there, or is off.
-  return { ...todo, phase: 'pending', to: -1, askId: 0 };
+  const isOff = recovery.targets.some(({ node }) => node === todo.to);
+  if (todo.phase !== 'ordered' || isOff) return { ...todo, phase: 'pending', askId: 0 };
+  // The order may still be on its way: nobody else gets it. Without an answer it is repeated.
+  if (todo.askId !== 0) return todo;
+  const attempts = todo.attempts + 1;
+  return attempts < attemptLimit ? { ...todo, phase: 'planned', attempts } : { ...todo, phase: 'failed', attempts };
 }
 
 /** A node that isn't asked, for instance one that left with its VMs, may still have it. */
-function claimantOf(state: NodeState, vm: string, except: ReadonlySet<number>): string | undefined {
+function claimantOf(state: NodeState, vm: string, recovery: Recovery, origin: number): string | undefined {
+  const asked = new Set(recovery.survey?.map(({ to }) => to));
   const node = state.peers.findIndex(({ slot }, at) => {
-    if (slot === undefined || at === state.config.self || except.has(at)) return false;
-    if (slot.incarnation <= (state.ledger.fenced[at] ?? 0) || slot.role === 'passive') return false;
-    return slot.vms.some(({ name, phase }) => name === vm && phase === 'running');
+    if (slot === undefined || at === origin || asked.has(at)) return false;
+    return slot.incarnation > (state.ledger.fenced[at] ?? 0) && slot.vms.some(({ name }) => name === vm);
   });
   return node < 0 ? undefined : nameOf(state, node);
 }
@@ -171,7 +177,12 @@ function finish(step: Step): void {
     alarm(step, vm, `${vm} was not started: ${reason}`);
   }
   const names = recovery.targets.map(({ node }) => nameOf(state, node)).join(' ');
-  because(step, names, 'recovered', recovery.todo.map(({ vm, phase, to }) => `${vm} ${phase} ${String(to)}`).join(', '));
+  because(
+    step,
+    names,
+    'recovered',
+    recovery.todo.map(({ vm, phase, to }) => `${vm} ${phase} ${String(to)}`).join(', '),
+  );
   state.recovery = undefined;
   if (recovery.shortage !== '') raisePanicOnce(step, recovery.shortage);
 }

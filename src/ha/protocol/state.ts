@@ -208,6 +208,8 @@ export interface NodeState {
   slotSequence: number;
   slotWrittenMs: number;
   slotFailedMs: number;
+  /** Counter of the slot that says goodbye, while it is being written. */
+  lastWord: number;
   writtenEpoch: number;
   pendingEpoch: number;
 
@@ -290,6 +292,7 @@ export function createNode(config: NodeConfig): NodeState {
     slotSequence: 0,
     slotWrittenMs: never,
     slotFailedMs: never,
+    lastWord: 0,
     writtenEpoch: 0,
     pendingEpoch: 0,
     peers: config.nodes.map(() => unknownPeer),
