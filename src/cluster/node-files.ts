@@ -28,6 +28,12 @@ export interface NodeFiles {
   removeLink(vm: string, configPath: string): Promise<void>;
 }
 
+interface LinkFile {
+  readonly vm: string;
+  readonly file: string;
+  readonly target: string;
+}
+
 /** More than any configuration is long. */
 const maxFileKib = 256;
 
@@ -52,8 +58,8 @@ export class CommandNodeFiles implements NodeFiles {
   }
 
   /**
-   * Every file with its text in one run. What separates them nobody can have written into a file beforehand. `-name` takes
-   * patterns; names of VMs hold none of their letters.
+   * Every file with its text in one run, also those that links lead to. What separates them nobody can have written into a
+   * file beforehand. `-name` takes patterns; names of VMs hold none of their letters.
    */
   private async read(tests: readonly string[]): Promise<VmConfig[]> {
     const word = randomBytes(16).toString('hex');
@@ -61,9 +67,9 @@ export class CommandNodeFiles implements NodeFiles {
     // All three digits of NUL: find would read the word's first ones as a part of a shorter number.
     const printed = `\\000${word}\\000`;
     const size = ['-size', `-${maxFileKib}k`];
-    const where = [this.configDirectory, '-maxdepth', '1', '(', '-type', 'f', '-o', '-type', 'l', ')'];
+    const where = [this.configDirectory, '-maxdepth', '1', '-type', 'f'];
     const what = ['-printf', `${printed}%f\\000`, '-exec', 'cat', '{}', ';'];
-    const args = ['-H', ...where, ...tests, ...size, ...what];
+    const args = ['-L', ...where, ...tests, ...size, ...what];
     const { stdout, stderr, exitCode } = await this.commands.run('find', args, { okExitCodes: 'any' });
     if (exitCode !== 0 && !isAbsent(stderr)) {
       throw new CxmError('IO', `${this.configDirectory} could not be read: ${stderr.trim().slice(0, 300)}`);
@@ -80,24 +86,31 @@ export class CommandNodeFiles implements NodeFiles {
   }
 
   async links(): Promise<ReadonlyMap<string, string>> {
-    const args = ['-H', this.autostartDirectory, '-maxdepth', '1', '-type', 'l', '-printf', '%f\\0%l\\0'];
+    return new Map((await this.linkFiles()).map(({ vm, target }) => [vm, target]));
+  }
+
+  /** A VM may have two: FQDN and FQDN.cfg. */
+  private async linkFiles(): Promise<readonly LinkFile[]> {
+    const printed = ['-printf', '%f\\000%l\\000'];
+    const args = ['-H', this.autostartDirectory, '-maxdepth', '1', '-type', 'l', ...printed];
     const { stdout, stderr, exitCode } = await this.commands.run('find', args, { okExitCodes: 'any' });
     if (exitCode !== 0 && !isAbsent(stderr)) {
       throw new CxmError('IO', `${this.autostartDirectory} could not be read: ${stderr.trim().slice(0, 300)}`);
     }
     const words = stdout.split('\0');
-    const links = new Map<string, string>();
+    const links: LinkFile[] = [];
     for (let index = 0; index + 1 < words.length; index += 2) {
-      const vm = (words[index] ?? '').replace(/\.cfg$/, '');
-      if (nameFault(vm) === undefined) links.set(vm, words[index + 1] ?? '');
+      const [file = '', target = ''] = words.slice(index, index + 2);
+      const vm = file.replace(/\.cfg$/, '');
+      if (nameFault(vm) === undefined) links.push({ vm, file, target });
     }
     return links;
   }
 
   async setLink(vm: string, configPath: string): Promise<void> {
-    const present = (await this.links()).get(checkedName(vm));
-    if (present !== undefined && this.leadsTo(present, configPath)) return;
-    if (present !== undefined) throw this.foreign(vm, `leads to ${present}`);
+    const present = (await this.linkFiles()).filter((link) => link.vm === checkedName(vm));
+    if (present.some(({ target }) => leadsTo(target, configPath))) return;
+    if (present[0] !== undefined) throw this.foreign(vm, `leads to ${present[0].target}`);
     await this.commands.run('mkdir', ['-p', this.autostartDirectory]);
     const link = `${this.autostartDirectory}/${vm}`;
     const args = ['-s', '--no-target-directory', '--', configPath, link];
@@ -108,14 +121,11 @@ export class CommandNodeFiles implements NodeFiles {
   }
 
   async removeLink(vm: string, configPath: string): Promise<void> {
-    const present = (await this.links()).get(checkedName(vm));
-    if (present === undefined || !this.leadsTo(present, configPath)) return;
-    for (const name of [vm, `${vm}.cfg`])
-      await this.commands.run('rm', ['-f', '--', `${this.autostartDirectory}/${name}`]);
-  }
-
-  private leadsTo(target: string, configPath: string): boolean {
-    return target === configPath || baseName(target) === baseName(configPath);
+    const present = (await this.linkFiles()).filter((link) => link.vm === checkedName(vm));
+    // A file of that name that is no link, as FQDN.cfg beside the link FQDN, is somebody's own.
+    const own = present.filter(({ target }) => leadsTo(target, configPath));
+    if (own.length === 0) return;
+    await this.commands.run('rm', ['-f', '--', ...own.map(({ file }) => `${this.autostartDirectory}/${file}`)]);
   }
 
   private foreign(vm: string, what: string): CxmError {
@@ -141,13 +151,16 @@ export function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
+function leadsTo(target: string, configPath: string): boolean {
+  return target === configPath || baseName(target) === baseName(configPath);
+}
+
 function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
+/** All that find complains of is not there. */
 function isAbsent(stderr: string): boolean {
-  return stderr
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .every((line) => /No such file or directory/.test(line));
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  return lines.length > 0 && lines.every((line) => /No such file or directory/.test(line));
 }
