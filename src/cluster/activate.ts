@@ -1,10 +1,15 @@
-/** Volumes of VMs without starting or ending these: for an administrator, and for a node that has just booted. */
+/**
+ * Volumes of VMs without starting or ending these: for an administrator, and for a node that has just booted. What only one
+ * node's state depends on needs only that node's lock, since nobody can bring the VM there without it.
+ */
 import { asCxmError, CxmError } from '../errors.ts';
 import { rowsOf } from '../xen/domain-list.ts';
-import { carryOut, tidyUp, type PlainStep } from './carry-out.ts';
+import { mayBeRestarting, outwaitRestart, seenMeanwhile } from './alone.ts';
+import { carryOut, type PlainStep } from './carry-out.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import { definitionOf, type VmDefinition } from './definition.ts';
 import { requireDefinition, wordsOf } from './locate.ts';
+import type { ClusterNode } from './node.ts';
 import { activateExclusively, requireVolumes } from './start.ts';
 import { answersOf, lookAt, surveyNodes, volumeIn, whereabouts, type NodeSight } from './survey.ts';
 import { withVmLock } from './vm-lock.ts';
@@ -15,23 +20,33 @@ export function activateVm(cluster: Cluster, vm: string, node: string): Promise<
     const survey = await surveyNodes(cluster);
     requireAll(answersOf(survey));
     const { running, traces } = whereabouts(survey.sights, vm);
-    const away = [...running, ...traces].find((place) => place.node !== node);
+    const places = [...running, ...traces];
+    const away = places.find((place) => place.node !== node);
     if (away !== undefined) throw new CxmError('REFUSED', `${vm} is ${wordsOf(away.row)} on ${away.node}`);
     const definition = await requireDefinition(nodeNamed(cluster, node), vm);
     const own = requireVolumes(survey.sights, definition, node);
+    if (places.length === 0) await outwaitRestart(cluster, survey.sights, definition, node);
     await carryOut(cluster, activateExclusively(survey.sights, definition, own), lock);
   });
 }
 
 /** @throws CxmError REFUSED while the VM is on that node; IN_USE */
 export function deactivateVm(cluster: Cluster, vm: string, node: string): Promise<void> {
-  return withVmLock(cluster, vm, async (lock) => {
-    const body = nodeNamed(cluster, node);
+  const body = nodeNamed(cluster, node);
+  return withVmLock({ ...cluster, nodes: [body] }, vm, async (lock) => {
     const [sight, definition] = await Promise.all([lookAt(body), requireDefinition(body, vm)]);
-    const [row] = rowsOf(sight.rows, vm);
-    if (row !== undefined) throw new CxmError('REFUSED', `${vm} is ${wordsOf(row)} on ${node}`);
+    requireAbsent(sight.node, sight.rows, vm);
+    if (definition.volumes.length > 0 && mayBeRestarting([sight], definition)) {
+      const seen = (await seenMeanwhile(cluster, [body], [vm])).get(vm);
+      if (seen !== undefined) requireAbsent(node, [seen.row], vm);
+    }
     await carryOut(cluster, idleVolumes(sight, definition), lock);
   });
+}
+
+function requireAbsent(node: string, rows: NodeSight['rows'], vm: string): void {
+  const [row] = rowsOf(rows, vm);
+  if (row !== undefined) throw new CxmError('REFUSED', `${vm} is ${wordsOf(row)} on ${node}`);
 }
 
 /** What deactivateIdle found and did. */
@@ -46,26 +61,57 @@ export async function deactivateIdle(cluster: Cluster, node: string): Promise<Id
   const [sight, configs] = await Promise.all([lookAt(body), body.files.readConfigs()]);
   const deactivated: string[] = [];
   const failures: { vm: string; error: CxmError }[] = [];
+  const idle: { readonly vm: string; readonly steps: readonly PlainStep[] }[] = [];
   for (const config of configs) {
     if (rowsOf(sight.rows, config.vm).length > 0) continue;
     try {
       const steps = idleVolumes(sight, definitionOf(config));
-      if (steps.length === 0) continue;
-      await withVmLock({ ...cluster, nodes: [body] }, config.vm, async () => {
-        // Another node's cxm may have started it here since.
-        if (rowsOf(await body.toolstack.list(), config.vm).length > 0) return;
-        await tidyUp(cluster, steps);
-        deactivated.push(config.vm);
-      });
+      if (steps.length > 0) idle.push({ vm: config.vm, steps });
     } catch (error) {
       failures.push({ vm: config.vm, error: asCxmError(error) });
+    }
+  }
+  if (idle.length === 0) return { deactivated, failures };
+  // One that reboots was in no list; together they are waited for once.
+  const names = idle.map(({ vm }) => vm);
+  const seen = await seenMeanwhile(cluster, [body], names);
+  const seenAt = cluster.clock.now();
+  for (const { vm, steps } of idle.filter((one) => !seen.has(one.vm))) {
+    try {
+      if (await deactivateIfIdle(cluster, body, { vm, steps, seenAt })) deactivated.push(vm);
+    } catch (error) {
+      failures.push({ vm, error: asCxmError(error) });
     }
   }
   return { deactivated, failures };
 }
 
-function idleVolumes(sight: NodeSight, { volumes }: Pick<VmDefinition, 'volumes'>): PlainStep[] {
-  return volumes
-    .filter((volume) => volumeIn(sight, volume)?.active === true)
+interface IdleVm {
+  readonly vm: string;
+  readonly steps: readonly PlainStep[];
+  /** When it was certain that it is not on the node. */
+  readonly seenAt: number;
+}
+
+/** So long the look at the node is believed: who starts the VM and sees it reboot takes longer. */
+const believedMs = 2000;
+
+/** @returns false if the VM is there by now: another node's cxm may have started it */
+function deactivateIfIdle(cluster: Cluster, body: ClusterNode, { vm, steps, seenAt }: IdleVm): Promise<boolean> {
+  return withVmLock({ ...cluster, nodes: [body] }, vm, async (lock) => {
+    if (rowsOf(await body.toolstack.list(), vm).length > 0) return false;
+    const isOld = cluster.clock.now() - seenAt > believedMs;
+    if (isOld && (await seenMeanwhile(cluster, [body], [vm])).has(vm)) return false;
+    await carryOut(cluster, steps, lock);
+    return true;
+  });
+}
+
+/** Those it only reads stay active while somebody has them open: another VM may be reading, too. */
+function idleVolumes(sight: NodeSight, { volumes, readOnlyVolumes }: VmDefinition): PlainStep[] {
+  const isActive = (volume: VmDefinition['volumes'][number]): boolean => volumeIn(sight, volume)?.active === true;
+  const unread = readOnlyVolumes.filter((volume) => volumeIn(sight, volume)?.open === false);
+  return [...volumes, ...unread]
+    .filter(isActive)
     .map((volume) => ({ kind: 'deactivate', node: sight.node, volume, wasActive: true }));
 }

@@ -4,7 +4,9 @@
  */
 import { asCxmError, CxmError } from '../errors.ts';
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import { changedAfter } from './certainty.ts';
 import { nodeNamed, type Cluster } from './cluster.ts';
+import type { ClusterNode } from './node.ts';
 import { describeStep, type Step } from './steps.ts';
 import type { VmLock } from './vm-lock.ts';
 
@@ -15,29 +17,30 @@ export type PlainStep = Exclude<Step, { kind: 'create' | 'migrate' }>;
  * @throws CxmError of the step that failed, `changed` being 'rolled-back', or 'maybe' when something stays
  */
 export async function carryOut(cluster: Cluster, steps: readonly PlainStep[], lock: VmLock): Promise<void> {
-  const done: PlainStep[] = [];
+  const begun: PlainStep[] = [];
   for (const step of steps) {
     try {
       lock.check();
       cluster.reporter.step(describeStep(step));
-      await perform(cluster, step);
-      done.push(step);
+      // Also what fails may have had its effect: it is taken back with the others.
+      begun.push(step);
+      await perform(cluster, step, lock);
     } catch (error) {
-      const clean = await takeBack(cluster, done);
+      const clean = await takeBack(cluster, begun, lock);
       const { code, message, hint } = asCxmError(error);
-      throw new CxmError(code, message, { hint, cause: error, changed: clean ? 'rolled-back' : 'maybe' });
+      throw new CxmError(code, message, { hint, cause: error, changed: changedAfter(error, clean) });
     }
   }
 }
 
 /** Undoes steps in reverse. @returns false when something could not be taken back, which has been told */
-export async function takeBack(cluster: Cluster, steps: readonly PlainStep[]): Promise<boolean> {
+export async function takeBack(cluster: Cluster, steps: readonly PlainStep[], lock: VmLock): Promise<boolean> {
   let clean = true;
   for (const step of steps.toReversed()) {
     const undo = inverse(step);
     if (undo === undefined) continue;
     try {
-      await perform(cluster, undo);
+      await perform(cluster, undo, lock);
     } catch (error) {
       clean = false;
       cluster.reporter.note('WARN', `${describeStep(undo)} failed: ${asCxmError(error).message}`);
@@ -47,10 +50,10 @@ export async function takeBack(cluster: Cluster, steps: readonly PlainStep[]): P
 }
 
 /** Steps that follow what can't be undone: each is tried, and what fails is told. */
-export async function tidyUp(cluster: Cluster, steps: readonly PlainStep[]): Promise<void> {
+export async function tidyUp(cluster: Cluster, steps: readonly PlainStep[], lock: VmLock): Promise<void> {
   for (const step of steps) {
     cluster.reporter.step(describeStep(step));
-    await perform(cluster, step).catch((error: unknown) => {
+    await perform(cluster, step, lock).catch((error: unknown) => {
       cluster.reporter.note('WARN', `${describeStep(step)} failed: ${asCxmError(error).message}`);
     });
   }
@@ -72,34 +75,35 @@ function inverse(step: PlainStep): PlainStep | undefined {
   }
 }
 
-async function perform(cluster: Cluster, step: PlainStep): Promise<void> {
+/** Under the lock: a step that was begun by a cxm without it is refused by its node. */
+async function perform(cluster: Cluster, step: PlainStep, { vm }: VmLock): Promise<void> {
+  if (step.kind === 'hook') return runHook(cluster, step);
+  const node = nodeNamed(cluster, step.node).under(vm);
   switch (step.kind) {
     case 'activate':
-      await nodeNamed(cluster, step.node).volumes(step.volume.group).activate(step.volume.volume, step.mode);
+      await node.volumes(step.volume.group).activate(step.volume.volume, step.mode);
       return;
     case 'deactivate':
-      return deactivate(cluster, step.node, step.volume);
+      return deactivate(cluster, node, step.volume);
     case 'link':
-      return nodeNamed(cluster, step.node).files.setLink(step.vm, step.configPath);
+      return node.files.setLink(step.vm, step.configPath);
     case 'unlink':
-      return nodeNamed(cluster, step.node).files.removeLink(step.vm, step.configPath);
-    case 'hook':
-      return runHook(cluster, step);
+      return node.files.removeLink(step.vm, step.configPath);
   }
 }
 
 /** Xen's backends let go of a device a moment after their domain has gone. */
-async function deactivate(cluster: Cluster, node: string, volume: VolumeName): Promise<void> {
+async function deactivate(cluster: Cluster, node: ClusterNode, volume: VolumeName): Promise<void> {
   const { clock, settings } = cluster;
   const giveUp = clock.now() + settings.busyTimeoutMs;
   for (;;) {
     try {
-      return await nodeNamed(cluster, node).volumes(volume.group).deactivate(volume.volume);
+      return await node.volumes(volume.group).deactivate(volume.volume);
     } catch (error) {
       const failure = asCxmError(error);
       if (failure.code !== 'IN_USE') throw failure;
       if (clock.now() >= giveUp) {
-        throw new CxmError('IN_USE', `${formatVolumeName(volume)} is in use on ${node}`, { cause: failure });
+        throw new CxmError('IN_USE', `${formatVolumeName(volume)} is in use on ${node.name}`, { cause: failure });
       }
     }
     await clock.sleep(300);

@@ -149,38 +149,47 @@ function configs(nodes: readonly CheckedNode[]): Finding[] {
   });
 }
 
+/** Volumes that a VM writes to while another one uses them; any number may read one that nobody writes to. */
 function sharedVolumes(definitions: readonly VmDefinition[]): Finding[] {
   const users = new Map<string, string[]>();
-  for (const { vm, volumes: own } of definitions) {
-    for (const name of new Set(own.map(formatVolumeName))) users.set(name, [...(users.get(name) ?? []), vm]);
+  const written = new Set<string>();
+  for (const { vm, volumes: own, readOnlyVolumes } of definitions) {
+    for (const volume of own) written.add(formatVolumeName(volume));
+    for (const name of [...own, ...readOnlyVolumes].map(formatVolumeName)) {
+      users.set(name, [...(users.get(name) ?? []), vm]);
+    }
   }
   return [...users]
-    .filter(([, vms]) => vms.length > 1)
+    .filter(([name, vms]) => vms.length > 1 && written.has(name))
     .map(([name, vms]) => finding('shared-volume', 'error', [], `${name} is a disk of ${vms.join(' and of ')}`));
 }
 
 function volumes(nodes: readonly CheckedNode[], definition: VmDefinition): Finding[] {
-  return definition.volumes.flatMap((volume) => volumeFindings(nodes, definition.vm, volume));
+  const { vm, volumes: own, readOnlyVolumes } = definition;
+  return [
+    ...[...own, ...readOnlyVolumes].flatMap((volume) => missingOrInactive(nodes, vm, volume)),
+    ...own.flatMap((volume) => activeElsewhere(nodes, vm, volume)),
+  ];
 }
 
-function volumeFindings(nodes: readonly CheckedNode[], vm: string, volume: VolumeName): Finding[] {
+function missingOrInactive(nodes: readonly CheckedNode[], vm: string, volume: VolumeName): Finding[] {
   const name = formatVolumeName(volume);
-  const holders = nodes.filter(({ sight }) => volumeIn(sight, volume) !== undefined);
-  if (holders.length === 0) {
+  if (nodes.every(({ sight }) => volumeIn(sight, volume) === undefined)) {
     return [finding('missing-volume', 'error', [], `${name}, a disk of ${vm}, does not exist`, vm)];
   }
-  return holders.flatMap(({ sight }) => {
-    const active = volumeIn(sight, volume)?.active === true;
-    const rows = rowsOf(sight.rows, vm);
-    if (active && rows.length === 0) {
-      const text = `${name} is active on ${sight.node}, where ${vm} does not run`;
-      return [finding('active-elsewhere', 'warning', [sight.node], text, vm)];
-    }
-    if (!active && rows.some(runsHere)) {
-      const text = `${name} is not active on ${sight.node}, where ${vm} runs`;
-      return [finding('inactive-where-running', 'warning', [sight.node], text, vm)];
-    }
-    return [];
+  return nodes.flatMap(({ sight }) => {
+    if (volumeIn(sight, volume)?.active !== false || !rowsOf(sight.rows, vm).some(runsHere)) return [];
+    const text = `${name} is not active on ${sight.node}, where ${vm} runs`;
+    return [finding('inactive-where-running', 'warning', [sight.node], text, vm)];
+  });
+}
+
+/** A volume that is only read may be active for another VM, and harms nobody. */
+function activeElsewhere(nodes: readonly CheckedNode[], vm: string, volume: VolumeName): Finding[] {
+  return nodes.flatMap(({ sight }) => {
+    if (volumeIn(sight, volume)?.active !== true || rowsOf(sight.rows, vm).length > 0) return [];
+    const text = `${formatVolumeName(volume)} is active on ${sight.node}, where ${vm} does not run`;
+    return [finding('active-elsewhere', 'warning', [sight.node], text, vm)];
   });
 }
 

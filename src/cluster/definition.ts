@@ -1,6 +1,6 @@
 /** What the cluster needs to know of a VM, read from its configuration file. Pure. */
 import { CxmError } from '../errors.ts';
-import { volumeOfPath, type VolumeName } from '../lvm/device-path.ts';
+import { formatVolumeName, volumeOfPath, type VolumeName } from '../lvm/device-path.ts';
 import { parseDomainConfig, type DomainConfig } from '../xen/config-file.ts';
 import { blockDeviceOf, parseDiskSpec } from '../xen/disk.ts';
 import { fingerprint, type VmConfig } from './node-files.ts';
@@ -13,7 +13,10 @@ export interface VmDefinition {
   /** What it takes of a node's free memory when it starts. */
   readonly memoryMib: number;
   readonly vcpus: number;
+  /** Those it writes to: on one node only, the exclusive activation rule is about them. */
   readonly volumes: readonly VolumeName[];
+  /** Those it only reads, as other VMs may on any node at the same time. */
+  readonly readOnlyVolumes: readonly VolumeName[];
   /** Disks that are no logical volumes: the cluster doesn't guard these. */
   readonly otherDisks: readonly string[];
   readonly bridges: readonly string[];
@@ -32,15 +35,14 @@ export function definitionOf({ vm, path, text }: VmConfig): VmDefinition {
         hint: 'the file is named after the VM: rename one of the two',
       });
     }
-    const devices = disksOf(config);
+    const disks = disksOf(config);
     return {
       vm,
       configPath: path,
       fingerprint: fingerprint(text),
       memoryMib: config.getNumber('memory') ?? defaultMemoryMib,
       vcpus: config.getNumber('vcpus') ?? 1,
-      volumes: devices.flatMap((device) => volumeOfPath(device) ?? []),
-      otherDisks: devices.filter((device) => volumeOfPath(device) === undefined),
+      ...sortedDisks(disks),
       bridges: bridgesOf(config),
     };
   } catch (error) {
@@ -53,12 +55,34 @@ export function definitionOf({ vm, path, text }: VmConfig): VmDefinition {
   }
 }
 
-/** Devices and files; empty drives are none. */
-function disksOf(config: DomainConfig): string[] {
+/** A disk of a VM, by its device or file on the host. */
+export interface Disk {
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+/** Each volume once: one that is written to through one disk and read through another is written to. */
+export function sortedDisks(disks: readonly Disk[]): Pick<VmDefinition, 'volumes' | 'readOnlyVolumes' | 'otherDisks'> {
+  const written = new Map<string, VolumeName>();
+  const read = new Map<string, VolumeName>();
+  for (const { target, readOnly } of disks) {
+    const volume = volumeOfPath(target);
+    if (volume !== undefined) (readOnly ? read : written).set(formatVolumeName(volume), volume);
+  }
+  return {
+    volumes: [...written.values()],
+    readOnlyVolumes: [...read].filter(([name]) => !written.has(name)).map(([, volume]) => volume),
+    otherDisks: disks.map(({ target }) => target).filter((target) => volumeOfPath(target) === undefined),
+  };
+}
+
+/** Empty drives are none. */
+function disksOf(config: DomainConfig): Disk[] {
   return (config.getList('disk') ?? []).flatMap((item) => {
     if (typeof item !== 'string') throw new CxmError('INVALID_INPUT', 'disk holds something else than texts');
     const spec = parseDiskSpec(item);
-    return spec.target === '' ? [] : [blockDeviceOf(spec) ?? spec.target];
+    const readOnly = spec.access === 'ro';
+    return spec.target === '' ? [] : [{ target: blockDeviceOf(spec) ?? spec.target, readOnly }];
   });
 }
 

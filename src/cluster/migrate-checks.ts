@@ -13,8 +13,10 @@ export interface MigrationFacts {
   readonly destination: NodeSight;
   /** What the domain really holds, hotplugged devices included. */
   readonly details: DomainDetails;
-  /** Of those devices, the logical volumes; the others are in `otherDisks`. */
+  /** Of those devices, the logical volumes it writes to. */
   readonly volumes: readonly VolumeName[];
+  /** Those it only reads; what is no volume is in `otherDisks`. */
+  readonly readOnlyVolumes: readonly VolumeName[];
   readonly otherDisks: readonly string[];
   /** Of the configuration at the destination; undefined if it has none. */
   readonly configPath: string | undefined;
@@ -28,6 +30,9 @@ export interface Obstacle {
   /** Does not stop a migration, but the administrator should know. */
   readonly warning: boolean;
 }
+
+/** A guest that went on with another volume, or beside somebody who has its own open, would ruin both. */
+export const neverIgnored: readonly Obstacle['kind'][] = ['volume'];
 
 type Check = (facts: MigrationFacts) => readonly Obstacle[];
 
@@ -47,7 +52,15 @@ const checks: readonly Check[] = [
       ? []
       : [stop('memory', `${vm} needs ${need} MiB, but ${destination.node} has only ${free} MiB free`)];
   },
-  ({ volumes, source, destination }) => volumes.flatMap((volume) => volumeObstacles(volume, source, destination)),
+  ({ volumes, source, destination }) =>
+    volumes.flatMap((volume) => [
+      ...volumeObstacles(volume, source, destination),
+      ...(volumeIn(destination, volume)?.open === true
+        ? [stop('volume', `${formatVolumeName(volume)} is in use on ${destination.node}`)]
+        : []),
+    ]),
+  ({ readOnlyVolumes, source, destination }) =>
+    readOnlyVolumes.flatMap((volume) => volumeObstacles(volume, source, destination)),
   ({ otherDisks, vm }) =>
     otherDisks.map((disk) => warn('disk', `${disk} of ${vm} is no logical volume: the destination must see it, too`)),
   ({ details, destination }) =>
@@ -80,7 +93,7 @@ function volumeObstacles(volume: VolumeName, source: NodeSight, destination: Nod
   if (here !== undefined && here.uuid !== there.uuid) {
     return [stop('volume', `${name} on ${destination.node} is another volume of the same name`)];
   }
-  return there.open ? [stop('volume', `${name} is in use on ${destination.node}`)] : [];
+  return [];
 }
 
 function bridgesOf({ nics }: DomainDetails): string[] {

@@ -5,12 +5,14 @@
  * left behind would start the VM a second time.
  */
 import { asCxmError, CxmError } from '../errors.ts';
-import { volumeOfPath, type VolumeName } from '../lvm/device-path.ts';
+import type { VolumeName } from '../lvm/device-path.ts';
 import { meaningOf, rowsOf, runsHere, type DomainRow } from '../xen/domain-list.ts';
 import { carryOut, takeBack, tidyUp, type PlainStep } from './carry-out.ts';
+import { changedAfter, hasEnded } from './certainty.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
+import { sortedDisks } from './definition.ts';
 import { runsOnSeveral } from './locate.ts';
-import { obstaclesTo, type MigrationFacts, type Obstacle } from './migrate-checks.ts';
+import { neverIgnored, obstaclesTo, type MigrationFacts, type Obstacle } from './migrate-checks.ts';
 import { checkedName, fingerprint } from './node-files.ts';
 import { describeStep, type Step } from './steps.ts';
 import { answersOf, surveyNodes, volumeIn, whereabouts, type NodeSight } from './survey.ts';
@@ -19,7 +21,7 @@ import { withVmLock, type VmLock } from './vm-lock.ts';
 export interface MigrateRequest {
   readonly vm: string;
   readonly destination: string;
-  /** Obstacles of these kinds are told, and not heeded. */
+  /** Obstacles of these kinds are told, and not heeded; those of volumes always are. */
   readonly ignore?: readonly Obstacle['kind'][];
 }
 
@@ -67,7 +69,7 @@ export function migrateVm(cluster: Cluster, request: MigrateRequest): Promise<Mi
     for (const { text } of plan.obstacles) cluster.reporter.note('WARN', text);
     await carryOut(cluster, plan.before, lock);
     const failure = await move(cluster, plan, lock);
-    await conclude(cluster, plan, failure);
+    await conclude(cluster, plan, failure, lock);
     return { source: plan.source, alreadyThere: false };
   });
 }
@@ -109,23 +111,16 @@ async function gatherFacts(
   ]);
   const details = all.find(({ id }) => id === found.row.id);
   if (details === undefined) throw new CxmError('XEN', `${found.node} does not say which devices ${vm} has`);
-  const devices = details.disks.map(({ target: device }) => device).filter((device) => device !== '');
   return {
     vm,
     row: found.row,
     source,
     destination: target,
     details,
-    volumes: uniqueVolumes(devices),
-    otherDisks: devices.filter((device) => volumeOfPath(device) === undefined),
+    ...sortedDisks(details.disks.filter(({ target: device }) => device !== '')),
     configPath: there?.path,
     configDiffers: here !== undefined && there !== undefined && fingerprint(here.text) !== fingerprint(there.text),
   };
-}
-
-function uniqueVolumes(devices: readonly string[]): VolumeName[] {
-  const named = devices.flatMap((device) => volumeOfPath(device) ?? []);
-  return [...new Map(named.map((volume) => [`${volume.group}/${volume.volume}`, volume])).values()];
 }
 
 /** With what only a try can tell: whether xl on the source comes to the destination. */
@@ -151,7 +146,8 @@ function requireNoObstacle(
   source: string,
   all: readonly Obstacle[],
 ): void {
-  const stopping = all.filter(({ warning, kind }) => !warning && !ignore.includes(kind));
+  const ignored = ignore.filter((kind) => !neverIgnored.includes(kind));
+  const stopping = all.filter(({ warning, kind }) => !warning && !ignored.includes(kind));
   if (stopping.length === 0) return;
   const reasons = stopping.map(({ text }) => text).join('; ');
   throw new CxmError('REFUSED', `${vm} can't be migrated from ${source} to ${destination}: ${reasons}`, {
@@ -160,7 +156,7 @@ function requireNoObstacle(
 }
 
 function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: readonly Obstacle[]): MigratePlan {
-  const { vm, row, source, destination, volumes } = facts;
+  const { vm, row, source, destination, volumes, readOnlyVolumes } = facts;
   const configPath = facts.configPath;
   const linked = sights.filter(({ links }) => links.has(vm));
   const onlyThere = linked.length === 1 && linked[0]?.node === destination.node;
@@ -168,7 +164,7 @@ function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: 
   const before: PlainStep[] = [
     ...links.map(({ node, links: own }) => ({ kind: 'unlink' as const, node, vm, configPath: own.get(vm) ?? '' })),
     ...sharedAtSource(source, volumes),
-    ...volumes.map((volume) => ({
+    ...[...volumes, ...readOnlyVolumes].map((volume) => ({
       kind: 'activate' as const,
       node: destination.node,
       volume,
@@ -226,8 +222,13 @@ async function move(cluster: Cluster, plan: MigratePlan, lock: VmLock): Promise<
   }
 }
 
-async function conclude(cluster: Cluster, plan: MigratePlan, failure: CxmError | undefined): Promise<void> {
-  const outcome = await outcomeOf(cluster, plan);
+async function conclude(
+  cluster: Cluster,
+  plan: MigratePlan,
+  failure: CxmError | undefined,
+  lock: VmLock,
+): Promise<void> {
+  const outcome = await outcomeOf(cluster, plan, hasEnded(failure));
   if (outcome === 'moved') {
     if (failure !== undefined) {
       cluster.reporter.note(
@@ -236,17 +237,17 @@ async function conclude(cluster: Cluster, plan: MigratePlan, failure: CxmError |
       );
     }
     await removeLeft(cluster, plan);
-    return tidyUp(cluster, plan.after);
+    return tidyUp(cluster, plan.after, lock);
   }
   const said = failure === undefined ? 'xl reported success' : failure.message;
   const code = failure?.code ?? 'XEN';
   const hint = failure?.hint;
   if (outcome === 'stayed') {
-    const clean = await takeBack(cluster, plan.before);
+    const clean = await takeBack(cluster, plan.before, lock);
     throw new CxmError(code, `${said}; ${plan.vm} runs on on ${plan.source}`, {
       ...(hint === undefined ? {} : { hint }),
       cause: failure,
-      changed: clean ? 'rolled-back' : 'maybe',
+      changed: changedAfter(failure, clean),
     });
   }
   throw undecided(plan, outcome, said, failure);
@@ -284,8 +285,11 @@ function undecided(
 
 type Outcome = 'moved' | 'stayed' | 'both' | 'nowhere' | 'unknown';
 
-/** Where the VM runs, by what both nodes say, once they say the same twice as long as things are still moving. */
-async function outcomeOf(cluster: Cluster, plan: MigratePlan): Promise<Outcome> {
+/**
+ * Where the VM runs, by what both nodes say, which is asked again as long as things are still moving. An xl that may be at
+ * work yet can still move what seems to have stayed; what it has handed over does not come back.
+ */
+async function outcomeOf(cluster: Cluster, plan: MigratePlan, ended: boolean): Promise<Outcome> {
   const giveUp = cluster.clock.now() + settleMs;
   for (;;) {
     const [here, there] = await Promise.all([
@@ -293,8 +297,8 @@ async function outcomeOf(cluster: Cluster, plan: MigratePlan): Promise<Outcome> 
       rowsOn(cluster, plan.destination, plan.vm),
     ]);
     const outcome = judge(here, there);
-    if (outcome === 'moved' || outcome === 'stayed') return outcome;
-    if (cluster.clock.now() >= giveUp) return outcome === 'pending' ? 'unknown' : outcome;
+    if (outcome === 'moved' || (outcome === 'stayed' && ended)) return outcome;
+    if (cluster.clock.now() >= giveUp) return outcome === 'pending' || outcome === 'stayed' ? 'unknown' : outcome;
     await cluster.clock.sleep(500);
   }
 }
@@ -331,7 +335,7 @@ async function rowsOn(cluster: Cluster, node: string, vm: string): Promise<reado
 
 /** What a lost connection has left of the source's domain: it holds the disks, and its guest runs elsewhere. */
 async function removeLeft(cluster: Cluster, plan: MigratePlan): Promise<void> {
-  const { toolstack } = nodeNamed(cluster, plan.source);
+  const { toolstack } = nodeNamed(cluster, plan.source).under(plan.vm);
   for (const row of (await rowsOn(cluster, plan.source, plan.vm)) ?? []) {
     if (meaningOf(row) !== 'leaving') continue;
     await toolstack.destroy(row.id).catch((error: unknown) => {

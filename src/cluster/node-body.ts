@@ -2,8 +2,9 @@
  * The real body of a node: programs, run here or over the kept-open connection to it. Both are the same `Machine`, so a
  * node never knows which of the two it is.
  */
+import { randomBytes } from 'node:crypto';
 import { CxmError } from '../errors.ts';
-import type { Commands } from '../host/commands.ts';
+import { commandFailed, type Commands } from '../host/commands.ts';
 import type { Machine } from '../host/hold.ts';
 import { takeInventory } from '../lvm/inventory.ts';
 import { LvmVolumes } from '../lvm/lvm.ts';
@@ -20,40 +21,54 @@ export interface NodePaths {
 }
 
 export function commandNode(name: string, machine: Machine, paths: NodePaths): ClusterNode {
-  const body = {
+  /** Of the locks this process holds here, the latest of each VM. */
+  const tokens = new Map<string, string>();
+  const body = (commands: Commands): Pick<ClusterNode, 'toolstack' | 'files' | 'volumes'> => ({
+    toolstack: new Xl(commands),
+    files: new CommandNodeFiles(commands, paths.configDirectory, paths.autostartDirectory),
+    volumes: (group) => new LvmVolumes(commands, group),
+  });
+  const node: ClusterNode = {
+    ...body(machine),
     name,
-    files: new CommandNodeFiles(machine, paths.configDirectory, paths.autostartDirectory),
     system: linuxSystem(machine),
     programs: machine,
     inventory: () => takeInventory(machine),
-    volumes: (group: string) => new LvmVolumes(machine, group),
-    lock: (vm: string, waitMs: number) => takeLock(name, machine, paths.runDirectory, vm, waitMs),
-  };
-  const node: ClusterNode = {
-    ...body,
-    toolstack: new Xl(machine),
-    under: (vm) => ({ ...node, toolstack: new Xl(keepingBusy(machine, paths.runDirectory, vm)) }),
+    async lock(vm, waitMs) {
+      const token = randomBytes(16).toString('hex');
+      const lock = await takeLock(name, machine, { directory: paths.runDirectory, vm, token, waitMs });
+      tokens.set(vm, token);
+      return lock;
+    },
+    under(vm) {
+      const token = tokens.get(vm);
+      if (token === undefined) throw new CxmError('INTERNAL', `the lock of ${vm} on ${name} was never taken`);
+      return { ...node, ...body(keepingBusy(machine, `${paths.runDirectory}/${lockName(vm)}`, token)) };
+    },
   };
   return node;
 }
 
 /**
- * $1 directory, $2 name, $3 seconds. First the lock itself, then the wait for programs that an earlier cxm has left running.
+ * $1 directory, $2 name, $3 seconds, $4 token. First the lock itself, then the wait for programs that an earlier cxm has left
+ * running, then the token: what that cxm had asked for and what begins only now finds another one than its own.
  */
 const lockScript = `mkdir -p -m 0711 -- "$1" && exec 8>"$1/$2.lock" 9>"$1/$2.busy" || exit 1
 flock -x -w "$3" 8 || exit 75
 flock -x -w "$3" 9 || exit 75
+printf '%s\\n' "$4" >"$1/$2.token" || exit 1
 exec 9>&- && echo held && exec cat >/dev/null`;
 
-async function takeLock(
-  node: string,
-  machine: Machine,
-  directory: string,
-  vm: string,
-  waitMs: number,
-): Promise<NodeLock> {
+interface Wish {
+  readonly directory: string;
+  readonly vm: string;
+  readonly token: string;
+  readonly waitMs: number;
+}
+
+async function takeLock(node: string, machine: Machine, { directory, vm, token, waitMs }: Wish): Promise<NodeLock> {
   const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
-  const args = ['-c', lockScript, 'sh', directory, lockName(vm), seconds];
+  const args = ['-c', lockScript, 'sh', directory, lockName(vm), seconds, token];
   const held = await machine.hold('sh', args, 2 * waitMs + 15_000);
   if (held === undefined) {
     throw new CxmError('IN_USE', `another cxm works on ${vm} and has not ended within ${seconds} s (lock on ${node})`, {
@@ -73,13 +88,47 @@ function lockName(vm: string): string {
 }
 
 /**
+ * $1 lock without its suffix, $2 token, the rest a program and its arguments. The program is in a session of its own and
+ * writes to files that nobody can close before its time: neither a signal, a terminal's or a deadline's, nor a lost
+ * connection ends an xl in its work. All these end the waiting shell only, while flock goes on holding the lock.
+ */
+const busyScript = `lock=$1 token=$2; shift 2
+out=$(mktemp "$lock.XXXXXXXXXX") && err=$(mktemp "$lock.XXXXXXXXXX") || exit 1
+exec 3>"$out" 4<"$out" 5>"$err" 6<"$err" && rm -f -- "$out" "$err" || exit 1
+setsid flock --shared --close "$lock.busy" sh -c '
+{ read -r found <"$1.token"; } 2>/dev/null
+[ "$found" = "$2" ] || { echo "cxm: the lock is lost, and nothing was done" >&2; exit 75; }
+shift 2
+exec "$@"' sh "$lock" "$token" "$@" </dev/null >&3 2>&5 3>&- 4<&- 5>&- 6<&- &
+wait $!
+code=$?
+cat <&4
+cat <&6 >&2
+exit $code`;
+
+/**
  * Programs that keep the VM busy until they have ended. flock itself holds the lock, not what it runs: the monitor that xl
  * leaves behind for each domain lives as long as that.
  */
-function keepingBusy(commands: Commands, directory: string, vm: string): Commands {
-  const prefix = ['--shared', '--close', `${directory}/${lockName(vm)}.busy`];
-  return { run: (program, args, options) => commands.run('flock', [...prefix, program, ...args], options) };
+function keepingBusy(commands: Commands, lock: string, token: string): Commands {
+  const prefix = ['-c', busyScript, 'sh', lock, token];
+  return {
+    async run(program, args, options) {
+      if (options?.input !== undefined || options?.env !== undefined) {
+        throw new CxmError('INTERNAL', `${program} can't be given input or environment while it keeps a VM busy`);
+      }
+      const result = await commands.run('sh', [...prefix, program, ...args], { ...options, okExitCodes: 'any' });
+      if (result.exitCode === lostExitCode && result.stderr.startsWith('cxm: the lock is lost')) {
+        throw new CxmError('INTERRUPTED', `another cxm has taken the lock: ${program} was not run`);
+      }
+      const ok = options?.okExitCodes ?? [0];
+      if (ok === 'any' || ok.includes(result.exitCode)) return result;
+      throw commandFailed(program, args, result);
+    },
+  };
 }
+
+const lostExitCode = 75;
 
 /** $1 the program, the rest its arguments. */
 const detachScript = `command -v -- "$1" >/dev/null || { echo "$1 is missing or may not be run" >&2; exit 127; }

@@ -3,23 +3,18 @@
  * if it is anywhere, in any state, the start is refused. A start that fails leaves nothing behind, or says what.
  */
 import { asCxmError, CxmError } from '../errors.ts';
-import { formatVolumeName } from '../lvm/device-path.ts';
+import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import type { ActivationMode } from '../lvm/volumes.ts';
 import { runsHere, rowsOf } from '../xen/domain-list.ts';
+import { outwaitRestart, requireAlone, requireNowhere, requireUnused } from './alone.ts';
 import { carryOut, takeBack, tidyUp, type PlainStep } from './carry-out.ts';
+import { changedAfter, hasEnded } from './certainty.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import type { VmDefinition } from './definition.ts';
-import { requireDefinition, runsOnSeveral, wordsOf } from './locate.ts';
+import { requireDefinition, wordsOf } from './locate.ts';
 import type { ClusterNode } from './node.ts';
 import type { Step } from './steps.ts';
-import {
-  answersOf,
-  surveyNodes,
-  volumeIdentity,
-  volumeIn,
-  whereabouts,
-  type NodeSight,
-  type Survey,
-} from './survey.ts';
+import { answersOf, surveyNodes, volumeIdentity, volumeIn, type NodeSight, type Survey } from './survey.ts';
 import { describeStep } from './steps.ts';
 import { withVmLock, type VmLock } from './vm-lock.ts';
 
@@ -35,6 +30,7 @@ export interface StartOptions {
 export interface StartPlan {
   readonly vm: string;
   readonly node: string;
+  readonly definition: VmDefinition;
   /** Why that node, and what else the administrator should know. */
   readonly remarks: readonly string[];
   readonly before: readonly PlainStep[];
@@ -48,9 +44,14 @@ export async function planStart(cluster: Cluster, vm: string, options: StartOpti
   requireAll(answersOf(survey));
   requireNowhere(survey.sights, vm);
   const wish = chooseNode(survey, vm, options);
-  const definition = await requireDefinition(nodeNamed(cluster, wish.node), vm);
-  const choice = withRoom(survey, definition, wish);
-  return stepsOfStart(survey, definition, choice, options.setLink === true);
+  const wished = await requireDefinition(nodeNamed(cluster, wish.node), vm);
+  const choice = withRoom(survey, wished, wish);
+  // What it is started from counts: another node may have another configuration, with other disks.
+  const definition = choice.node === wish.node ? wished : await requireDefinition(nodeNamed(cluster, choice.node), vm);
+  const own = requireVolumes(survey.sights, definition, choice.node);
+  await outwaitRestart(cluster, survey.sights, definition, choice.node);
+  await requireUnused(cluster, survey.sights, definition, own);
+  return stepsOfStart(survey, definition, choice, own, options.setLink === true);
 }
 
 /** @returns the node on which it runs. @throws CxmError as planStart, and of the toolstack */
@@ -60,7 +61,7 @@ export function startVm(cluster: Cluster, vm: string, options: StartOptions = {}
     for (const remark of plan.remarks) cluster.reporter.note('WARN', remark);
     await carryOut(cluster, plan.before, lock);
     await create(cluster, plan, lock);
-    await tidyUp(cluster, plan.after);
+    await tidyUp(cluster, plan.after, lock);
     return plan.node;
   });
 }
@@ -109,23 +110,15 @@ function withRoom({ sights }: Survey, { vm, memoryMib }: VmDefinition, choice: C
   return { node: roomiest.node, fixed: false, remarks: [...choice.remarks, remark] };
 }
 
-/** @throws CxmError REFUSED when the VM is on a node in any state */
-export function requireNowhere(sights: readonly NodeSight[], vm: string): void {
-  const { running, traces } = whereabouts(sights, vm);
-  if (running.length > 1) throw runsOnSeveral(vm, running);
-  const [found] = running;
-  if (found !== undefined) throw new CxmError('REFUSED', `${vm} runs on ${found.node} already`);
-  const [trace] = traces;
-  if (trace === undefined) return;
-  throw new CxmError('REFUSED', `${vm} is ${wordsOf(trace.row)} on ${trace.node}`, {
-    hint: 'wait a moment and try again; what a lost migration or monitor has left is removed by `cxm destroy`',
-  });
-}
-
-function stepsOfStart(survey: Survey, definition: VmDefinition, choice: Choice, setLink: boolean): StartPlan {
+function stepsOfStart(
+  survey: Survey,
+  definition: VmDefinition,
+  choice: Choice,
+  own: NodeSight,
+  setLink: boolean,
+): StartPlan {
   const { vm, configPath } = definition;
   const { node } = choice;
-  const own = requireVolumes(survey.sights, definition, node);
   const linked = survey.sights.filter(({ links }) => links.has(vm)).map((sight) => sight.node);
   const strays = linked.filter((name) => name !== node);
   const after: PlainStep[] = strays.map((name) => ({ kind: 'unlink', node: name, vm, configPath }));
@@ -133,6 +126,7 @@ function stepsOfStart(survey: Survey, definition: VmDefinition, choice: Choice, 
   return {
     vm,
     node,
+    definition,
     remarks: [...choice.remarks, ...unguarded(definition)],
     before: activateExclusively(survey.sights, definition, own),
     create: { kind: 'create', node, vm, configPath },
@@ -147,20 +141,26 @@ function unguarded({ vm, otherDisks }: VmDefinition): string[] {
 }
 
 /** The node's sight, which has all the VM's volumes. @throws CxmError NOT_FOUND naming those that are missing */
-export function requireVolumes(sights: readonly NodeSight[], { vm, volumes }: VmDefinition, node: string): NodeSight {
+export function requireVolumes(sights: readonly NodeSight[], definition: VmDefinition, node: string): NodeSight {
+  const { vm, volumes, readOnlyVolumes } = definition;
   const sight = sights.find((candidate) => candidate.node === node);
   if (sight === undefined) throw new CxmError('NOT_FOUND', `${node} is no node of the cluster`);
-  const missing = volumes.filter((volume) => volumeIn(sight, volume) === undefined).map(formatVolumeName);
+  const missing = [...volumes, ...readOnlyVolumes]
+    .filter((volume) => volumeIn(sight, volume) === undefined)
+    .map(formatVolumeName);
   if (missing.length === 0) return sight;
   throw new CxmError('NOT_FOUND', `${node} has no logical volume ${missing.join(', ')}, which ${vm} needs`, {
     hint: `check the configuration of ${vm}, and \`lvs\` on ${node}`,
   });
 }
 
-/** Inactive everywhere else, then active here. A volume of the same name in another group is another volume. */
+/**
+ * Inactive everywhere else, then active here. A volume of the same name in another group is another volume; one that is only
+ * read may be active anywhere.
+ */
 export function activateExclusively(
   sights: readonly NodeSight[],
-  { volumes }: Pick<VmDefinition, 'volumes'>,
+  { volumes, readOnlyVolumes }: Pick<VmDefinition, 'volumes' | 'readOnlyVolumes'>,
   own: NodeSight,
 ): PlainStep[] {
   const elsewhere = sights.filter(({ node }) => node !== own.node);
@@ -170,29 +170,54 @@ export function activateExclusively(
       .filter((volume) => volumeIn(sight, volume)?.active === true)
       .map((volume) => ({ kind: 'deactivate' as const, node: sight.node, volume, wasActive: true })),
   );
-  const here: PlainStep[] = volumes.map((volume) => ({
-    kind: 'activate',
-    node: own.node,
-    volume,
-    mode: 'exclusive',
-    wasActive: volumeIn(own, volume)?.active === true,
-  }));
-  return [...away, ...here];
+  const here = (mode: ActivationMode) => (volume: VolumeName) =>
+    ({
+      kind: 'activate',
+      node: own.node,
+      volume,
+      mode,
+      wasActive: volumeIn(own, volume)?.active === true,
+    }) as const;
+  return [...away, ...volumes.map(here('exclusive')), ...readOnlyVolumes.map(here('shared'))];
 }
 
 async function create(cluster: Cluster, plan: StartPlan, lock: VmLock): Promise<void> {
   const node = nodeNamed(cluster, plan.node);
   try {
+    await requireAlone(cluster, plan.definition, plan.node);
     lock.check();
+  } catch (error) {
+    throw await takenBack(cluster, plan, error, lock);
+  }
+  try {
     cluster.reporter.step(describeStep(plan.create));
     await node.under(plan.vm).toolstack.create(plan.create.configPath);
   } catch (error) {
-    await createFailed(cluster, node, plan, error);
+    await createFailed(cluster, node, plan, { error, lock });
   }
 }
 
-/** xl's word for a failure is not enough: a connection that broke says nothing about the domain. */
-async function createFailed(cluster: Cluster, node: ClusterNode, plan: StartPlan, error: unknown): Promise<void> {
+async function takenBack(cluster: Cluster, plan: StartPlan, error: unknown, lock: VmLock): Promise<CxmError> {
+  const clean = await takeBack(cluster, plan.before, lock);
+  const { code, message, hint } = asCxmError(error);
+  return new CxmError(code, message, { hint, cause: error, changed: changedAfter(error, clean) });
+}
+
+interface FailedCreate {
+  readonly error: unknown;
+  readonly lock: VmLock;
+}
+
+/**
+ * xl's word for a failure is not enough: a connection that broke says nothing about the domain, and as long as xl may be at
+ * work its volumes stay active.
+ */
+async function createFailed(
+  cluster: Cluster,
+  node: ClusterNode,
+  plan: StartPlan,
+  { error, lock }: FailedCreate,
+): Promise<void> {
   const failure = asCxmError(error);
   const rows = await node.toolstack.list().then(
     (all) => rowsOf(all, plan.vm),
@@ -202,15 +227,15 @@ async function createFailed(cluster: Cluster, node: ClusterNode, plan: StartPlan
     cluster.reporter.note('WARN', `${plan.vm} runs on ${node.name}, although its start failed: ${failure.message}`);
     return;
   }
-  if (rows !== undefined && rows.length === 0) {
-    const clean = await takeBack(cluster, plan.before);
-    const { code, message, hint } = failure;
-    throw new CxmError(code, message, { hint, cause: error, changed: clean ? 'rolled-back' : 'maybe' });
-  }
-  const state = rows === undefined ? 'does not say whether it is there' : `has ${rows.map(wordsOf).join(', ')}`;
+  if (rows !== undefined && rows.length === 0 && hasEnded(error)) throw await takenBack(cluster, plan, error, lock);
+  const state = rows === undefined ? 'does not say whether it is there' : presence(rows.map(wordsOf));
   throw new CxmError(failure.code, `${failure.message}; ${node.name} ${state}`, {
     hint: `look with \`xl list\` on ${node.name} before it is started anywhere`,
     cause: error,
     changed: 'maybe',
   });
+}
+
+function presence(states: readonly string[]): string {
+  return states.length === 0 ? 'has no domain of it yet, but xl may be at work' : `has it: ${states.join(', ')}`;
 }

@@ -3,17 +3,18 @@
  * VM that is on no node any more, and its volumes are inactive then. A VM that was moved meanwhile is left alone.
  */
 import { asCxmError, CxmError } from '../errors.ts';
+import type { VolumeName } from '../lvm/device-path.ts';
 import { monitorGraceMs, needsMonitor, rowsOf, runsHere, type DomainRow } from '../xen/domain-list.ts';
 import { isToolstackError } from '../xen/toolstack-error.ts';
 import type { ShutdownOutcome } from '../xen/toolstack.ts';
 import { tidyUp, type PlainStep } from './carry-out.ts';
-import { nodeNamed, type Cluster } from './cluster.ts';
-import { definitionOf } from './definition.ts';
-import { findVm, requireRunning, wordsOf } from './locate.ts';
+import { askNodes, nodeNamed, type Cluster } from './cluster.ts';
+import { definitionOf, sortedDisks } from './definition.ts';
+import { findVm, listNodes, requireRunning, wordsOf, type RunningVm } from './locate.ts';
 import type { ClusterNode } from './node.ts';
 import { checkedName } from './node-files.ts';
-import { lookAt, volumeIn } from './survey.ts';
-import { withVmLock } from './vm-lock.ts';
+import { volumeIdentity, volumeIn, whereabouts, type VolumesOfNode } from './survey.ts';
+import { withVmLock, type VmLock } from './vm-lock.ts';
 
 export interface StopResult {
   readonly node: string;
@@ -30,15 +31,17 @@ const maxReturns = 5;
 /** @throws CxmError NOT_FOUND, REFUSED, XEN; the VM may run on then */
 export async function shutdownVm(cluster: Cluster, vm: string): Promise<StopResult> {
   const { node, row } = await requireRunning(cluster, vm);
+  const held = await volumesHeld(node, row);
   cluster.reporter.step(`${node.name}: shut ${vm} down`);
   // No lock while waiting: who wants to destroy it in the meantime must not wait, too.
-  const outcome = await askUntilDeadline(cluster, node, row);
+  const outcome = await askUntilDeadline(cluster, node, row).catch(tellChange);
   const byForce = outcome !== 'gone' && outcome !== 'leftBehind';
   if (byForce) {
     const seconds = Math.round(cluster.settings.shutdownTimeoutMs / 1000);
     cluster.reporter.note('WARN', `${vm} did not shut down within ${seconds} s and is destroyed`);
   }
-  await finish(cluster, vm, node, outcome === 'gone' ? undefined : row);
+  const end: End = { node, row: outcome === 'gone' ? undefined : row, held };
+  await withVmLock(cluster, vm, (lock) => finish(cluster, lock, end), { needed: [node.name] }).catch(tellChange);
   return { node: node.name, ended: byForce ? 'destroyed' : 'shutdown' };
 }
 
@@ -47,10 +50,19 @@ export async function shutdownVm(cluster: Cluster, vm: string): Promise<StopResu
  * @throws CxmError NOT_FOUND, REFUSED, XEN
  */
 export async function destroyVm(cluster: Cluster, vm: string): Promise<StopResult> {
-  const { node, row } = await requireAnything(cluster, vm);
-  cluster.reporter.step(`${node.name}: destroy ${vm}`);
-  await finish(cluster, vm, node, row);
-  return { node: node.name, ended: 'destroyed' };
+  const seen = await requireAnything(cluster, vm);
+  return withVmLock(
+    cluster,
+    vm,
+    async (lock) => {
+      // Whoever held the lock before may have moved it, or ended it.
+      const { node, row } = await requireAnything(cluster, vm);
+      cluster.reporter.step(`${node.name}: destroy ${vm}`);
+      await finish(cluster, lock, { node, row, held: await volumesHeld(node, row) }).catch(tellChange);
+      return { node: node.name, ended: 'destroyed' };
+    },
+    { needed: [seen.node.name] },
+  );
 }
 
 /** The running domain, or else the one trace of it. */
@@ -86,48 +98,106 @@ async function askUntilDeadline(cluster: Cluster, node: ClusterNode, row: Domain
   }
 }
 
-/** Removes the domain if it is still there, ends what comes up again, and deactivates the volumes everywhere. */
-function finish(cluster: Cluster, vm: string, node: ClusterNode, row: DomainRow | undefined): Promise<void> {
-  return withVmLock(cluster, vm, async () => {
-    if (row !== undefined) await destroyRow(cluster, node, row);
-    const { running } = await findVm(cluster, vm);
-    const moved = running.find((place) => place.node !== node.name);
-    if (moved !== undefined)
-      throw new CxmError('REFUSED', `${vm} was moved to ${moved.node} meanwhile, and runs there`);
-    for (let returns = 0; ; returns += 1) {
-      await release(cluster, vm);
-      const rows = rowsOf(await node.toolstack.list(), vm).filter(({ state }) => !state.dying);
-      if (rows.length === 0) return;
-      if (returns >= maxReturns)
-        throw new CxmError('XEN', `${vm} comes up again and again on ${node.name}`, { changed: 'maybe' });
-      cluster.reporter.note('WARN', `${vm} came up again on ${node.name}: it is destroyed`);
-      for (const again of rows) await destroyRow(cluster, node, again);
-    }
-  });
+/** Of what fails after the guest was asked or destroyed. @throws CxmError always */
+function tellChange(error: unknown): never {
+  const { code, message, hint } = asCxmError(error);
+  throw new CxmError(code, message, { hint, cause: error, changed: 'maybe' });
 }
 
-/** Its volumes, wherever they are active. Without a configuration nothing is known of them. */
-async function release(cluster: Cluster, vm: string): Promise<void> {
-  const steps = await Promise.all(
-    cluster.nodes.map(async (node): Promise<PlainStep[]> => {
-      const config = await node.files.readConfig(checkedName(vm));
-      if (config === undefined) return [];
-      const [sight, { volumes }] = [await lookAt(node), definitionOf(config)];
-      const active = volumes.filter((volume) => volumeIn(sight, volume)?.active === true);
-      return active.map((volume) => ({ kind: 'deactivate', node: node.name, volume, wasActive: true }));
-    }),
-  ).catch((error: unknown) => {
-    cluster.reporter.note('WARN', `the volumes of ${vm} stay active: ${asCxmError(error).message}`);
-    return [];
-  });
-  await tidyUp(cluster, steps.flat());
+interface End {
+  readonly node: ClusterNode;
+  /** To be destroyed; undefined if it has gone. */
+  readonly row: DomainRow | undefined;
+  readonly held: readonly VolumeName[];
+}
+
+/** What the domain writes to, disks that were attached while it ran included; nothing if it can't be said. */
+async function volumesHeld(node: ClusterNode, { id }: DomainRow): Promise<readonly VolumeName[]> {
+  const all = await node.toolstack.details(id).catch(() => []);
+  const own = all.find((details) => details.id === id);
+  return own === undefined ? [] : sortedDisks(own.disks.filter(({ target }) => target !== '')).volumes;
+}
+
+/** Removes the domain if it is still there, ends what comes up again, and deactivates the volumes everywhere. */
+async function finish(cluster: Cluster, lock: VmLock, { node, row, held }: End): Promise<void> {
+  const { vm } = lock;
+  if (row !== undefined) await destroyRow(cluster, lock, node, row);
+  await lookElsewhere(cluster, vm, node);
+  for (let returns = 0; ; returns += 1) {
+    let rows = await remaining(node, vm);
+    if (rows.length === 0) {
+      await release(cluster, lock, { node, held });
+      // One in the middle of a reboot was in no list.
+      rows = await remaining(node, vm);
+      if (rows.length === 0) return;
+    }
+    if (returns >= maxReturns) {
+      throw new CxmError('XEN', `${vm} comes up again and again on ${node.name}`, { changed: 'maybe' });
+    }
+    cluster.reporter.note('WARN', `${vm} came up again on ${node.name}: it is destroyed`);
+    for (const again of rows) await destroyRow(cluster, lock, node, again);
+  }
+}
+
+async function remaining(node: ClusterNode, vm: string): Promise<readonly DomainRow[]> {
+  return rowsOf(await node.toolstack.list(), vm).filter(({ state }) => !state.dying);
+}
+
+/** @throws CxmError REFUSED when the VM was moved meanwhile */
+async function lookElsewhere(cluster: Cluster, vm: string, node: ClusterNode): Promise<void> {
+  const { answers, silent } = await listNodes(cluster);
+  const { running, traces } = whereabouts(
+    answers.map(({ node: name, value }) => ({ node: name, rows: value })),
+    vm,
+  );
+  const moved = running.find((place) => place.node !== node.name);
+  if (moved !== undefined) throw new CxmError('REFUSED', `${vm} was moved to ${moved.node} meanwhile, and runs there`);
+  for (const { node: name, row } of traces.filter((place) => place.node !== node.name)) {
+    cluster.reporter.note('WARN', `domain ${row.id} of ${vm} on ${name} is ${wordsOf(row)}: it is left alone`);
+  }
+  for (const { node: name, error } of silent) {
+    cluster.reporter.note('WARN', `${name} can't be asked whether it has anything of ${vm}: ${error.message}`);
+  }
+}
+
+/**
+ * Its volumes, wherever they are active; what it only reads others may be reading, too. A volume that is open on another
+ * node is somebody else's. Without a configuration only what the domain had is known.
+ */
+async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End, 'node' | 'held'>): Promise<void> {
+  try {
+    const config = await node.files.readConfig(checkedName(lock.vm));
+    const configured = config === undefined ? [] : definitionOf(config).volumes;
+    const own = await node.inventory();
+    const { answers } = await askNodes(cluster.nodes, (other) => other.inventory());
+    const elsewhere = answers
+      .filter(({ node: name }) => name !== node.name)
+      .flatMap(({ node: name, value: sight }) =>
+        configured
+          .filter((volume) => volumeIdentity(sight, volume) === volumeIdentity(own, volume))
+          .filter((volume) => volumeIn(sight, volume)?.open === false)
+          .flatMap((volume) => deactivations(name, sight, volume)),
+      );
+    const here = [...configured, ...held].flatMap((volume) => deactivations(node.name, own, volume));
+    await tidyUp(cluster, [...here, ...elsewhere], lock);
+  } catch (error) {
+    cluster.reporter.note('WARN', `the volumes of ${lock.vm} stay active: ${asCxmError(error).message}`);
+  }
+}
+
+function deactivations(node: string, sight: VolumesOfNode, volume: VolumeName): PlainStep[] {
+  if (volumeIn(sight, volume)?.active !== true) return [];
+  return [{ kind: 'deactivate', node, volume, wasActive: true }];
 }
 
 /** Destroys a domain and waits until it has left the list. @throws ToolstackError, CxmError TIMEOUT */
-async function destroyRow({ clock }: Cluster, node: ClusterNode, row: DomainRow): Promise<void> {
-  await node.toolstack.destroy(row.id).catch((error: unknown) => {
-    if (!isToolstackError(error, 'unknownDomain')) throw error;
-  });
+async function destroyRow({ clock }: Cluster, { vm }: VmLock, node: ClusterNode, row: DomainRow): Promise<void> {
+  await node
+    .under(vm)
+    .toolstack.destroy(row.id)
+    .catch((error: unknown) => {
+      if (!isToolstackError(error, 'unknownDomain')) throw error;
+    });
   const giveUp = clock.now() + removalMs;
   while ((await node.toolstack.find(row.id)) !== undefined) {
     if (clock.now() >= giveUp) {
@@ -154,27 +224,32 @@ export async function rebootVm(
   const { node, row } = await requireRunning(cluster, vm);
   cluster.reporter.step(`${node.name}: reboot ${vm}`);
   await node.toolstack.reboot(row.id);
-  const { clock, settings } = cluster;
+  const left = await waitForReboot(cluster, { vm, node, row }).catch(tellChange);
+  if (left === undefined) return 'rebooted';
+  cluster.reporter.note('WARN', `nobody restarts ${vm} on ${node.name}, whose monitor was lost: it is started anew`);
+  await withVmLock(cluster, vm, (lock) => destroyRow(cluster, lock, node, left)).catch(tellChange);
+  await startAgain(node.name);
+  return 'restarted';
+}
+
+/** @returns the domain that nobody restarts; undefined once the VM runs as another one */
+async function waitForReboot(
+  { clock, settings }: Cluster,
+  { vm, node, row }: RunningVm & { readonly vm: string },
+): Promise<DomainRow | undefined> {
   const giveUp = clock.now() + settings.shutdownTimeoutMs;
   let unattendedSince: number | undefined;
   for (;;) {
     const rows = rowsOf(await node.toolstack.list(), vm);
-    if (rows.some((other) => other.id !== row.id && runsHere(other))) return 'rebooted';
+    if (rows.some((other) => other.id !== row.id && runsHere(other))) return undefined;
     const left = rows.find(needsMonitor);
     unattendedSince = left === undefined ? undefined : (unattendedSince ?? clock.now());
     if (left !== undefined && unattendedSince !== undefined && clock.now() - unattendedSince >= monitorGraceMs) {
-      cluster.reporter.note(
-        'WARN',
-        `nobody restarts ${vm} on ${node.name}, whose monitor was lost: it is started anew`,
-      );
-      await withVmLock(cluster, vm, () => destroyRow(cluster, node, left));
-      await startAgain(node.name);
-      return 'restarted';
+      return left;
     }
     if (clock.now() >= giveUp) {
       throw new CxmError('TIMEOUT', `${vm} was asked to reboot and has not done so`, {
         hint: `it may still do so; \`cxm destroy ${vm}\` and \`cxm create ${vm}\` restart it by force`,
-        changed: 'maybe',
       });
     }
     await clock.sleep(500);

@@ -48,12 +48,15 @@ export function answersOf({ sights, silent }: Survey): Answers<NodeSight> {
   return { answers: sights.map((value) => ({ node: value.node, value })), silent };
 }
 
-export function volumeIn(sight: NodeSight, { group, volume }: VolumeName): GroupedVolume | undefined {
+/** What a look at a node's volumes has found. */
+export type VolumesOfNode = Pick<NodeSight, 'volumes'>;
+
+export function volumeIn(sight: VolumesOfNode, { group, volume }: VolumeName): GroupedVolume | undefined {
   return sight.volumes.find((candidate) => candidate.group === group && candidate.name === volume);
 }
 
 /** What tells the same volume on another node from one of the same name in another group. */
-export function volumeIdentity(sight: NodeSight, name: VolumeName): string | undefined {
+export function volumeIdentity(sight: VolumesOfNode, name: VolumeName): string | undefined {
   const volume = volumeIn(sight, name);
   return volume === undefined ? undefined : `${formatVolumeName(name)} ${volume.uuid}`;
 }

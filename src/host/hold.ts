@@ -27,7 +27,12 @@ export const busyExitCode = 75;
 export const localMachine: Machine = { run: localCommands.run, hold: holdLocally };
 
 function holdLocally(program: string, args: readonly string[], timeoutMs: number): Promise<HeldProgram | undefined> {
-  const child = spawn(program, [...args], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  // A session of its own: Ctrl-C at a terminal is for us, who then have to undo things under the lock.
+  const child = spawn(program, [...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, LC_ALL: 'C' },
+    detached: true,
+  });
   child.stdin.on('error', () => undefined);
   let running = true;
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));

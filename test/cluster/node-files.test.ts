@@ -69,15 +69,19 @@ describe('a configuration', () => {
   });
 
   it('is left out when its name is no name of a VM', async () => {
-    for (const name of ['-rf', 'a b', 'x;id', '$(id)', 'vm1~', '.hidden', '%s', 'a\nb', '123', 'vm\\0x']) write(name, name);
+    for (const name of ['-rf', 'a b', 'x;id', '$(id)', 'vm1~', '.hidden', '%s', 'a\nb', '123', 'vm\\0x'])
+      write(name, name);
     write('honest', 'text');
     expect((await files.readConfigs()).map(({ vm }) => vm)).toEqual(['honest']);
   });
 
-  it.each(['*', '../vm', '-o', 'a/b', '', '[v]m1', 'vm?', '\\', '(', 'vm1\n'])('is not asked for as %j', async (name) => {
-    write('vm1', 'x');
-    await expect(files.readConfig(name)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
-  });
+  it.each(['*', '../vm', '-o', 'a/b', '', '[v]m1', 'vm?', '\\', '(', 'vm1\n'])(
+    'is not asked for as %j',
+    async (name) => {
+      write('vm1', 'x');
+      await expect(files.readConfig(name)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    },
+  );
 
   it('that is larger than any is one is not read', async () => {
     write('vm1', 'x'.repeat(300 * 1024));
