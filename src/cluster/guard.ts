@@ -49,6 +49,7 @@ export function guardStart(cluster: Cluster, start: GuardedStart, work: GuardedW
     await tidyUp(
       cluster,
       strays.map(({ node, links }) => ({ kind: 'unlink', node, vm: start.vm, configPath: links.get(start.vm) ?? '' })),
+      lock,
     );
   });
 }
@@ -95,9 +96,15 @@ async function whileHeld(cluster: Cluster, lock: VmLock, work: GuardedWork): Pro
  */
 export async function releaseElsewhere(cluster: Cluster, node: string, volumes: readonly VolumeName[]): Promise<void> {
   nodeNamed(cluster, node);
-  const survey = await surveyNodes(cluster);
-  requireAll(answersOf(survey));
-  await carryOut(cluster, elsewhere(survey, { node, volumes }), { check: () => undefined });
+  const [first] = volumes;
+  if (first === undefined) return;
+  // They are no VM's by anything we know, so the lock is theirs.
+  const owner = `volume-${formatVolumeName(first).replace(/[^A-Za-z0-9]+/g, '-')}x`.slice(0, 60);
+  await withVmLock(cluster, owner, async (lock) => {
+    const survey = await surveyNodes(cluster);
+    requireAll(answersOf(survey));
+    await carryOut(cluster, elsewhere(survey, { node, volumes }), lock);
+  });
 }
 
 function elsewhere(survey: Survey, { node, volumes }: Pick<GuardedStart, 'node' | 'volumes'>): PlainStep[] {

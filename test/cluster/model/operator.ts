@@ -142,6 +142,7 @@ export class Operator {
           }),
         startDetached: () => Promise.resolve(),
       },
+      programs: { run: () => Promise.reject(new Error('the model runs no programs')) },
       inventory: () => this.call(node, 'lvs', () => this.inventory(node)),
       volumes: (group) => this.volumes(node, group, lockedVm),
       lock: (vm, waitMs) => this.lock(node, vm, waitMs),
