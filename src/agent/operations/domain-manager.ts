@@ -1,7 +1,6 @@
 /**
- * Who carries out what oned asks of a VM. On a host of its own that is the toolstack with the volume group; in a cxm
- * cluster it will be the cluster's library, which also decides about placement and exclusive activation across nodes.
- * managerOf is the one place where that is chosen.
+ * What oned may ask of a VM, carried out on this host with its toolstack and its volume group. In a cluster the same work
+ * is done while the cluster holds the VM: see cluster-guard.ts.
  */
 import type { OperationContext } from '../operation.ts';
 import { deploy, type DeployParameters, type DeployResult } from './domain-deploy.ts';
@@ -44,8 +43,7 @@ export interface DomainManager {
   poll(parameters: DomainParameters): Promise<PollResult>;
 }
 
-/** One host with its toolstack and its volume group. */
-export function standaloneManager(host: DomainHost): DomainManager {
+export function domainManager(host: DomainHost): DomainManager {
   return {
     deploy: (parameters) => deploy(host, parameters),
     shutdown: (parameters) => shutdown(host, parameters),
@@ -65,7 +63,6 @@ export function standaloneManager(host: DomainHost): DomainManager {
   };
 }
 
-/** The manager for this host: the cluster's, once cxmd can answer here, else the host's own. */
 export function managerOf(context: OperationContext): DomainManager {
-  return standaloneManager(domainHost(context));
+  return domainManager(domainHost(context));
 }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
-import { standaloneManager } from '../../../src/agent/operations/domain-manager.ts';
+import { domainManager } from '../../../src/agent/operations/domain-manager.ts';
 import type { Toolstack } from '../../../src/xen/toolstack.ts';
 import { ToolstackError } from '../../../src/xen/toolstack-error.ts';
 import { TestHosts, vmDocument } from './hosts.ts';
@@ -31,17 +31,17 @@ const unfinished = (): string => `${checkpoint()}.unfinished`;
 
 function deploy(host = hosts.host('a')) {
   const parameters = { vmId, directory: hosts.directory(vmId), deployment: vmDocument(vmId), document: undefined };
-  return standaloneManager(host).deploy(parameters);
+  return domainManager(host).deploy(parameters);
 }
 
 function save(host = hosts.host('a')) {
-  return standaloneManager(host).save({ vmId, deployId: 'web-7', checkpoint: checkpoint() });
+  return domainManager(host).save({ vmId, deployId: 'web-7', checkpoint: checkpoint() });
 }
 
 function restore(host = hosts.host('a')) {
   const directory = hosts.directory(vmId);
   const parameters = { vmId, deployId: 'web-7', checkpoint: checkpoint(), directory, document: vmDocument(vmId) };
-  return standaloneManager(host).restore(parameters);
+  return domainManager(host).restore(parameters);
 }
 
 /** Host a with some of its toolstack's work done differently; `real` does it as ever. */

@@ -6,7 +6,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { noCluster } from '../../../src/agent/cluster-guard.ts';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
-import { standaloneManager } from '../../../src/agent/operations/domain-manager.ts';
+import { domainManager } from '../../../src/agent/operations/domain-manager.ts';
 import { markerText } from '../../../src/one/domain/marker.ts';
 import type { ShutdownOutcome } from '../../../src/xen/toolstack.ts';
 import { TestHosts, vmDocument, type HostName } from './hosts.ts';
@@ -59,7 +59,7 @@ function waiting(end: () => Promise<ShutdownOutcome>, changes: Partial<DomainHos
   const toolstack = new Proxy(host.toolstack, {
     get: (real, key) => (key === 'shutdown' ? end : (Reflect.get(real, key) as unknown)),
   });
-  const manager = standaloneManager({ ...host, ...changes, toolstack });
+  const manager = domainManager({ ...host, ...changes, toolstack });
   return { shutdown: () => manager.shutdown({ vmId, deployId }) };
 }
 
@@ -214,7 +214,7 @@ describe('in a cluster', () => {
 
   it.each(['shutdown', 'cancel'] as const)('%s of a VM that another node has is no success', async (action) => {
     await xl().destroy(deployId);
-    const manager = standaloneManager({ ...hosts.host('a'), guard });
+    const manager = domainManager({ ...hosts.host('a'), guard });
     await expect(manager[action]({ vmId, deployId })).rejects.toMatchObject({
       code: 'XEN',
       message: 'VM 7 is not on this host: node2 has it',
@@ -223,7 +223,7 @@ describe('in a cluster', () => {
   });
 
   it.each(['shutdown', 'cancel'] as const)('%s of a VM that runs here asks nobody', async (action) => {
-    await standaloneManager({ ...hosts.host('a'), guard })[action]({ vmId, deployId });
+    await domainManager({ ...hosts.host('a'), guard })[action]({ vmId, deployId });
     await expectEnded();
   });
 });

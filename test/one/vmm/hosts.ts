@@ -11,7 +11,7 @@ import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
 import { noCluster } from '../../../src/agent/cluster-guard.ts';
 import { realClock } from '../../../src/host/clock.ts';
 import { DomainFiles } from '../../../src/agent/operations/domain-files.ts';
-import { standaloneManager, type DomainManager } from '../../../src/agent/operations/domain-manager.ts';
+import { domainManager, type DomainManager } from '../../../src/agent/operations/domain-manager.ts';
 import * as receive from '../../../src/agent/operations/domain-receive.ts';
 import { localCommands, type CommandResult, type Commands } from '../../../src/host/commands.ts';
 import { diskTags, diskVolumeName } from '../../../src/lvm/names.ts';
@@ -110,7 +110,7 @@ export class TestHosts {
   }
 
   manager(name: HostName, settings: Readonly<Record<string, string>> = {}): DomainManager {
-    return standaloneManager(this.host(name, settings));
+    return domainManager(this.host(name, settings));
   }
 
   /** The caller of the operations is gone from now on. */

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
-import { standaloneManager } from '../../../src/agent/operations/domain-manager.ts';
+import { domainManager } from '../../../src/agent/operations/domain-manager.ts';
 import { CxmError } from '../../../src/errors.ts';
 import { ToolstackError } from '../../../src/xen/toolstack-error.ts';
 import type { Toolstack } from '../../../src/xen/toolstack.ts';
@@ -122,7 +122,7 @@ function sourceWith(migration: (real: Toolstack) => Promise<void>, changes: Part
   const toolstack = new Proxy(host.toolstack, {
     get: (real, key) => (key === 'migrate' ? () => migration(real) : (Reflect.get(real, key) as unknown)),
   });
-  const manager = standaloneManager({ ...host, ...changes, toolstack });
+  const manager = domainManager({ ...host, ...changes, toolstack });
   return { migrate: () => manager.migrate({ vmId, deployId, destination: 'b' }) };
 }
 
