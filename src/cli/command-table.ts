@@ -41,6 +41,21 @@ export const commandTable = {
     options: ['json'],
     examples: [{ line: 'cxm infos', meaning: 'all nodes, with totals' }],
   },
+  top: {
+    group: 'Look',
+    summary: 'how busy nodes and VMs are, again and again',
+    description: [
+      'On a terminal a screen of nodes and VMs with CPU, memory, network and disks, which answers to keys: q leaves, h tells the others. Without one, with --batch, --iterations or --json, tables or lines of JSON one after the other, for ever or so many.',
+      'CPU is 100 for one full CPU and the mean of the last ten seconds; all other rates are bytes a second since the look before. A node that does not answer is shown as silent, and the others go on; with tables the exit code is 1 if one was silent in the last of them.',
+    ],
+    options: ['forceNode', 'batch', 'iterations', 'interval', 'sort', 'json'],
+    examples: [
+      { line: 'cxm top', meaning: 'all nodes' },
+      { line: 'cxm top -f node1 --sort disk', meaning: 'the VMs of node1, the busiest disks first' },
+      { line: 'cxm top --batch --iterations 1', meaning: 'one table' },
+      { line: 'cxm top --json --interval 60 >>top.log', meaning: 'a line a minute' },
+    ],
+  },
   list: {
     group: 'Look',
     summary: 'VMs that run, by node',

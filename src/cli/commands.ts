@@ -4,6 +4,7 @@ import type { CommandBody } from './context.ts';
 
 export const commands: Readonly<Record<Exclude<CommandName, 'help'>, () => Promise<CommandBody>>> = {
   infos: async () => (await import('./commands/infos.ts')).infos,
+  top: async () => (await import('./commands/top.ts')).top,
   list: async () => (await import('./commands/list.ts')).list,
   search: async () => (await import('./commands/search.ts')).search,
   check: async () => (await import('./commands/check.ts')).check,

@@ -5,6 +5,7 @@
 import type { CxmConfFile } from '../config/cxm-conf-file.ts';
 import type { Cluster, Reporter } from '../cluster/cluster.ts';
 import type { Commands } from '../host/commands.ts';
+import type { LiveTerminal } from './top.ts';
 
 export interface OpenRequest {
   /** Only these nodes; all of the configuration when left out. */
@@ -32,6 +33,8 @@ export interface CliStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
   write(text: string): unknown;
+  /** Calls back when nobody reads any more. */
+  on?(event: 'error', callback: () => void): unknown;
 }
 
 export interface CliTerminal {
@@ -55,6 +58,8 @@ export interface CliEnvironment {
   ask(question: string): Promise<string | undefined>;
   /** Connects this terminal with the console of a domain of this machine, until the user leaves it. */
   attachConsole(domainId: number): Promise<number>;
+  /** The terminal with its keys, for a screen; undefined when there is none. */
+  liveTerminal?(): LiveTerminal | undefined;
   /** Calls back at Ctrl-C and when the terminal goes; returns what ends that. */
   onInterrupt(callback: () => void): () => void;
 }

@@ -1,5 +1,7 @@
 /** The options of cxm: one table from which parsing, help, manual and completion come. They stand anywhere in a call. */
 
+import { sortKeys, type SortKey } from './top-view.ts';
+
 export interface OptionSpec {
   /** As commander takes them. */
   readonly flags: string;
@@ -40,6 +42,10 @@ export const optionTable = {
   },
   saveState: { flags: '--save-state <FILE>', meaning: 'Write what was measured to this file.', value: 'file' },
   yes: { flags: '-y, --yes', meaning: 'Do not ask.' },
+  batch: { flags: '-b, --batch', meaning: 'Tables one after the other, as without a terminal.' },
+  iterations: { flags: '--iterations <N>', meaning: 'So many tables, then end.' },
+  interval: { flags: '--interval <SECONDS>', meaning: 'Between two looks; 3 when left out.' },
+  sort: { flags: '--sort <KEY>', meaning: `What VMs are sorted by: ${sortKeys.join(', ')}.` },
   help: { flags: '-h, --help', meaning: 'Print this help.', general: true },
   version: { flags: '--version', meaning: 'Print the version.', general: true },
 } as const satisfies Readonly<Record<string, OptionSpec>>;
@@ -58,6 +64,10 @@ export interface CliOptions {
   readonly state: string | undefined;
   readonly saveState: string | undefined;
   readonly yes: boolean;
+  readonly batch: boolean;
+  readonly iterations: number | undefined;
+  readonly interval: number | undefined;
+  readonly sort: SortKey | undefined;
 }
 
 /** `-f, --force-node <HOST>` as its words. */

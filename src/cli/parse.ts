@@ -8,6 +8,7 @@ import { nameFault } from '../xen/domain-name.ts';
 import { commandNames, specOf, usageOf, type CommandName, type OperandSpec } from './command-table.ts';
 import { optionTable, wordsOfOption, type CliOptions, type OptionName } from './option-table.ts';
 import { printable } from './printable.ts';
+import { sortKeys } from './top-view.ts';
 
 export type Call =
   | { readonly kind: 'help'; readonly command: CommandName | undefined; readonly asked: boolean }
@@ -129,11 +130,23 @@ function optionsOf(given: Given): CliOptions {
     state: textOf(given.state),
     saveState: textOf(given.saveState),
     yes: has('yes'),
+    batch: has('batch'),
+    iterations: wholeNumber(given, 'iterations', 1_000_000),
+    interval: wholeNumber(given, 'interval', 3600),
+    sort: typeof given.sort === 'string' ? expand(given.sort, sortKeys, 'sort key') : undefined,
   };
 }
 
 function textOf(value: string | boolean | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function wholeNumber(given: Given, name: OptionName, most: number): number | undefined {
+  const text = given[name];
+  if (typeof text !== 'string') return undefined;
+  const number = /^[0-9]{1,7}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= most) return number;
+  throw usage(`--${name} is '${printable(text, 40)}', but must be a whole number from 1 to ${most}`);
 }
 
 function usage(sentence: string, hint = 'see `cxm --help`'): CxmError {

@@ -2,8 +2,9 @@
 import type { CliEnvironment } from './environment.ts';
 import { exitCodes } from './exit-codes.ts';
 import { runCxm } from './run.ts';
+import { ProcessTerminal } from './top-terminal.ts';
 
-type Parts = Pick<CliEnvironment, 'terminal' | 'ask' | 'onInterrupt'>;
+type Parts = Pick<CliEnvironment, 'terminal' | 'ask' | 'onInterrupt' | 'liveTerminal'>;
 
 export function processParts(): Parts {
   // Whoever reads may go away first, as `head` does.
@@ -11,6 +12,11 @@ export function processParts(): Parts {
   return {
     terminal: { stdout: process.stdout, stderr: process.stderr, env: process.env },
     ask: askPerson,
+    liveTerminal: () => {
+      const { stdin, stdout, env } = process;
+      const canShow = stdin.isTTY && stdout.isTTY && env['TERM'] !== 'dumb';
+      return canShow ? new ProcessTerminal(stdin, stdout) : undefined;
+    },
     onInterrupt: (callback) => {
       const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
       for (const signal of signals) process.on(signal, callback);

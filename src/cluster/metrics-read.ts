@@ -1,7 +1,7 @@
 /**
  * One reading of a node: the domains with their CPU time and counters, its memory, and what its kernel counts, by one
- * program run. The parts are together true or nothing, as a silent node; only xentop's counters may be missing, because
- * without these all the rest still stands. Nothing is held or changed.
+ * program run. The parts are together true or nothing, as a silent node; only xentop's counters and LVM's devices may be
+ * missing, because without these all the rest still stands. Nothing is held or changed.
  */
 import { randomBytes } from 'node:crypto';
 import { CxmError } from '../errors.ts';
@@ -47,7 +47,7 @@ export interface NodeReading {
   readonly interfaces: readonly NetworkInterface[];
   readonly bridges: readonly string[];
   readonly vlans: readonly string[];
-  /** Undefined when they were not asked for. */
+  /** Undefined when they were not asked for, or LVM did not say them. */
   readonly physicalVolumes: readonly PhysicalVolume[] | undefined;
 }
 
@@ -92,7 +92,7 @@ exit 0`;
 
 /**
  * @param root where /proc and /sys are; for tests
- * @throws CxmError XEN, COMMAND, IO, LVM, and what the connection to the node throws
+ * @throws CxmError XEN, COMMAND, TIMEOUT, IO, and what the connection to the node throws
  */
 export async function readNode(node: MeasuredNode, asked: ReadingParts, root = ''): Promise<NodeReading> {
   const mark = `=== ${randomBytes(12).toString('hex')}`;
@@ -106,12 +106,12 @@ export async function readNode(node: MeasuredNode, asked: ReadingParts, root = '
     info: parseHostInfo(must(parts, 'info')),
     rows: parseDomainList(must(parts, 'list')),
     dynamicIrqs: Number(must(parts, 'irqs').trim()),
-    usage: usageOf(parts.get('usage')),
+    usage: valueOf(parts.get('usage'), (text) => parseXentop(text).at(-1)),
     blockDevices: parseDiskstats(must(parts, 'diskstats')),
     interfaces: parseNetworkInterfaces(must(parts, 'interfaces')),
     bridges: namesOf(must(parts, 'bridges')),
     vlans: parseVlans(must(parts, 'vlans')),
-    physicalVolumes: asked.physicalVolumes ? parsePhysicalVolumes(must(parts, 'volumes')) : undefined,
+    physicalVolumes: valueOf(parts.get('volumes'), parsePhysicalVolumes),
   };
 }
 
@@ -156,8 +156,6 @@ function lineOf(text: string): string {
 const programs: Readonly<Record<string, string>> = {
   info: 'xl info',
   list: 'xl list',
-  usage: 'xentop',
-  volumes: 'pvs',
 };
 
 /** @throws CxmError when the part has failed */
@@ -177,10 +175,11 @@ function must(parts: Parts, name: string): string {
   throw new CxmError('COMMAND', `${program} ended with exit code ${exitCode}: ${stderr.trim().slice(0, 300)}`);
 }
 
-function usageOf(part: Part | undefined): readonly DomainUsage[] | undefined {
+/** Of a part that may be missing. */
+function valueOf<T>(part: Part | undefined, parse: (text: string) => T): T | undefined {
   if (part?.exitCode !== 0) return undefined;
   try {
-    return parseXentop(part.stdout).at(-1);
+    return parse(part.stdout);
   } catch {
     return undefined;
   }

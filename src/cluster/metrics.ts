@@ -36,12 +36,15 @@ export interface NetworkRates {
   readonly sentBytesPerSecond: number;
 }
 
-export interface VmRates {
+export interface VmFacts {
   readonly name: string;
   readonly id: number;
   readonly meaning: DomainMeaning;
   readonly memoryMib: number;
   readonly vcpus: number;
+}
+
+export interface VmRates extends VmFacts {
   /** 100 is one full CPU. */
   readonly cpuPercent: number;
   /** As the guest sees it. Undefined when there are no counters. */
@@ -89,22 +92,30 @@ export function ratesBetween(earlier: NodeReading, later: NodeReading, cpuSince 
     elapsedSeconds,
     cpuPercent: hostCpuPercent(later.rows, later.info.cpus, baseline, later.uptimeSeconds),
     domainZeroCpuPercent: zero === undefined ? 0 : cpuOf(zero),
-    vms: later.rows
-      .filter(({ id, name }) => id !== 0 && name !== undefined)
-      .map((row) => ({
-        name: virtualMachineName(row) ?? '',
-        id: row.id,
-        meaning: meaningOf(row),
-        memoryMib: row.memoryMib,
-        vcpus: row.vcpus,
-        cpuPercent: cpuOf(row),
-        ...counterRates(earlier, later, row, known.has(domainKey(row)), elapsedSeconds),
-      })),
+    vms: vmRowsOf(later).map((row) => ({
+      ...factsOf(row),
+      cpuPercent: cpuOf(row),
+      ...counterRates(earlier, later, row, known.has(domainKey(row)), elapsedSeconds),
+    })),
     physicalVolumes,
     groups: groupRates(physicalVolumes),
     bridges: interfaceRates(earlier, later, later.bridges, elapsedSeconds),
     vlans: interfaceRates(earlier, later, later.vlans, elapsedSeconds),
   };
+}
+
+/** All domains but domain 0 that have a name. */
+export function vmFactsOf(reading: NodeReading): readonly VmFacts[] {
+  return vmRowsOf(reading).map(factsOf);
+}
+
+function vmRowsOf({ rows }: NodeReading): readonly DomainRow[] {
+  return rows.filter(({ id, name }) => id !== 0 && name !== undefined);
+}
+
+function factsOf(row: DomainRow): VmFacts {
+  const { id, memoryMib, vcpus } = row;
+  return { name: virtualMachineName(row) ?? '', id, meaning: meaningOf(row), memoryMib, vcpus };
 }
 
 /** A domain that the earlier reading knew and did not count has no rates; one that it did not know began at nothing. */
