@@ -3,12 +3,12 @@
  * program run. The parts are together true or nothing, as a silent node; only xentop's counters and LVM's devices may be
  * missing, because without these all the rest still stands. Nothing is held or changed.
  */
-import { randomBytes } from 'node:crypto';
 import { CxmError } from '../errors.ts';
 import { parseDomainList, parseHostInfo, type DomainRow, type HostInfo } from '../xen/domain-list.ts';
 import { toolstackError } from '../xen/toolstack-error.ts';
 import { parseXentop, type DomainUsage } from '../xen/xentop.ts';
 import { askNodes, type SilentNode } from './cluster.ts';
+import { partFunction, runParts, type Part, type Parts } from './metrics-parts.ts';
 import type { ClusterNode } from './node.ts';
 import {
   parseDiskstats,
@@ -59,14 +59,11 @@ export interface ClusterReading {
 const timeoutMs = 45_000;
 
 /**
- * $1 mark, $2 1 for the domains' counters, $3 1 for physical volumes, $4 where /proc and /sys are. The mark goes to both
- * outputs before each part and its exit code after it. The moment is taken next to the domains' CPU time.
+ * $1 mark, $2 1 for the domains' counters, $3 1 for physical volumes, $4 where /proc and /sys are. The moment is taken next
+ * to the domains' CPU time.
  */
-const readingScript = `part() {
-  printf '\\n%s %s\\n' "$mark" "$1"; printf '\\n%s %s\\n' "$mark" "$1" >&2; shift
-  "$@"; printf '\\n%s exit %s\\n' "$mark" "$?"
-}
-mark=$1 root=$4
+const readingScript = `${partFunction}
+root=$4
 bridges() {
   for path in "$root"/sys/class/net/*/bridge; do
     [ -d "$path" ] || continue
@@ -95,10 +92,9 @@ exit 0`;
  * @throws CxmError XEN, COMMAND, TIMEOUT, IO, and what the connection to the node throws
  */
 export async function readNode(node: MeasuredNode, asked: ReadingParts, root = ''): Promise<NodeReading> {
-  const mark = `=== ${randomBytes(12).toString('hex')}`;
   const flag = (wanted: boolean): string => (wanted ? '1' : '0');
-  const args = ['-c', readingScript, 'sh', mark, flag(asked.usage), flag(asked.physicalVolumes), root];
-  const parts = splitParts(mark, await node.programs.run('sh', args, { timeoutMs }));
+  const args = [flag(asked.usage), flag(asked.physicalVolumes), root];
+  const parts = await runParts(node.programs, readingScript, args, timeoutMs);
   return {
     node: node.name,
     bootId: must(parts, 'boot').trim(),
@@ -119,38 +115,6 @@ export async function readNode(node: MeasuredNode, asked: ReadingParts, root = '
 export async function readNodes(nodes: readonly MeasuredNode[], asked: ReadingParts): Promise<ClusterReading> {
   const { answers, silent } = await askNodes(nodes, (node) => readNode(node, asked));
   return { readings: answers.map(({ value }) => value), silent };
-}
-
-interface Part {
-  readonly name: string;
-  readonly stdout: string;
-  readonly stderr: string;
-  /** -1 when it has not ended. */
-  readonly exitCode: number;
-}
-
-type Parts = ReadonlyMap<string, Part>;
-
-function splitParts(mark: string, output: { readonly stdout: string; readonly stderr: string }): Parts {
-  const pieces = (text: string): [string, string][] =>
-    text
-      .split(`\n${mark} `)
-      .slice(1)
-      .map((piece) => [lineOf(piece), piece.slice(piece.indexOf('\n') + 1)]);
-  const said = new Map(pieces(output.stderr));
-  const parts = new Map<string, Part>();
-  let last: Part | undefined;
-  for (const [head, text] of pieces(output.stdout)) {
-    const exitCode = /^exit (\d+)$/.exec(head)?.[1];
-    if (exitCode === undefined) last = { name: head, stdout: text, stderr: said.get(head) ?? '', exitCode: -1 };
-    else if (last !== undefined) last = { ...last, exitCode: Number(exitCode) };
-    if (last !== undefined) parts.set(last.name, last);
-  }
-  return parts;
-}
-
-function lineOf(text: string): string {
-  return text.split('\n', 1)[0] ?? '';
 }
 
 const programs: Readonly<Record<string, string>> = {

@@ -61,7 +61,8 @@ function rowOf(line: string): DomainUsage {
     throw new CxmError('XEN', `xentop printed a line that is not understood: ${JSON.stringify(line.slice(0, 200))}`);
   }
   const [, name = '', , cpuSeconds, cpuPercent, memory, maximum] = match;
-  const [vcpus = 0, , sent = 0, received = 0, , , reads = 0, writes = 0, readSectors = 0, writtenSectors = 0] =
+  // xentop counts as domain 0 sees the interface: what it has transmitted is what the guest has received.
+  const [vcpus = 0, , received = 0, sent = 0, , , reads = 0, writes = 0, readSectors = 0, writtenSectors = 0] =
     counters;
   return {
     name,

@@ -7,6 +7,7 @@ import {
   parsePhysicalVolumes,
   parseVlans,
 } from '../../src/cluster/metrics-counters.ts';
+import { ratesBetween } from '../../src/cluster/metrics.ts';
 import { readNode, readNodes } from '../../src/cluster/metrics-read.ts';
 import { recording } from '../xen/recording.ts';
 import { NodeStandIn } from './node-stand-in.ts';
@@ -123,6 +124,57 @@ describe('a reading', () => {
     const { readings, silent } = await readNodes([{ name: 'node2', programs: broken }, local], asked);
     expect(silent).toMatchObject([{ node: 'node2', error: { message: 'the connection is lost' } }]);
     expect(readings.map((reading) => reading.node)).toEqual(['node1']);
+  });
+});
+
+describe('two recordings of a real dom0, 30.3 s apart', () => {
+  const said = (name: string): string => recording(name).stdout;
+  let dom0: NodeStandIn;
+  beforeAll(async () => {
+    dom0 = await NodeStandIn.make();
+    await dom0.program('xl', `case $1 in info) cat ${dom0.root}/info;; list) cat ${dom0.root}/list;; esac`);
+    await dom0.program('xentop', `cat ${dom0.root}/usage`);
+    await dom0.file('info', said('xl-4.17-info-two'));
+    await dom0.file('proc/sys/kernel/random/boot_id', 'a-boot\n');
+    await dom0.file('proc/net/vlan/config', said('linux-6.1-xen-proc-net-vlan-config'));
+    await dom0.file('sys/class/net/xenbr0/bridge/bridge_id', 'x');
+    await dom0.prints('pvs', said('lvm-2.03.16-pvs'));
+  });
+  afterAll(() => dom0.remove());
+
+  async function readAt(moment: 'a' | 'b') {
+    await dom0.file('list', said(`xl-4.17-list-v-two-${moment}`));
+    await dom0.file('usage', said(`xentop-4.17-b-i1-full-two-${moment}`));
+    await dom0.file('proc/uptime', said(`linux-6.1-xen-proc-uptime-${moment}`));
+    await dom0.file('proc/diskstats', said(`linux-6.1-xen-proc-diskstats-${moment}`));
+    await dom0.file('proc/net/dev', said(`linux-6.1-xen-proc-net-dev-${moment}`));
+    await dom0.file('proc/interrupts', said(`linux-6.1-xen-proc-interrupts-${moment}`));
+    return readNode({ name: 'node1', programs: dom0.commands }, all, dom0.root);
+  }
+
+  it('give the rates that the counters in them say, and interrupts as Linux 6.1 writes them', async () => {
+    const [earlier, later] = [await readAt('a'), await readAt('b')];
+    expect(later.dynamicIrqs).toBe(16);
+    const rates = ratesBetween(earlier, later);
+    expect(rates?.elapsedSeconds).toBeCloseTo(30.3);
+    const [one] = rates?.vms ?? [];
+    expect(one?.name).toBe('one');
+    expect(one?.network?.sentBytesPerSecond).toBeCloseTo((164_073 - 1401) / 30.3);
+    expect(one?.network?.receivedBytesPerSecond).toBeCloseTo((169_262 - 4300) / 30.3);
+    expect(one?.disk?.writesPerSecond).toBeCloseTo((274 - 166) / 30.3);
+    expect(one?.disk?.writtenBytesPerSecond).toBeCloseTo(((738 - 450) * 512) / 30.3);
+    expect(rates?.groups).toMatchObject([{ name: 'VG0' }]);
+    expect(rates?.groups[0]?.readBytesPerSecond).toBeCloseTo(((55_380 - 21_076) * 512) / 30.3);
+    expect(rates?.vlans).toMatchObject([{ name: 'xenbr0.7' }]);
+    expect(rates?.bridges[0]?.receivedBytesPerSecond).toBeCloseTo((68_402_408 - 68_226_080) / 30.3);
+  });
+
+  it('show that xentop counts as domain 0 does: what it calls sent came to the guest', async () => {
+    const { usage, interfaces } = await readAt('b');
+    const vif = interfaces.find(({ name }) => name === 'vif1.0');
+    const one = usage?.find(({ name }) => name === 'one');
+    expect(one?.networkSentKib).toBe(Math.floor((vif?.receivedBytes ?? 0) / 1024));
+    expect(one?.networkReceivedKib).toBe(Math.floor((vif?.sentBytes ?? 0) / 1024));
   });
 });
 

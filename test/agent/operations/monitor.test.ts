@@ -38,8 +38,8 @@ describe('the operation monitor', () => {
           vcpus: 1,
           memoryKib: 131072,
           counters: {
-            sentBytes: 1024,
-            receivedBytes: 0,
+            sentBytes: 0,
+            receivedBytes: 1024,
             readBytes: 46 * 512,
             writtenBytes: 8364 * 512,
             reads: 14,

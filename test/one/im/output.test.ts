@@ -82,8 +82,8 @@ describe('the output for 7.x, from what xl 4.17 said', () => {
     expect(decoded(match?.[1]).split('\n')).toEqual([
       'CPU="9"',
       'MEMORY="131072"',
-      'NETRX="0"',
-      'NETTX="1024"',
+      'NETRX="1024"',
+      'NETTX="0"',
       'DISKRDBYTES="23552"',
       'DISKWRBYTES="4282368"',
       'DISKRDIOPS="14"',
@@ -99,7 +99,7 @@ describe('the output for 4.x to 5.10', () => {
     const [first, vm, wild, ...more] = collectdLines(domains);
     expect(first).toBe('VM_POLL=YES');
     expect(vm).toBe(
-      'VM=[ ID=12, DEPLOY_ID="vm1", VM_NAME="vm1", POLL="STATE=a CPU=9 MEMORY=131072 NETRX=0 NETTX=1024 DISKRDBYTES=23552 DISKWRBYTES=4282368 DISKRDIOPS=14 DISKWRIOPS=82 USEDCPU=9 USEDMEMORY=131072" ]',
+      'VM=[ ID=12, DEPLOY_ID="vm1", VM_NAME="vm1", POLL="STATE=a CPU=9 MEMORY=131072 NETRX=1024 NETTX=0 DISKRDBYTES=23552 DISKWRBYTES=4282368 DISKRDIOPS=14 DISKWRIOPS=82 USEDCPU=9 USEDMEMORY=131072" ]',
     );
     expect(wild).toMatch(
       /^VM=\[ ID=-1, DEPLOY_ID="vm2", VM_NAME="vm2", IMPORT_TEMPLATE="[A-Za-z0-9+/=]+", POLL="STATE=a CPU=0 /,
