@@ -258,6 +258,19 @@ export const commandTable = {
     options: ['json'],
     examples: [{ line: 'cxm init', meaning: 'from the init script' }],
   },
+  doctor: {
+    group: 'Cxm itself',
+    summary: 'whether the nodes are fit for a cluster, and how to mend them',
+    description: [
+      'Looks at cxm.conf, ssh from each node to each other, root, programs, Xen, LVM, bridges, versions, clocks and fencing on all nodes, and says what was found and how to mend it. Nothing is changed. The exit code is 2 if something fails, 0 if there are only warnings.',
+      'What VMs and volumes do is the matter of `cxm check`.',
+    ],
+    options: ['json'],
+    examples: [
+      { line: 'cxm doctor', meaning: 'after an installation, and when something is odd' },
+      { line: 'cxm doctor --quiet', meaning: 'only what is not well' },
+    ],
+  },
   config: {
     group: 'Cxm itself',
     summary: 'check or show cxm.conf',

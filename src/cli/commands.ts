@@ -5,6 +5,7 @@ import type { CommandBody } from './context.ts';
 export const commands: Readonly<Record<Exclude<CommandName, 'help'>, () => Promise<CommandBody>>> = {
   infos: async () => (await import('./commands/infos.ts')).infos,
   top: async () => (await import('./commands/top.ts')).top,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
   list: async () => (await import('./commands/list.ts')).list,
   search: async () => (await import('./commands/search.ts')).search,
   check: async () => (await import('./commands/check.ts')).check,

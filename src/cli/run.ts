@@ -94,8 +94,8 @@ function interruptionOf(environment: CliEnvironment, progress: Progress): Interr
   return { signal: controller.signal, left, stop };
 }
 
-/** What has nothing to do with the cluster. */
-const standalone: ReadonlySet<string> = new Set(['config', 'completion']);
+/** What has nothing to do with the cluster, or says itself what is wrong with it. */
+const standalone: ReadonlySet<string> = new Set(['config', 'completion', 'doctor']);
 
 /** QUIET of cxm.conf is as --quiet, but a broken file must not keep `config check` from saying so. */
 function withConfiguredQuiet({ command, options }: Run, environment: CliEnvironment): Run['options'] {

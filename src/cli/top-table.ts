@@ -107,7 +107,7 @@ function tableLines<Row>(
   });
   const [first, ...rest] = measured;
   if (first === undefined) return [];
-  const wanted = Math.max(first.width, least);
+  const wanted = Math.max(leastFirst, first.width, least);
   const widthOf = (columns: typeof rest): number => columns.reduce((sum, column) => sum + gap + column.width, 0);
   let kept = rest;
   for (const column of rest.toReversed().sort((one, other) => other.spare - one.spare)) {
