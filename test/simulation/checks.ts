@@ -1,0 +1,152 @@
+/**
+ * The checkers: what must never be, looked at with the knowledge of the whole world whenever it could come about.
+ * They use the real timing table, whatever rules the protocol was given.
+ */
+import type { Effect, PingResult } from '../../src/ha/protocol/messages.ts';
+import type { NodeState } from '../../src/ha/protocol/state.ts';
+import type { SimNode } from './node.ts';
+import type { World } from './world.ts';
+
+export class Violation extends Error {
+  readonly guarantee: string;
+  constructor(guarantee: string, text: string) {
+    super(`${guarantee}: ${text}`);
+    this.guarantee = guarantee;
+  }
+}
+
+export class Checks {
+  /** While nothing is wrong that could excuse it. */
+  mayFence = true;
+  private readonly world: World;
+  /** By receiver and sender: when a datagram last reached the process. */
+  private readonly heardMs: number[][] = [];
+  /** By asking node: pings that came back to it. */
+  private readonly pings: { atMs: number; target: number; results: readonly PingResult[] }[][] = [];
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  fail(guarantee: string, text: string): never {
+    this.world.log(undefined, `VIOLATION ${guarantee}: ${text}`);
+    throw new Violation(guarantee, `${text} (at ${this.world.seconds.toFixed(3)} s)`);
+  }
+
+  /** S1 */
+  running(vm: string): void {
+    const hosts = this.world.nodes.filter(({ vms }) => vms.has(vm));
+    if (hosts.length > 1) this.fail('S1', `${vm} runs on ${hosts.map(({ name }) => name).join(' and ')}`);
+  }
+
+  /** By its own clock, whatever it believes. */
+  isMaster({ alive, state, clockMs }: SimNode): boolean {
+    const { held } = state;
+    if (!alive || held === undefined || held.releasing || state.role !== 'active') return false;
+    return clockMs < held.renewedMs + this.world.timing.leaseStopMs;
+  }
+
+  /** S2: at every change of role, and before everything irrevocable. */
+  private noOtherMaster(node: SimNode, what: string): void {
+    const other = this.world.nodes.find((one) => one !== node && this.isMaster(one));
+    if (other !== undefined) this.fail('S2', `${node.name} ${what} while ${other.name} is master`);
+  }
+
+  changed(node: SimNode, before: NodeState): void {
+    const { state } = node;
+    if (this.world.isTracing) {
+      for (const why of state.journal) {
+        if (!before.journal.includes(why)) this.world.log(node, `${why.subject}: ${why.decision} (${why.evidence})`);
+      }
+    }
+    if (state.role === 'active' && before.role !== 'active') this.noOtherMaster(node, 'becomes master');
+  }
+
+  startBegins(node: SimNode, { vm, token }: Extract<Effect, { kind: 'start' }>): void {
+    if (token === undefined) return;
+    const newer = this.world.nodes.find((one) => this.isMaster(one) && (one.state.held?.epoch ?? 0) > token.epoch);
+    if (newer !== undefined) {
+      this.fail(
+        'S2',
+        `${node.name} starts ${vm} by an order of epoch ${String(token.epoch)} under master ${newer.name}`,
+      );
+    }
+  }
+
+  heard(from: number, to: number): void {
+    const row = (this.heardMs[to] ??= []);
+    row[from] = this.world.queue.nowMs;
+  }
+
+  private lastHeardMs(from: number, to: number): number {
+    return this.heardMs[to]?.[from] ?? -1e9;
+  }
+
+  pingKnown(node: SimNode, askId: number, results: readonly PingResult[]): void {
+    const target = node.state.recovery?.targets.find(({ asks }) => asks.some((ask) => ask.askId === askId));
+    if (target === undefined) return;
+    const list = (this.pings[node.index] ??= []);
+    list.push({ atMs: node.clockMs, target: target.node, results });
+    if (list.length > 100) list.shift();
+  }
+
+  /** S2 and S3 */
+  fenceBegins(node: SimNode, { node: victim, token }: Extract<Effect, { kind: 'fence' }>): void {
+    const { world } = this;
+    const target = world.node(victim);
+    if (!this.isMaster(node) || node.state.held?.epoch !== token.epoch) {
+      this.fail('S2', `${node.name} fences ${target.name} and is not master of epoch ${String(token.epoch)}`);
+    }
+    this.noOtherMaster(node, `fences ${target.name}`);
+    if (!this.mayFence) this.fail('L2', `${node.name} fences ${target.name} although nothing bad has happened`);
+    if (node.state.evacuation?.node === victim) {
+      if (target.vms.size > 0)
+        this.fail('S3', `${target.name} is fenced as empty and runs ${[...target.vms].join(' ')}`);
+      return;
+    }
+    this.bothLost(node, target);
+    this.pinged(node, target);
+  }
+
+  private bothLost(node: SimNode, target: SimNode): void {
+    const { world } = this;
+    const { timing, queue } = world;
+    const netBoundMs = timing.netLostMs * 0.98 - 50;
+    for (const other of world.nodes) {
+      if (other === target || !other.alive) continue;
+      const atMs = this.lastHeardMs(target.index, other.index);
+      // What another node heard is known here when a heartbeat of it came later.
+      const isKnown = other === node || atMs < this.lastHeardMs(other.index, node.index) - 2 * timing.periodMs - 1000;
+      if (isKnown && queue.nowMs - atMs < netBoundMs && !this.isDeaf(other)) {
+        this.fail(
+          'S3',
+          `${target.name} is fenced, ${other.name} heard it ${String(Math.round(queue.nowMs - atMs))} ms ago`,
+        );
+      }
+    }
+    const landedMs = world.disk.landedMs[target.index] ?? -1e9;
+    const readMs = (node.state.readIssuedMs - node.clockBaseMs) / node.clockRate;
+    if (landedMs < readMs && queue.nowMs - landedMs < timing.diskLostMs * 0.98 - 50) {
+      this.fail(
+        'S3',
+        `${target.name} is fenced, its slot was written ${String(Math.round(queue.nowMs - landedMs))} ms ago`,
+      );
+    }
+  }
+
+  /** Stopped just now: what it received, it has not taken in. */
+  private isDeaf(node: SimNode): boolean {
+    return node.paused || node.clockMs - node.state.nowMs > 3000 || node.state.role === 'alone';
+  }
+
+  private pinged(node: SimNode, target: SimNode): void {
+    const round = node.state.recovery?.targets.find((one) => one.node === target.index);
+    if (round === undefined) return;
+    const results = (this.pings[node.index] ?? [])
+      .filter((one) => one.target === target.index && one.atMs >= round.startedMs)
+      .flatMap((one) => one.results);
+    if (results.includes('answer')) this.fail('S3', `${target.name} is fenced, and one of its VMs has answered`);
+    if (round.vms.length > 0 && !results.includes('silent'))
+      this.fail('S3', `${target.name} is fenced without information`);
+  }
+}
