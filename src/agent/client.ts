@@ -10,6 +10,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { asCxmError, CxmError, errorCodes, type ErrorCode } from '../errors.ts';
 import { DataPipe } from './data-pipe.ts';
+import { sendFile } from './file-sender.ts';
 import { FrameWriter, readFrames } from './frames.ts';
 import { helperPath, protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
 import type { Data } from './operation.ts';
@@ -36,6 +37,8 @@ export interface Call {
 
 export interface DataSink {
   data(data: Buffer): Promise<void>;
+  /** All of a file as it is: the fastest way. @throws CxmError NOT_FOUND, IO, INTERRUPTED */
+  file(path: string, onBytes: (count: number) => void): Promise<void>;
   extent(offset: number, data: Buffer): Promise<void>;
 }
 
@@ -88,6 +91,9 @@ class Conversation {
   private sending: Promise<void> = Promise.resolve();
   private receiving: Promise<void> = Promise.resolve();
   private incoming: DataPipe | undefined;
+  /** Tells who has offered raw data what the helper says to it. */
+  private onGo: (agreed: boolean) => void = () => undefined;
+  private over = false;
   /** What failed on this side. */
   private failure: { readonly error: unknown } | undefined;
 
@@ -129,6 +135,8 @@ class Conversation {
   /** Ends the helper, which rolls back whatever is not finished, and waits for that. */
   async close(): Promise<void> {
     this.incoming?.fail(ownEnd);
+    this.over = true;
+    this.onGo(false);
     this.child.stdin?.end();
     this.child.stdout?.resume();
     await Promise.allSettled([this.sending, this.receiving, this.exited]);
@@ -150,8 +158,12 @@ class Conversation {
       case 'ready':
         this.startData(message.detail);
         return undefined;
+      case 'go':
+        this.onGo(message.agreed);
+        return undefined;
       case 'ask':
-        await this.say({ kind: 'answer', value: await this.decide(message.topic, message.detail) });
+        // Not waited for: it may have to wait for raw data, about which the helper's next word may be.
+        void this.say({ kind: 'answer', value: await this.decide(message.topic, message.detail) });
         return undefined;
       case 'result':
         await this.sending;
@@ -167,6 +179,7 @@ class Conversation {
     if (send !== undefined) {
       const sink: DataSink = {
         data: (data) => this.writer.data(data),
+        file: (path, onBytes) => this.sendFile(path, onBytes),
         extent: (offset, data) => this.writer.extent(offset, data),
       };
       this.sending = send(sink, detail)
@@ -181,6 +194,15 @@ class Conversation {
         incoming.fail(error);
       });
     }
+  }
+
+  private async sendFile(path: string, onBytes: (count: number) => void): Promise<void> {
+    const { writer } = this;
+    const { stdin } = this.child;
+    if (stdin === null) throw new CxmError('INTERNAL', 'a child without pipes');
+    const agreed = (): Promise<boolean> =>
+      this.over ? Promise.resolve(false) : new Promise((resolve) => (this.onGo = resolve));
+    await sendFile({ path, writer, stream: stdin, agreed, onBytes });
   }
 
   private async take(data: Data): Promise<void> {

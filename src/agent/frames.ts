@@ -2,12 +2,13 @@
  * Frames on a byte stream: see protocol.ts for the format. Payloads of data are handed on as they arrive, without
  * being gathered first; only messages are. A frame that is too long or of an unknown type ends the conversation.
  */
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { CxmError } from '../errors.ts';
-import { extentHeaderBytes, frameCodes, maxFrameBytes, type FrameType } from './protocol.ts';
+import { boundaryBytes, extentHeaderBytes, frameCodes, maxFrameBytes, type FrameType } from './protocol.ts';
 
 export type Incoming =
-  | { readonly type: 'message'; readonly message: unknown }
+  /** `alone`: nothing that came behind it has been read yet. */
+  | { readonly type: 'message'; readonly message: unknown; readonly alone: boolean }
   | { readonly type: 'data'; readonly data: Buffer }
   /** A part of an extent: where these bytes belong. */
   | { readonly type: 'extent'; readonly offset: number; readonly data: Buffer }
@@ -19,6 +20,14 @@ const maxMessageBytes = 1024 * 1024;
 export const maxQueuedBytes = 1024 * 1024;
 const types = new Map(Object.entries(frameCodes).map(([type, code]) => [code, type as FrameType]));
 
+/** The connection itself, for the time that nobody else writes to it. Each call ends when the kernel has the bytes. */
+export interface DirectWriter {
+  frame(type: FrameType, payload: Buffer): Promise<void>;
+  bytes(bytes: Buffer): Promise<void>;
+  /** Somebody has something to say. */
+  othersWait(): boolean;
+}
+
 /**
  * Writes frames, waiting while too much lies in the stream. Each frame goes in whole and at once, so that writers need not
  * wait for each other: a message never lies between the parts of a frame of data.
@@ -27,6 +36,9 @@ export class FrameWriter {
   private failure: Error | undefined;
   /** While too much lies there; all that write then wait for the same. */
   private draining: Promise<void> | undefined;
+  /** While somebody writes directly. */
+  private held: Promise<void> | undefined;
+  private waiting = 0;
 
   constructor(private readonly stream: Writable) {
     stream.on('error', (error) => {
@@ -58,16 +70,40 @@ export class FrameWriter {
     await this.write('end');
   }
 
+  /** Runs `work` while all others wait: bytes that are no frames may go. */
+  async exclusively<T>(work: (direct: DirectWriter) => Promise<T>): Promise<T> {
+    while (this.held !== undefined) await this.held;
+    let release: () => void = () => undefined;
+    this.held = new Promise((resolve) => (release = resolve));
+    const bytes = (data: Buffer): Promise<void> => this.push(data);
+    const frame = (type: FrameType, payload: Buffer): Promise<void> =>
+      this.push(Buffer.concat([headerOf(type, payload.length), payload]));
+    try {
+      return await work({ bytes, frame, othersWait: () => this.waiting > 0 });
+    } finally {
+      this.held = undefined;
+      release();
+    }
+  }
+
+  private push(data: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (error?: Error | null): void => (error ? reject(this.closed()) : resolve());
+      if (this.failure !== undefined || this.stream.destroyed) reject(this.closed());
+      else this.stream.write(data, done);
+    });
+  }
+
   private async write(type: FrameType, ...parts: Buffer[]): Promise<void> {
+    while (this.held !== undefined) {
+      this.waiting += 1;
+      await this.held;
+      this.waiting -= 1;
+    }
     if (this.failure !== undefined || this.stream.destroyed) throw this.closed();
-    const header = Buffer.alloc(headerBytes);
-    header.writeUInt8(frameCodes[type]);
-    header.writeUInt32BE(
-      parts.reduce((sum, part) => sum + part.length, 0),
-      1,
-    );
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
     this.stream.cork();
-    this.stream.write(header);
+    this.stream.write(headerOf(type, length));
     for (const part of parts) this.stream.write(part);
     this.stream.uncork();
     if (this.stream.writableLength <= maxQueuedBytes) return;
@@ -92,22 +128,39 @@ export class FrameWriter {
   }
 }
 
+function headerOf(type: FrameType, length: number): Buffer {
+  const header = Buffer.alloc(headerBytes);
+  header.writeUInt8(frameCodes[type]);
+  header.writeUInt32BE(length, 1);
+  return header;
+}
+
 /**
  * The frames of a stream, in order; ends where the stream ends.
  * @throws CxmError PROTOCOL if it isn't frames, or stops within one
  */
-export async function* readFrames(stream: Readable): AsyncGenerator<Incoming> {
+export async function* readFrames(stream: AsyncIterable<Buffer>): AsyncGenerator<Incoming> {
   const bytes = new ByteQueue();
   let frame: { type: FrameType; left: number; offset: number } | undefined;
+  let boundary: Buffer | undefined;
   for await (const chunk of stream) {
-    bytes.push(chunk as Buffer);
+    bytes.push(chunk);
     for (;;) {
+      if (boundary !== undefined) {
+        const data = bytes.takeBefore(boundary);
+        if (data === 'reached') boundary = undefined;
+        else if (data === undefined) break;
+        else yield { type: 'data', data };
+        continue;
+      }
       frame ??= takeHeader(bytes);
       if (frame === undefined) break;
-      if (frame.type === 'message' || frame.type === 'end') {
+      if (frame.type === 'message' || frame.type === 'end' || frame.type === 'boundary') {
         const payload = bytes.takeExactly(frame.left);
         if (payload === undefined) break;
-        yield frame.type === 'end' ? { type: 'end' } : { type: 'message', message: parseMessage(payload) };
+        if (frame.type === 'boundary') boundary = payload;
+        else if (frame.type === 'end') yield { type: 'end' };
+        else yield { type: 'message', message: parseMessage(payload), alone: bytes.length === 0 };
         frame = undefined;
         continue;
       }
@@ -122,7 +175,8 @@ export async function* readFrames(stream: Readable): AsyncGenerator<Incoming> {
       frame = undefined;
     }
   }
-  if (frame !== undefined || bytes.length > 0) throw new CxmError('PROTOCOL', 'the connection ended within a frame');
+  if (frame !== undefined || boundary !== undefined || bytes.length > 0)
+    throw new CxmError('PROTOCOL', 'the connection ended within a frame');
 }
 
 function takeHeader(bytes: ByteQueue): { type: FrameType; left: number; offset: number } | undefined {
@@ -130,13 +184,17 @@ function takeHeader(bytes: ByteQueue): { type: FrameType; left: number; offset: 
   if (header === undefined) return undefined;
   const type = types.get(header.readUInt8());
   const left = header.readUInt32BE(1);
-  if (type === undefined || left > (type === 'message' ? maxMessageBytes : maxFrameBytes)) {
+  if (type === undefined || left > maxBytesOf(type) || (type === 'boundary' && left !== boundaryBytes)) {
     throw new CxmError(
       'PROTOCOL',
       `the other side does not speak our protocol: ${JSON.stringify(header.toString('latin1'))}`,
     );
   }
   return { type, left, offset: -1 };
+}
+
+function maxBytesOf(type: FrameType): number {
+  return type === 'message' ? maxMessageBytes : maxFrameBytes;
 }
 
 function takeOffset(bytes: ByteQueue, frame: { left: number; offset: number }): boolean {
@@ -194,4 +252,41 @@ class ByteQueue {
     this.length -= count;
     return first.subarray(0, count);
   }
+
+  /**
+   * What comes before `boundary`, in parts; `reached` when it comes next, and then it is taken. What may be its beginning
+   * waits for more; undefined if there is nothing else.
+   */
+  takeBefore(boundary: Buffer): Buffer | 'reached' | undefined {
+    const first = this.chunks[0];
+    if (first === undefined) return undefined;
+    const at = beginningOf(boundary, first);
+    if (at > 0) return this.takeUpTo(at);
+    // It may begin right here: as much as it takes to know.
+    const start = this.takeExactly(Math.min(boundary.length, this.length));
+    if (start === undefined) return undefined;
+    if (start.equals(boundary)) return 'reached';
+    if (start.length < boundary.length && boundary.subarray(0, start.length).equals(start)) {
+      this.putBack(start);
+      return undefined;
+    }
+    const next = beginningOf(boundary, start.subarray(1)) + 1;
+    if (next < start.length) this.putBack(start.subarray(next));
+    return start.subarray(0, next);
+  }
+
+  private putBack(bytes: Buffer): void {
+    this.chunks.unshift(bytes);
+    this.length += bytes.length;
+  }
+}
+
+/** Where `boundary`, or what may be its beginning at the very end, starts in `bytes`; their length if it doesn't. */
+function beginningOf(boundary: Buffer, bytes: Buffer): number {
+  const whole = bytes.indexOf(boundary);
+  if (whole >= 0) return whole;
+  for (let at = Math.max(0, bytes.length - boundary.length + 1); at < bytes.length; at += 1) {
+    if (bytes[at] === boundary[0] && boundary.subarray(0, bytes.length - at).equals(bytes.subarray(at))) return at;
+  }
+  return bytes.length;
 }

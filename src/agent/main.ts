@@ -9,6 +9,7 @@ import { LvmVolumes } from '../lvm/lvm.ts';
 import { createRootFileSystemTools } from '../transfer/filesystem.ts';
 import { loadCxmConf } from '../config/cxm-conf-file.ts';
 import { noCluster, programGuard, type ClusterGuard } from './cluster-guard.ts';
+import { DescriptorSource, isConnection } from './descriptor.ts';
 import { operations } from './operations/table.ts';
 import type { Owner } from './operation.ts';
 import { serve } from './session.ts';
@@ -39,7 +40,9 @@ async function main(): Promise<void> {
   process.stdout.on('error', () => undefined);
   process.umask(0o022);
   process.chdir('/');
-  await serve(process.stdin, process.stdout, {
+  const input = isConnection(0) ? new DescriptorSource(0) : process.stdin;
+  await serve(input, process.stdout, {
+    ...(isConnection(1) && { outputDescriptor: 1 }),
     commands: localCommands,
     owner: caller(),
     operations,

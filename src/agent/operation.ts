@@ -7,6 +7,7 @@ import type { Cxmrc } from '../config/cxmrc.ts';
 import type { Commands } from '../host/commands.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { FileSystemTools } from '../transfer/filesystem.ts';
+import type { ProgramInput } from '../transfer/process.ts';
 import type { Incoming } from './frames.ts';
 
 /** The user who called sudo: files in directories of VMs are made with this user's rights, never with root's. */
@@ -40,8 +41,15 @@ export interface OperationContext {
   ready(detail?: Readonly<Record<string, unknown>>): Promise<void>;
   /** What the action sends, up to its end. @throws CxmError INTERRUPTED if it stops before its end */
   incoming(): AsyncIterable<Data>;
+  /** What the action sends, for a program to read by itself; undefined if it comes in frames: then it is `incoming`. */
+  rawInput(): Promise<ProgramInput | undefined>;
   sendData(data: Buffer): Promise<void>;
   sendExtent(offset: number, data: Buffer): Promise<void>;
+  /**
+   * Runs `work`, which has a program write data to the descriptor by itself; undefined where that can't be. No program may
+   * hold the descriptor when `work` has ended.
+   */
+  readonly sendRaw: ((work: (descriptor: number) => Promise<void>) => Promise<void>) | undefined;
   sendEnd(): Promise<void>;
   /** Aborted when the action is gone or says so; long work should stop then. */
   readonly signal: AbortSignal;

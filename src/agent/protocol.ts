@@ -5,11 +5,18 @@
  * both sides exchange frames over standard input and output: one type byte, the payload's length as 32-bit big-endian,
  * the payload. The command line carries no arguments, so nothing has to be quoted for the remote shell, and an end of
  * the connection is never mistaken for the end of the data: data ends with an `end` frame.
+ *
+ * Raw data: large data need not be put into frames, so that programs can read and write the connection by themselves.
+ * - To the helper: the action says `raw` and nothing else until the helper says `go`. If that agrees, pieces follow, each
+ *   behind its length in bytes as a decimal number on a line; a line with 0 ends them. Then frames go on.
+ * - From the helper: a `boundary` frame, the data, and when that ends the boundary once more. It is 32 random bytes made
+ *   for this one time, so nobody who writes the data can know them.
+ * In both directions an `end` frame has to follow before the data counts as complete.
  */
 import type { Changed, ErrorCode } from '../errors.ts';
 
 /** Both sides must speak the same version. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** Where the helper is installed on hosts; sudo's rule names exactly this. */
 export const helperPath = '/usr/local/sbin/cxm-host';
@@ -17,10 +24,19 @@ export const helperPath = '/usr/local/sbin/cxm-host';
 /** No frame is larger: a limit against memory exhaustion by a broken peer. */
 export const maxFrameBytes = 4 * 1024 * 1024;
 
-export type FrameType = 'message' | 'data' | 'extent' | 'end';
+export type FrameType = 'message' | 'data' | 'extent' | 'end' | 'boundary';
 
 /** Type bytes on the wire. */
-export const frameCodes: Readonly<Record<FrameType, number>> = { message: 0x4a, data: 0x44, extent: 0x58, end: 0x45 };
+export const frameCodes: Readonly<Record<FrameType, number>> = {
+  message: 0x4a,
+  data: 0x44,
+  extent: 0x58,
+  end: 0x45,
+  boundary: 0x42,
+};
+
+/** Length of a boundary. */
+export const boundaryBytes = 32;
 
 /** `extent`: payload is the byte offset as 64-bit big-endian, then the bytes that belong there. */
 export const extentHeaderBytes = 8;
@@ -38,7 +54,9 @@ export type ClientMessage =
   /** The answer to the helper's last question. */
   | { readonly kind: 'answer'; readonly value: unknown }
   /** Roll back and end. Whoever says so goes on answering until the `result` or `error`: rolling back needs the lock. */
-  | { readonly kind: 'abort' };
+  | { readonly kind: 'abort' }
+  /** Data will come raw, if the helper agrees; nothing comes before its `go`. */
+  | { readonly kind: 'raw' };
 
 /**
  * What the helper may ask; it asks one thing at a time and waits for the answer.
@@ -56,6 +74,8 @@ export type HelperMessage =
   | { readonly kind: 'ask'; readonly topic: Topic; readonly detail: Readonly<Record<string, unknown>> }
   /** The helper takes data now, or is about to send some, which `detail` describes. */
   | { readonly kind: 'ready'; readonly detail: Readonly<Record<string, unknown>> }
+  /** The answer to `raw`; without agreement the data has to come in frames. */
+  | { readonly kind: 'go'; readonly agreed: boolean }
   | { readonly kind: 'result'; readonly value: unknown }
   | {
       readonly kind: 'error';

@@ -5,7 +5,7 @@
  * Metadata of a volume group is changed under the caller's lock or not at all. A caller that gave up still lends it for
  * the roll-back; one that is gone can't, and what would have to be changed then stays, marked as incomplete.
  */
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { parseSettings, resolveCxmrc, settingsFromRecord, hostCxmrcPath, type Settings } from '../config/load.ts';
 import type { Cxmrc } from '../config/cxmrc.ts';
 import { asCxmError, CxmError } from '../errors.ts';
@@ -14,11 +14,15 @@ import type { VolumeGroupInfo } from '../lvm/report.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { FileSystemTools } from '../transfer/filesystem.ts';
 import type { ClusterGuard } from './cluster-guard.ts';
+import type { ProgramInput } from '../transfer/process.ts';
 import { DataPipe } from './data-pipe.ts';
+import type { ByteSource } from './descriptor.ts';
+import { RawIntake } from './feeder.ts';
 import { FrameWriter, readFrames } from './frames.ts';
 import { guardedVolumes } from './guarded-volumes.ts';
 import type { Data, Operation, OperationContext, Owner } from './operation.ts';
-import { protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
+import { boundaryBytes, protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
+import { randomBytes } from './random.ts';
 
 export interface HelperEnvironment {
   readonly commands: Commands;
@@ -32,6 +36,8 @@ export interface HelperEnvironment {
   fileSystems(settings: Cxmrc): FileSystemTools;
   /** The text of /etc/cxm/cxmrc, if there is one. */
   hostSettings(): string | undefined;
+  /** What `output` writes to, when programs may inherit it to send raw data. */
+  readonly outputDescriptor?: number;
   /** One line for the system's log: who did what. */
   audit(line: string): void;
 }
@@ -40,7 +46,7 @@ export interface HelperEnvironment {
  * Serves one request. Resolves when everything is answered and rolled back, and the caller has what was sent or is gone;
  * never rejects.
  */
-export async function serve(input: Readable, output: Writable, environment: HelperEnvironment): Promise<void> {
+export async function serve(input: ByteSource, output: Writable, environment: HelperEnvironment): Promise<void> {
   await serveRequest(input, output, environment);
   // What still lies in the stream would be lost with the process.
   await new Promise<void>((resolve) => {
@@ -48,10 +54,12 @@ export async function serve(input: Readable, output: Writable, environment: Help
   });
 }
 
-async function serveRequest(input: Readable, output: Writable, environment: HelperEnvironment): Promise<void> {
+async function serveRequest(input: ByteSource, output: Writable, environment: HelperEnvironment): Promise<void> {
   const session = new Session(input, new FrameWriter(output));
+  let asked = false;
   try {
     const request = await session.request();
+    asked = true;
     const operation = environment.operations.find(({ name }) => name === request.operation);
     if (operation === undefined) {
       throw new CxmError('PROTOCOL', `cxm-host of this host does not know the operation ${request.operation}`);
@@ -65,8 +73,11 @@ async function serveRequest(input: Readable, output: Writable, environment: Help
   } catch (thrown) {
     session.discard();
     const { code, message, hint, changed } = asCxmError(thrown);
-    environment.audit(`failed: ${message}`);
+    // Who has asked for nothing and is gone has done nothing.
+    if (asked || code !== 'INTERRUPTED') environment.audit(`failed: ${message}`);
     await session.send({ kind: 'error', code, message, hint, changed }).catch(() => undefined);
+  } finally {
+    session.close();
   }
 }
 
@@ -93,6 +104,7 @@ interface Question {
 class Session {
   private readonly abort = new AbortController();
   private readonly data = new DataPipe();
+  private readonly intake = new RawIntake();
   /** Every question is answered, in order; one that nobody waits for any more keeps its place. */
   private readonly questions: Question[] = [];
   private requested: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
@@ -105,7 +117,7 @@ class Session {
   private group: Promise<VolumeGroupInfo> | undefined;
 
   constructor(
-    input: Readable,
+    input: ByteSource,
     private readonly writer: FrameWriter,
   ) {
     void this.pump(input);
@@ -160,6 +172,8 @@ class Session {
         return this.send({ kind: 'ready', detail });
       },
       incoming: () => this.incoming(),
+      rawInput: () => this.rawInput(),
+      sendRaw: this.rawSender(environment.outputDescriptor),
       sendData: (data) => this.writer.data(data),
       sendExtent: (offset, data) => this.writer.extent(offset, data),
       sendEnd: () => this.writer.end(),
@@ -195,6 +209,7 @@ class Session {
   }
 
   private async *incoming(): AsyncGenerator<Data> {
+    this.intake.refuse();
     try {
       yield* this.data.read();
       this.taking = false;
@@ -203,12 +218,57 @@ class Session {
     }
   }
 
-  private async pump(input: Readable): Promise<void> {
+  private async rawInput(): Promise<ProgramInput | undefined> {
+    if (!(await this.intake.offered)) return undefined;
+    return {
+      openForProgram: () => {
+        const { stream, discard } = this.intake.open();
+        const complete = this.nothingBehind();
+        complete.catch(() => undefined);
+        return { stream, complete, discard };
+      },
+    };
+  }
+
+  /** Behind raw data comes its end. @throws CxmError also INTERRUPTED */
+  private async nothingBehind(): Promise<void> {
+    for await (const { type } of this.incoming()) throw new CxmError('PROTOCOL', `${type} behind raw data`);
+  }
+
+  private rawSender(descriptor: number | undefined): OperationContext['sendRaw'] {
+    if (descriptor === undefined) return undefined;
+    return (work) =>
+      this.writer.exclusively(async ({ frame, bytes }) => {
+        const boundary = await randomBytes(boundaryBytes);
+        await frame('boundary', boundary);
+        try {
+          await work(descriptor);
+        } finally {
+          // If nobody listens any more, that is why the work has failed.
+          await bytes(boundary);
+        }
+      });
+  }
+
+  /** The caller offers raw data and waits for our word. Returns when it was taken: then frames come again. */
+  private async takeRaw(descriptor: number | undefined): Promise<void> {
+    const feeder = await this.intake.offering(descriptor);
+    await this.send({ kind: 'go', agreed: feeder !== undefined });
+    await feeder?.ended;
+  }
+
+  private async pump(input: ByteSource): Promise<void> {
     let end = new CxmError('INTERRUPTED', 'the caller went away', { changed: 'maybe' });
     try {
       for await (const frame of readFrames(input)) {
-        if (frame.type === 'message') this.receive(frame.message);
-        else if (frame.type === 'end') this.data.end();
+        if (frame.type === 'message') {
+          if (isRecord(frame.message) && frame.message.kind === 'raw') {
+            await this.takeRaw(frame.alone ? input.descriptor : undefined);
+          } else this.receive(frame.message);
+          continue;
+        }
+        this.intake.refuse();
+        if (frame.type === 'end') this.data.end();
         // Dropped when nobody takes it any more: it must not keep messages from being read.
         else await this.data.push(frame).catch(() => undefined);
       }
@@ -239,6 +299,7 @@ class Session {
     for (const { aboutLock, reject } of this.questions) if (!aboutLock) reject(error);
     this.abort.abort(error);
     this.data.fail(error);
+    this.intake.refuse();
   }
 
   /**
@@ -247,6 +308,12 @@ class Session {
    */
   discard(): void {
     this.data.discard(new CxmError('INTERRUPTED', 'the rest of the data is not wanted any more'));
+    this.intake.discard();
+  }
+
+  /** Everything is said. */
+  close(): void {
+    this.intake.close();
   }
 }
 

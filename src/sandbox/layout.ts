@@ -31,6 +31,8 @@ export const sandboxVariable = 'CXM_SANDBOX';
 export const nodeVariable = 'CXM_SANDBOX_NODE';
 /** `yes`: volumes may be mounted through loop devices. */
 export const mountVariable = 'CXM_SANDBOX_MOUNTS';
+/** Programs read and write the connection by themselves, as on real hosts; nobody counts bytes then. */
+export const rawVariable = 'CXM_SANDBOX_RAW';
 
 export interface NodeLayout extends NodeKind {
   readonly directory: string;

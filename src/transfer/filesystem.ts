@@ -13,8 +13,8 @@ import { packFailed, saysFull, tarCreate, tarExtract, unpackFailed } from './arc
 import { compressor, damaged, decompressors } from './compress.ts';
 import { identify } from './identify.ts';
 import { makeFileSystem, makeSwapSpace } from './make-filesystem.ts';
-import { drain, firstLines, throughProcess } from './process.ts';
-import type { ProcessEnd } from './process.ts';
+import { drain, firstLines, isProgramInput, throughProcess } from './process.ts';
+import type { ProcessEnd, ProgramInput } from './process.ts';
 import { endingWithZeros } from './archive-end.ts';
 
 import type { ArchiveNote, FileSystemType } from './archive-note.ts';
@@ -46,7 +46,7 @@ export type DeviceContent =
 export interface UnpackOptions {
   /** Of the bytes in `archive`. */
   readonly compression: Compression;
-  readonly archive: AsyncIterable<Uint8Array>;
+  readonly archive: AsyncIterable<Uint8Array> | ProgramInput;
   readonly type: FileSystemType;
   readonly signal?: AbortSignal;
 }
@@ -70,6 +70,8 @@ export interface FileSystemTools {
   unpack(device: string, options: UnpackOptions): Promise<void>;
   /** The archive's bytes; iterating throws when packing failed, so an end without error is the whole archive. */
   pack(device: string, options: PackOptions): AsyncIterable<Uint8Array>;
+  /** The same, written to a descriptor by the programs that make it; where they can. */
+  readonly packTo?: (device: string, options: PackOptions, descriptor: number) => Promise<void>;
 }
 
 /** The real body, for this machine. */
@@ -86,6 +88,7 @@ export function createRootFileSystemTools(commands: Commands, mountPoint = '/mnt
     identify: (device) => identify(commands, device),
     unpack: (device, options) => unpack(device, mountPoint, options),
     pack: (device, options) => pack(device, mountPoint, options),
+    packTo: (device, options, descriptor) => drain(pack(device, mountPoint, options, descriptor)),
   };
 }
 
@@ -95,7 +98,7 @@ const maxFreeingMs = 20_000;
 const freeingPauseMs = 20;
 
 async function unpack(device: string, mountPoint: string, options: UnpackOptions): Promise<void> {
-  const { compression } = options;
+  const { compression, archive } = options;
   const [program, ...args] = sandboxLine({
     purpose: 'unpack',
     device,
@@ -105,7 +108,7 @@ async function unpack(device: string, mountPoint: string, options: UnpackOptions
     filter: compression === 'none' ? undefined : decompressors[compression],
   });
   const unpacking = throughProcess(program, args, {
-    input: compression === 'none' ? endingWithZeros(options.archive) : options.archive,
+    input: compression === 'none' && !isProgramInput(archive) ? endingWithZeros(archive) : archive,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     killWhenSaid: saysFull,
     explain: (end) => sandboxFailed(end, device, compression) ?? unpackFailed(end),
@@ -113,7 +116,12 @@ async function unpack(device: string, mountPoint: string, options: UnpackOptions
   await drain(freeing(device, unpacking));
 }
 
-async function* pack(device: string, mountPoint: string, options: PackOptions): AsyncGenerator<Uint8Array> {
+async function* pack(
+  device: string,
+  mountPoint: string,
+  options: PackOptions,
+  output?: number,
+): AsyncGenerator<Uint8Array> {
   const [program, ...args] = sandboxLine({
     purpose: options.replayJournal ? 'packReplayed' : 'pack',
     device,
@@ -123,6 +131,7 @@ async function* pack(device: string, mountPoint: string, options: PackOptions): 
     filter: compressor(options.compression, options.level),
   });
   const packing = throughProcess(program, args, {
+    ...(output === undefined ? {} : { output }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     explain: (end) => sandboxFailed(end, device, options.compression) ?? packFailed(end),
   });

@@ -5,6 +5,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CxmError } from '../errors.ts';
 
 export interface ProcessEnd {
@@ -14,9 +16,42 @@ export interface ProcessEnd {
   readonly stderr: string;
 }
 
+/** What a program reads by itself, from a stream with a descriptor that it inherits. */
+export interface ProgramInput {
+  /** Called once, right before the program is started: nobody else may get hold of what comes first. */
+  openForProgram(): OpenProgramInput;
+}
+
+export interface OpenProgramInput {
+  /** Nobody else reads it. */
+  readonly stream: Readable;
+  /** All was there, and its end. Rejects when it broke off. */
+  readonly complete: Promise<void>;
+  /** The program has ended: nobody reads the rest. */
+  discard(): void;
+}
+
+export function isProgramInput(input: unknown): input is ProgramInput {
+  return typeof input === 'object' && input !== null && 'openForProgram' in input;
+}
+
+/** The bytes of either kind, read by this process. */
+export async function* readHere(input: AsyncIterable<Uint8Array> | ProgramInput): AsyncGenerator<Uint8Array> {
+  if (!isProgramInput(input)) return yield* input;
+  const { stream, complete, discard } = input.openForProgram();
+  try {
+    for await (const chunk of stream) yield chunk as Uint8Array;
+    await complete;
+  } finally {
+    discard();
+  }
+}
+
 export interface ThroughProcessOptions {
   /** Standard input; empty when left out. */
-  readonly input?: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly input?: AsyncIterable<Uint8Array> | Iterable<Uint8Array> | ProgramInput;
+  /** The descriptor that is its standard output; nothing is yielded then. */
+  readonly output?: number;
   /** Whose rights it gets, if this process is root's. */
   readonly owner?: { readonly uid: number; readonly gid: number };
   readonly signal?: AbortSignal;
@@ -43,15 +78,20 @@ export async function* throughProcess(
 ): AsyncGenerator<Uint8Array> {
   if (options.signal?.aborted) throw interrupted(program);
   const rights = process.geteuid?.() === 0 ? options.owner : undefined;
-  const child = spawn(program, [...args], { env: environment, stdio: ['pipe', 'pipe', 'pipe'], ...rights });
+  const { input } = options;
+  const direct = isProgramInput(input) ? input.openForProgram() : undefined;
+  const stdio = [direct?.stream ?? ('pipe' as const), options.output ?? ('pipe' as const), 'pipe' as const];
+  const child = spawn(program, [...args], { env: environment, stdio, ...rights });
   const kill = (): void => void child.kill('SIGKILL');
   const ended = watchEnd(child, options.killWhenSaid);
   ended.catch(() => undefined);
-  const fed = feed(child, ended, options.input);
+  const fed = direct !== undefined ? follow(child, direct) : feed(child, ended, isProgramInput(input) ? [] : input);
   options.signal?.addEventListener('abort', kill, { once: true });
   try {
-    for await (const chunk of child.stdout) yield chunk as Uint8Array;
+    for await (const chunk of child.stdout ?? []) yield chunk as Uint8Array;
     const end = await ended;
+    // If the end of the input was the end of the program, both are known in the same turn.
+    if (direct !== undefined) await nextTurn();
     if (options.signal?.aborted) throw interrupted(program);
     // The input's error killed the program; a program that failed by itself stopped taking input.
     if (fed.error !== undefined) throw fed.error;
@@ -77,7 +117,22 @@ interface Feeding {
   error: unknown;
 }
 
-function feed(child: ChildProcess, ended: Promise<ProcessEnd>, input: ThroughProcessOptions['input']): Feeding {
+/** A program that reads by itself: what it leaves is thrown away, and it does not outlive its input's failure. */
+function follow(child: ChildProcess, input: OpenProgramInput): Feeding {
+  const feeding: Feeding = { done: Promise.resolve(), error: undefined };
+  for (const event of ['exit', 'error']) child.on(event, () => input.discard());
+  feeding.done = input.complete.catch((error: unknown) => {
+    feeding.error = error;
+    child.kill('SIGKILL');
+  });
+  return feeding;
+}
+
+function feed(
+  child: ChildProcess,
+  ended: Promise<ProcessEnd>,
+  input: AsyncIterable<Uint8Array> | Iterable<Uint8Array> | undefined,
+): Feeding {
   const feeding: Feeding = { done: Promise.resolve(), error: undefined };
   const stdin = child.stdin;
   if (stdin === null) return feeding;

@@ -14,7 +14,7 @@ import { compress, decompress } from './compress.ts';
 import type { FileSystemTools, PackOptions, UnpackOptions } from './filesystem.ts';
 import { identify } from './identify.ts';
 import { makeFileSystem, makeSwapSpace } from './make-filesystem.ts';
-import { drain, throughProcess } from './process.ts';
+import { drain, readHere, throughProcess } from './process.ts';
 
 /** File system tools for volumes that are regular files of the caller; ext only. */
 export function unprivilegedFileSystemTools(commands: Commands): FileSystemTools {
@@ -32,7 +32,7 @@ async function unpack(commands: Commands, device: string, options: UnpackOptions
   if (made.kind !== 'filesystem' || made.type === 'xfs') throw needsRoot(options.type);
   const { type, uuid, label } = made;
   await withDirectory(async (directory) => {
-    const input = endingWithZeros(decompress(options.archive, options.compression, options.signal));
+    const input = endingWithZeros(decompress(readHere(options.archive), options.compression, options.signal));
     const args = ['--extract', '--file=-', `--directory=${directory}`, '--preserve-permissions', '--sparse'];
     // Device nodes can't be made without root.
     await drain(throughProcess('tar', [...args, '--exclude=./dev/*'], { input, explain: unpackFailed }));

@@ -81,7 +81,7 @@ export class Caller {
 
 /** Data until nobody wants it any more, or 3 GB. */
 export async function sendForever(
-  sink: DataSink,
+  sink: Pick<DataSink, 'data'>,
   // As much at once as lies on the way in the buffers of ssh and of networks.
   { mostBytes = 3 * 1024 ** 3, pieceBytes = 4 * 1024 ** 2, piecesAtOnce = 4 } = {},
 ): Promise<void> {

@@ -1,5 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
+import { assert, asyncProperty, array, constant, integer, oneof, uint8Array } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FrameWriter, maxQueuedBytes, readFrames, type Incoming } from '../../src/agent/frames.ts';
 
@@ -67,5 +68,54 @@ describe('writing frames', () => {
     const writes = [writer.data(Buffer.alloc(2 * maxQueuedBytes)), writer.message({ text: 'x' })];
     stream.destroy();
     for (const write of [...writes, writer.end()]) await expect(write).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  });
+});
+
+describe('raw data up to a boundary', () => {
+  const boundary = Buffer.from('abacabadabacabaeabacabadabacaba!');
+  const frame = (code: number, payload: Buffer): Buffer => {
+    const header = Buffer.alloc(5);
+    header.writeUInt8(code);
+    header.writeUInt32BE(payload.length, 1);
+    return Buffer.concat([header, payload]);
+  };
+  // Beginnings of the boundary, which has beginnings of itself within, and other bytes.
+  const part = oneof(
+    uint8Array({ maxLength: 50 }),
+    integer({ min: 1, max: boundary.length - 1 }).map((length) => boundary.subarray(0, length)),
+    constant(Buffer.from('x')),
+  );
+
+  test('is what lies before it, however it is cut on the way and whatever looks like its beginning', async () => {
+    await assert(
+      asyncProperty(array(part), array(integer({ min: 1, max: 40 }), { minLength: 1 }), async (parts, cuts) => {
+        const data = Buffer.concat(parts);
+        const bytes = Buffer.concat([frame(0x42, boundary), data, boundary, frame(0x45, Buffer.alloc(0))]);
+        if (bytes.indexOf(boundary, 6) < 37 + data.length) return; // a part and the boundary made another one
+        const stream = new PassThrough();
+        for (let at = 0, cut = 0; at < bytes.length; cut += 1) {
+          const length = cuts[cut % cuts.length] ?? 1;
+          stream.write(bytes.subarray(at, at + length));
+          at += length;
+        }
+        stream.end();
+        const frames = await all(stream);
+        expect(frames.pop()).toEqual({ type: 'end' });
+        const got = frames.map((found) => (found.type === 'data' ? found.data : Buffer.from('not data')));
+        expect(Buffer.concat(got).equals(data)).toBe(true);
+      }),
+    );
+  });
+
+  test('that does not come is a connection that broke off', async () => {
+    const stream = new PassThrough();
+    stream.end(Buffer.concat([frame(0x42, boundary), Buffer.from('data'), boundary.subarray(0, 20)]));
+    await expect(all(stream)).rejects.toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  test('has one length', async () => {
+    const stream = new PassThrough();
+    stream.end(frame(0x42, boundary.subarray(1)));
+    await expect(all(stream)).rejects.toMatchObject({ code: 'PROTOCOL' });
   });
 });

@@ -19,6 +19,7 @@ import {
   mountVariable,
   nodeOf,
   nodeVariable,
+  rawVariable,
   sandboxVariable,
   volumeGroup,
 } from '../../src/sandbox/layout.ts';
@@ -130,6 +131,7 @@ function installLoopback(): void {
     `${sandboxVariable}=${sandbox.directory}`,
     `${nodeVariable}=${node.name}`,
     `${mountVariable}=yes`,
+    `${rawVariable}=yes`,
   ].join(' ');
   const start = `exec env ${environment} ${process.execPath} ${join(checkout, 'dist/sandbox/cxm-host')}`;
   write('/usr/local/sbin/cxm-host', `#!/bin/sh\n${start}\n`, 0o755);

@@ -13,6 +13,7 @@ import {
 import { decompress } from '../../transfer/compress.ts';
 import { extentsOfBytes, openExtentWriter, type Extent } from '../../transfer/extents.ts';
 import type { Compression } from '../../transfer/format.ts';
+import type { ProgramInput } from '../../transfer/process.ts';
 import type { Data, OperationContext } from '../operation.ts';
 import { choice, optionalString, type Parameters } from '../parameters.ts';
 
@@ -58,11 +59,20 @@ export async function fillVolume(context: OperationContext, volume: LogicalVolum
       await makeFileSystem(context, volume, content.fileSystem);
       return context.fileSystems.unpack(volume.path, {
         compression: content.compression,
-        archive: bytesOf(context.incoming()),
+        archive: await archiveOf(context, content.compression),
         type: content.fileSystem.type,
         signal: context.signal,
       });
   }
+}
+
+/** gzip and zstd notice by themselves when something is missing; of a plain archive we look at the end. */
+async function archiveOf(
+  context: OperationContext,
+  compression: Compression,
+): Promise<AsyncIterable<Uint8Array> | ProgramInput> {
+  const raw = compression === 'none' ? undefined : await context.rawInput();
+  return raw ?? bytesOf(context.incoming());
 }
 
 /** A fresh file system on a volume that reads as zero outside it. */

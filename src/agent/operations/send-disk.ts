@@ -172,7 +172,12 @@ async function sendPlanned(
     const known = { ...(uuid !== undefined && { uuid }), ...(label !== undefined && { label }) };
     const note = { fileSystemType: type, sizeBytes: volume.sizeBytes, ...known };
     const options = { type, compression, level, note, replayJournal: plan.replayOnSnapshot, signal: context.signal };
-    for await (const bytes of context.fileSystems.pack(volume.path, options)) await context.sendData(toBuffer(bytes));
+    const { packTo } = context.fileSystems;
+    if (packTo !== undefined && context.sendRaw !== undefined) {
+      await context.sendRaw((descriptor) => packTo(volume.path, options, descriptor));
+    } else {
+      for await (const bytes of context.fileSystems.pack(volume.path, options)) await context.sendData(toBuffer(bytes));
+    }
   } else if (compression === 'none') {
     const { extents } = await openExtents(volume.path, { blockBytes, signal: context.signal });
     for await (const { offset, data } of extents) await context.sendExtent(offset, toBuffer(data));

@@ -2,6 +2,7 @@
  * An image becomes a volume on a host: what clone, ln and mv (from the frontend) have in common. Everything that can
  * be known is checked before the host is asked for anything.
  */
+import type { DataSink } from '../../agent/client.ts';
 import { fileSystems } from '../../config/cxmrc.ts';
 import { formatSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
@@ -108,19 +109,28 @@ export async function sendImage(
           const line = progress.advance(bytes, performance.now());
           if (line !== undefined) context.report.info(line);
         };
-        if (plan.landing === 'extents' && source.extents !== undefined) {
-          for await (const { offset, data } of source.extents()) {
-            count(data.length);
-            await sink.extent(offset, toBuffer(data));
-          }
-          return;
-        }
-        const bytes = counted(source.bytes(), count);
-        for await (const part of wirePlan === plan ? bytes : compressForWire(bytes)) await sink.data(toBuffer(part));
+        await sendBytes(sink, source, { plan, asItIs: wirePlan === plan, count });
       },
     },
   );
   context.report.info(progress.summary(performance.now()));
+}
+
+async function sendBytes(
+  sink: DataSink,
+  source: OpenSource,
+  { plan, asItIs, count }: { plan: SendPlan; asItIs: boolean; count: (bytes: number) => void },
+): Promise<void> {
+  if (plan.landing === 'extents' && source.extents !== undefined) {
+    for await (const { offset, data } of source.extents()) {
+      count(data.length);
+      await sink.extent(offset, toBuffer(data));
+    }
+    return;
+  }
+  if (asItIs && source.path !== undefined) return sink.file(source.path, count);
+  const bytes = counted(source.bytes(), count);
+  for await (const part of asItIs ? bytes : compressForWire(bytes)) await sink.data(toBuffer(part));
 }
 
 /** A plain archive is compressed on its way, as well as the connection leaves time for. */

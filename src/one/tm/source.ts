@@ -12,6 +12,8 @@ import type { ImageSource } from '../arguments/locations.ts';
 export interface OpenSource {
   readonly name: string;
   readonly format: ImageFormat;
+  /** Where it lies, if it is a file of the frontend. */
+  readonly path?: string;
   /** As it lies there. To be read once. */
   bytes(): AsyncIterable<Uint8Array>;
   /** The data of the disk without its zeros; a download is cut into extents by the host. */
@@ -38,6 +40,7 @@ async function openFile(path: string, extentBlockBytes: number): Promise<OpenSou
   const format = await inspectImage(path);
   return {
     name: path,
+    path,
     format,
     bytes: () => createReadStream(path, { highWaterMark: blockBytes }) as AsyncIterable<Buffer>,
     extents: () => extentsOf(path, format, extentBlockBytes),

@@ -6,12 +6,21 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { noCluster } from '../../agent/cluster-guard.ts';
+import { DescriptorSource } from '../../agent/descriptor.ts';
 import { operations } from '../../agent/operations/table.ts';
 import { serve, type HelperEnvironment } from '../../agent/session.ts';
 import { localCommands } from '../../host/commands.ts';
 import { rootFileSystemTools } from '../../transfer/filesystem.ts';
 import { unprivilegedFileSystemTools } from '../../transfer/unprivileged-filesystem.ts';
-import { layoutOf, mountVariable, nodeOf, nodeVariable, sandboxVariable, type NodeLayout } from '../layout.ts';
+import {
+  layoutOf,
+  mountVariable,
+  nodeOf,
+  nodeVariable,
+  rawVariable,
+  sandboxVariable,
+  type NodeLayout,
+} from '../layout.ts';
 import type { TrafficLine } from '../traffic.ts';
 import { DirectoryVolumes } from './directory-volumes.ts';
 
@@ -43,18 +52,18 @@ async function main(): Promise<void> {
   const layout = layoutOf(process.env[sandboxVariable] ?? '');
   const node = nodeOf(layout, process.env[nodeVariable] ?? '');
   let operation = '';
-  await serve(
-    process.stdin,
-    process.stdout,
-    environmentOf(node, (line) => {
+  const raw = process.env[rawVariable] === 'yes';
+  await serve(raw ? new DescriptorSource(0) : process.stdin, process.stdout, {
+    ...environmentOf(node, (line) => {
       operation ||= line.split(' ', 1)[0] ?? '';
       appendFileSync(node.syslog, `cxm-host: ${line}\n`);
     }),
-  );
+    ...(raw && { outputDescriptor: 1 }),
+  });
   const line: TrafficLine = {
     node: node.name,
     operation,
-    toHost: process.stdin instanceof Socket ? process.stdin.bytesRead : 0,
+    toHost: !raw && process.stdin instanceof Socket ? process.stdin.bytesRead : 0,
     fromHost: process.stdout instanceof Socket ? process.stdout.bytesWritten : 0,
   };
   appendFileSync(layout.traffic, `${JSON.stringify(line)}\n`);

@@ -60,6 +60,8 @@ export class DiskHost {
       incoming: () => {
         throw new Error('nothing comes in');
       },
+      rawInput: () => Promise.resolve(undefined),
+      sendRaw: undefined,
       sendData: (data) => this.take(data),
       sendExtent: (_offset, data) => this.take(data),
       sendEnd: () => Promise.resolve(),

@@ -27,7 +27,7 @@ function destination(error: CxmError | undefined): Helper {
     await answer?.('route', { ...sight, volumeGroupUuid: 'destination', present: false });
     let count = 0;
     const take = (): Promise<void> => (error !== undefined && ++count > 3 ? Promise.reject(closed) : Promise.resolve());
-    const sent = await send?.({ data: take, extent: take }, {}).then(
+    const sent = await send?.({ data: take, extent: take, file: take }, {}).then(
       () => undefined,
       (failure: unknown) => failure,
     );

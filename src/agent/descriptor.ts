@@ -1,0 +1,82 @@
+/**
+ * Reading a connection by demand: nothing is taken from the descriptor before it is asked for, so that between two
+ * pieces a program that inherits the descriptor can read what comes next, byte for byte.
+ *
+ * Pieces lie behind each other in large blocks of memory, which belong to whoever gets them: nothing is written twice.
+ */
+import { fstatSync } from 'node:fs';
+import { Socket, type ConnectOpts, type SocketConstructorOpts } from 'node:net';
+
+/** Bytes that arrive, in order. */
+export interface ByteSource extends AsyncIterable<Buffer> {
+  /** What a program can inherit to read on where the source stands; undefined when the source reads ahead. */
+  readonly descriptor?: number;
+}
+
+const blockBytes = 1024 * 1024;
+/** As much as a pipe holds. */
+const smallestRead = 64 * 1024;
+
+/** Pipes and sockets; other things can't be read by demand. */
+export function isConnection(descriptor: number): boolean {
+  const found = fstatSync(descriptor);
+  return found.isFIFO() || found.isSocket();
+}
+
+export class DescriptorSource implements ByteSource {
+  private readonly socket: Socket;
+  private block = Buffer.alloc(0);
+  private used = 0;
+  /** At most one piece: reading stops with each. */
+  private arrived: Buffer | undefined;
+  private ended = false;
+  private failure: Error | undefined;
+  private wake: () => void = () => undefined;
+
+  constructor(readonly descriptor: number) {
+    const buffer = (): Buffer => this.room();
+    const callback = (length: number): boolean => {
+      this.arrived = this.block.subarray(this.used, this.used + length);
+      this.used += length;
+      this.wake();
+      return false; // no more until it is asked for
+    };
+    const options: SocketConstructorOpts & ConnectOpts = {
+      fd: descriptor,
+      readable: true,
+      onread: { buffer, callback },
+    };
+    this.socket = new Socket(options);
+    this.socket.on('error', (error) => (this.failure = error));
+    this.socket.on('end', () => (this.ended = true));
+    for (const event of ['error', 'end', 'close']) this.socket.on(event, () => this.wake());
+  }
+
+  /** @throws Error of the connection */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    for (;;) {
+      if (this.arrived === undefined) await this.more();
+      const piece = this.arrived;
+      this.arrived = undefined;
+      if (piece !== undefined) yield piece;
+      else if (this.failure !== undefined) throw this.failure;
+      else if (this.ended || this.socket.destroyed) return;
+    }
+  }
+
+  private more(): Promise<void> {
+    if (this.ended || this.socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.wake = resolve;
+      this.socket.resume();
+    });
+  }
+
+  private room(): Buffer {
+    if (this.block.length - this.used < smallestRead) {
+      this.block = Buffer.allocUnsafeSlow(blockBytes);
+      this.used = 0;
+    }
+    return this.block.subarray(this.used);
+  }
+}
