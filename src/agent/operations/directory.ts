@@ -4,13 +4,13 @@
  * same directory is found out with a marker, not believed from a configuration. The VM leaves with its directory: what
  * this host has of it in root's directories goes, too.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { packEntries, unpackEntries } from '../../transfer/directory.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { asOwner, isFile, linkTarget, removeDirectory } from '../owner.ts';
 import { absolutePath, string, wholeNumber, type Parameters } from '../parameters.ts';
+import { randomBytes } from '../random.ts';
 import { probePattern } from './domain-files.ts';
 import { domainHost, type DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -62,7 +62,7 @@ function canBeSaidAgain({ settings, owner }: OperationContext, directory: string
 /** True if the directory is gone from here. */
 async function leave(context: OperationContext, directory: string, probe: string | undefined): Promise<boolean> {
   const present = asOwner(context.owner, () => lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false);
-  const marker = `.cxm-here-${randomBytes(8).toString('hex')}`;
+  const marker = `.cxm-here-${(await randomBytes(8)).toString('hex')}`;
   const markerPath = `${directory}/${marker}`;
   if (present) asOwner(context.owner, () => writeFileSync(markerPath, '', { flag: 'wx' }));
   let route: unknown;

@@ -4,9 +4,9 @@
  * is success, which is what a cluster needs that has moved it by itself. While it moves no host has an autostart link
  * of it: one that a crash left behind would start the VM a second time.
  */
-import { randomBytes } from 'node:crypto';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { meaningOf, type DomainRow } from '../../xen/domain-list.ts';
+import { randomBytes } from '../random.ts';
 import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -110,7 +110,7 @@ async function prepare(host: DomainHost, move: Move, diskIds: readonly number[])
     // Under lvmlockd the source has to give up its exclusive lock first.
     for (const diskId of diskIds) await host.volumes.activate(`${host.settings.LV_PREFIX}-${vmId}-${diskId}`, 'shared');
   }
-  const probe = `.cxm-here-${randomBytes(8).toString('hex')}`;
+  const probe = `.cxm-here-${(await randomBytes(8)).toString('hex')}`;
   host.files.placeProbe(probe);
   try {
     const config = host.files.vmIdOf(name) === vmId ? host.files.read(name) : undefined;
