@@ -31,6 +31,8 @@ export interface Call {
   readonly send?: (sink: DataSink, detail: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Called when the helper is about to send data. */
   readonly receive?: (data: AsyncIterable<Data>, detail: Readonly<Record<string, unknown>>) => Promise<void>;
+  /** `receive` takes data in the small pieces in which it arrives. */
+  readonly inPieces?: boolean;
   /** Answers questions other than the lock's. */
   readonly answer?: (topic: Topic, detail: Readonly<Record<string, unknown>>) => Promise<unknown>;
 }
@@ -187,7 +189,7 @@ class Conversation {
         .catch((error: unknown) => this.giveUp(error));
     }
     if (receive !== undefined) {
-      const incoming = new DataPipe();
+      const incoming = new DataPipe(this.call.inPieces);
       this.incoming = incoming;
       this.receiving = receive(incoming.read(), detail).catch((error: unknown) => {
         this.giveUp(error);

@@ -15,6 +15,9 @@ export class DataPipe {
   private failure: unknown;
   private wake: (() => void)[] = [];
 
+  /** @param inPieces hand on pieces as they came: the receiver gathers them itself, without copying */
+  constructor(private readonly inPieces = false) {}
+
   /** Takes data once there is room for it. @throws what the pipe has failed with */
   async push(item: Data): Promise<void> {
     while (this.unreadBytes >= maxUnreadBytes && this.failure === undefined) await this.sleep();
@@ -62,7 +65,7 @@ export class DataPipe {
     if (first === undefined) return undefined;
     let count = 1;
     let length = first.data.length;
-    for (; count < this.unread.length; count += 1) {
+    for (; !this.inPieces && count < this.unread.length; count += 1) {
       const next = this.unread[count];
       if (next === undefined || length + next.data.length > maxPieceBytes || !follows(first, length, next)) break;
       length += next.data.length;

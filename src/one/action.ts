@@ -32,7 +32,7 @@ export interface ActionContext {
 }
 
 /** A call of which the context knows the rest: settings, lock, log. */
-export type HelperCall = Pick<Call, 'operation' | 'parameters' | 'send' | 'receive' | 'answer'>;
+export type HelperCall = Pick<Call, 'operation' | 'parameters' | 'send' | 'receive' | 'inPieces' | 'answer'>;
 
 export interface Action {
   readonly name: string;

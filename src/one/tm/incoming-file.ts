@@ -30,10 +30,13 @@ export class IncomingFile {
   ) {}
 
   /** Calls `work` with the helper's partner in the conversation; afterwards there is the whole file or none. */
-  async during(work: (conversation: Pick<HelperCall, 'receive' | 'answer'>) => Promise<void>): Promise<void> {
+  async during(
+    work: (conversation: Pick<HelperCall, 'receive' | 'inPieces' | 'answer'>) => Promise<void>,
+  ): Promise<void> {
     try {
       await work({
         receive: (data, detail) => this.receive(data, detail),
+        inPieces: true, // WriteBehind gathers them
         answer: async (topic) => topic === 'stored' && this.store(),
       });
     } finally {
