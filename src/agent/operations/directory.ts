@@ -34,7 +34,8 @@ export const directorySource: Operation<
   async run(context, { directory, vmId }) {
     const host = domainHost(context);
     const isKnown = canBeSaidAgain(context, directory);
-    const probe = host.files.namesOf(vmId).length > 0 ? `.cxm-here-${randomBytes(8).toString('hex')}` : undefined;
+    const hasFiles = host.files.namesOf(vmId).length > 0;
+    const probe = hasFiles ? `.cxm-here-${(await randomBytes(8)).toString('hex')}` : undefined;
     if (probe !== undefined) host.files.placeProbe(probe);
     let removed: boolean;
     let isShared: boolean;

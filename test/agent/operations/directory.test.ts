@@ -48,6 +48,8 @@ function contextOf(name: 'a' | 'b', answer: Answer, settings: Readonly<Record<st
     sendData: never,
     sendExtent: never,
     sendEnd: never,
+    rawInput: () => Promise.resolve(undefined),
+    sendRaw: undefined,
   };
 }
 
