@@ -1,14 +1,20 @@
 /**
  * The search for clusters of any size: keeps the best placements for each number of migrations and extends them by one
- * relocation. Half of the places go to those with the best score, half to those that are most even all over, since the
- * score sees the highest and lowest node only and says nothing about the next ones.
+ * relocation. A third of the places goes to those with the best score, the rest to those that are most even all over, since
+ * the score sees the highest and lowest node only and says nothing about the next ones: a third by the sum of both
+ * resources' variances, which looks at the worse one, a third by the sum of their standard deviations, which looks at both.
  *
  * How much it does depends on the cluster's size and the number of migrations, never on a clock.
  */
 import { newExtremes, readExtremes, type Extremes } from './extremes.ts';
 import { copyPlacement, move, placementScore, unitAt, type Model, type Placement } from './model.ts';
 import { forEachNeighbour, residentsOf } from './neighbours.ts';
-import { scoreTolerance, type Costs, type Relocation, type Solution } from './solution.ts';
+import type { Costs, Relocation, Solution } from './solution.ts';
+
+interface Unevenness {
+  readonly memory: number;
+  readonly cpu: number;
+}
 
 interface Entry {
   readonly parent: Entry | undefined;
@@ -17,15 +23,14 @@ interface Entry {
   readonly score: number;
   /** Score plus the costs of the migrations. */
   readonly objective: number;
-  /** Sum of the squares of all nodes' shares: lower is more even. */
-  readonly evenness: number;
+  /** Sums of the squares of all nodes' deviations from the mean, in percent of the total. */
+  readonly unevenness: Unevenness;
   /** Of the set of relocations, whatever their order. */
   readonly hash: number;
 }
 
 /** A relocation of a kept placement, not yet made. */
 interface Candidate {
-  readonly key: number;
   readonly parent: Entry;
   readonly unit: number;
   readonly node: number;
@@ -37,13 +42,16 @@ interface Candidate {
 interface Pool {
   readonly width: number;
   readonly candidates: Candidate[];
+  readonly keys: number[];
+  readonly hashes: Set<number>;
   /** What the next one must be below. */
   worst: number;
 }
 
 interface Layer {
   readonly byScore: Pool;
-  readonly byEvenness: Pool;
+  readonly byVariance: Pool;
+  readonly byDeviation: Pool;
 }
 
 export interface BeamOptions {
@@ -53,7 +61,7 @@ export interface BeamOptions {
   readonly evaluations: number;
 }
 
-const widest = 64;
+const widest = 512;
 /** Up to so many pairs of unit and node, all relocations are looked at; above, those that touch an extreme node. */
 const smallNeighbourhood = 2500;
 
@@ -61,17 +69,17 @@ const smallNeighbourhood = 2500;
 export function beamSearch(model: Model, start: Placement, options: BeamOptions): readonly Solution[] {
   const { maxMigrations, costs } = options;
   const score = placementScore(model, start);
-  const evenness = evennessOf(model, start);
+  const unevenness = unevennessOf(model, start);
   const root = {
     parent: undefined,
     relocation: undefined,
     placement: start,
     score,
     objective: score,
-    evenness,
+    unevenness,
     hash: 0,
   };
-  const width = Math.ceil(beamWidth(model, options) / 2);
+  const width = Math.ceil(beamWidth(model, options) / 3);
   const layers = Array.from({ length: maxMigrations + 1 }, () => newLayer(width));
   const found: Solution[] = [];
   let entries: readonly Entry[] = [root];
@@ -94,7 +102,7 @@ function beamWidth({ nodes, units }: Model, { maxMigrations, evaluations }: Beam
 
 /** Offers all relocations of units still at home to the layers ahead; `layers[n]` is n migrations further. */
 function extend(model: Model, entry: Entry, costs: Costs, layers: readonly Layer[]): void {
-  const { placement, evenness } = entry;
+  const { placement, unevenness } = entry;
   const extremes = newExtremes();
   readExtremes(model, placement, extremes);
   const residents = residentsOf(model, placement, (unit) => unitAt(model, unit).home === placement.where[unit]);
@@ -102,23 +110,30 @@ function extend(model: Model, entry: Entry, costs: Costs, layers: readonly Layer
   const paid = entry.objective - entry.score;
   const { memory, cpu, where } = placement;
   const [memorySquared, cpuSquared] = [2 * model.memoryScale ** 2, 2 * model.cpuScale ** 2];
-  const neighbourhood = { model, placement, extremes, residents, wanted, below: () => Infinity };
+  const neighbourhood = { model, placement, extremes, residents, firstUnit: 0, wanted, below: () => Infinity };
   forEachNeighbour(neighbourhood, (unit, node, score) => {
     const moved = unitAt(model, unit);
     const layer = layers[moved.vms.length];
     if (layer === undefined) return;
     const source = where[unit] ?? 0;
     const { memoryMib, cpu: cpuOfUnit } = moved;
-    const even =
-      evenness +
-      memorySquared * memoryMib * (memoryMib + (memory[node] ?? 0) - (memory[source] ?? 0)) +
-      cpuSquared * cpuOfUnit * (cpuOfUnit + (cpu[node] ?? 0) - (cpu[source] ?? 0));
+    const memoryVariance = Math.max(
+      0,
+      unevenness.memory + memorySquared * memoryMib * (memoryMib + (memory[node] ?? 0) - (memory[source] ?? 0)),
+    );
+    const cpuVariance = Math.max(
+      0,
+      unevenness.cpu + cpuSquared * cpuOfUnit * (cpuOfUnit + (cpu[node] ?? 0) - (cpu[source] ?? 0)),
+    );
     const objective = score + paid + (costs[unit] ?? 0);
-    const { byScore, byEvenness } = layer;
-    if (objective >= byScore.worst && even >= byEvenness.worst) return;
-    const hash = entry.hash ^ mix(unit, node);
-    if (objective < byScore.worst) offer(byScore, { key: objective, parent: entry, unit, node, score, hash });
-    if (even < byEvenness.worst) offer(byEvenness, { key: even, parent: entry, unit, node, score, hash });
+    const variance = memoryVariance + cpuVariance;
+    const deviation = Math.sqrt(memoryVariance) + Math.sqrt(cpuVariance);
+    const { byScore, byVariance, byDeviation } = layer;
+    if (objective >= byScore.worst && variance >= byVariance.worst && deviation >= byDeviation.worst) return;
+    const candidate = { parent: entry, unit, node, score, hash: entry.hash ^ mix(unit, node) };
+    offer(byScore, objective, candidate);
+    offer(byVariance, variance, candidate);
+    offer(byDeviation, deviation, candidate);
   });
 }
 
@@ -137,38 +152,56 @@ function focus(
 }
 
 function newLayer(width: number): Layer {
-  const pool = (): Pool => ({ width, candidates: [], worst: width === 0 ? -Infinity : Infinity });
-  return { byScore: pool(), byEvenness: pool() };
+  const pool = (): Pool => ({
+    width,
+    candidates: [],
+    keys: [],
+    hashes: new Set(),
+    worst: width === 0 ? -Infinity : Infinity,
+  });
+  return { byScore: pool(), byVariance: pool(), byDeviation: pool() };
 }
 
-function offer(pool: Pool, candidate: Candidate): void {
-  const { candidates, width } = pool;
-  const { key, hash, score } = candidate;
-  if (candidates.some((other) => other.hash === hash && Math.abs(other.score - score) < scoreTolerance)) return;
-  let at = candidates.length;
-  while (at > 0 && (candidates[at - 1]?.key ?? 0) > key) at -= 1;
-  candidates.splice(at, 0, candidate);
-  if (candidates.length > width) candidates.pop();
-  if (candidates.length === width) pool.worst = candidates[width - 1]?.key ?? Infinity;
+function offer(pool: Pool, key: number, candidate: Candidate): void {
+  const { candidates, keys, hashes, width } = pool;
+  if (key >= pool.worst || hashes.has(candidate.hash)) return;
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] ?? 0) <= key) low = middle + 1;
+    else high = middle;
+  }
+  candidates.splice(low, 0, candidate);
+  keys.splice(low, 0, key);
+  hashes.add(candidate.hash);
+  if (candidates.length > width) {
+    hashes.delete(candidates.pop()?.hash ?? 0);
+    keys.pop();
+  }
+  if (candidates.length === width) pool.worst = keys[width - 1] ?? Infinity;
 }
 
 /** Makes the relocations of a layer's candidates; the entry with the lowest objective comes first. */
-function realise(model: Model, { byScore, byEvenness }: Layer, costs: Costs): readonly Entry[] {
-  const known = new Set(byScore.candidates.map(({ hash }) => hash));
-  const chosen = [...byScore.candidates, ...byEvenness.candidates.filter(({ hash }) => !known.has(hash))];
-  return chosen.map(({ parent, unit, node, score, hash }) => {
+function realise(model: Model, { byScore, byVariance, byDeviation }: Layer, costs: Costs): readonly Entry[] {
+  const all = [byScore, byVariance, byDeviation].flatMap(({ candidates }) => candidates);
+  const chosen = new Map([...all].reverse().map((candidate) => [candidate.hash, candidate]));
+  const kept = all.filter((candidate) => chosen.get(candidate.hash) === candidate);
+  return kept.map(({ parent, unit, node, score, hash }) => {
     const placement = copyPlacement(parent.placement);
     move(model, placement, unit, node);
     const objective = score + (parent.objective - parent.score) + (costs[unit] ?? 0);
-    const evenness = evennessOf(model, placement);
-    return { parent, relocation: { unit, node }, placement, score, objective, evenness, hash };
+    const unevenness = unevennessOf(model, placement);
+    return { parent, relocation: { unit, node }, placement, score, objective, unevenness, hash };
   });
 }
 
-function evennessOf({ memoryScale, cpuScale }: Model, { memory, cpu }: Placement): number {
-  const squares = (sums: Float64Array, scale: number): number =>
-    sums.reduce((sum, value) => sum + (value * scale) ** 2, 0);
-  return squares(memory, memoryScale) + squares(cpu, cpuScale);
+function unevennessOf({ memoryScale, cpuScale }: Model, { memory, cpu }: Placement): Unevenness {
+  const squares = (sums: Float64Array, scale: number): number => {
+    const mean = sums.reduce((sum, value) => sum + value, 0) / sums.length;
+    return sums.reduce((sum, value) => sum + ((value - mean) * scale) ** 2, 0);
+  };
+  return { memory: squares(memory, memoryScale), cpu: squares(cpu, cpuScale) };
 }
 
 function solutionOf(model: Model, entry: Entry): Solution {

@@ -1,12 +1,11 @@
 /**
  * The three highest and three lowest sums of a placement, for both resources: enough to know the score after any one
- * migration, which touches two nodes, in constant time; and to bound what one or two further migrations can reach.
+ * migration, which touches two nodes, in constant time.
  */
-import { combine } from './score.ts';
 import type { Model, Placement } from './model.ts';
 
 /** Values with their nodes, the most extreme first; missing ones are infinite, on node -1. */
-interface Three {
+export interface Three {
   readonly value: Float64Array;
   readonly node: Int32Array;
 }
@@ -35,19 +34,32 @@ export function readExtremes(model: Model, placement: Placement, extremes: Extre
 }
 
 function pick(sums: Float64Array, mask: readonly boolean[], { value, node }: Three, sign: 1 | -1): void {
-  let [first, second, third] = [-Infinity, -Infinity, -Infinity];
-  let [firstNode, secondNode, thirdNode] = [-1, -1, -1];
+  let first = -Infinity;
+  let second = -Infinity;
+  let third = -Infinity;
+  let firstNode = -1;
+  let secondNode = -1;
+  let thirdNode = -1;
   for (let at = 0; at < sums.length; at += 1) {
     if (mask[at] !== true) continue;
     const sum = sign * (sums[at] ?? 0);
     if (sum <= third) continue;
-    if (sum > first) {
-      [third, thirdNode, second, secondNode, first, firstNode] = [second, secondNode, first, firstNode, sum, at];
-    } else if (sum > second) {
-      [third, thirdNode, second, secondNode] = [second, secondNode, sum, at];
-    } else {
-      [third, thirdNode] = [sum, at];
+    if (sum <= second) {
+      third = sum;
+      thirdNode = at;
+      continue;
     }
+    third = second;
+    thirdNode = secondNode;
+    if (sum <= first) {
+      second = sum;
+      secondNode = at;
+      continue;
+    }
+    second = first;
+    secondNode = firstNode;
+    first = sum;
+    firstNode = at;
   }
   value[0] = sign * first;
   value[1] = sign * second;
@@ -64,19 +76,4 @@ export function without({ value, node }: Three, one: number, other: number): num
   const second = node[1];
   if (second !== one && second !== other) return value[1] ?? 0;
   return value[2] ?? 0;
-}
-
-/**
- * A score that no placement `migrations` (1 or 2) away from this one is below: each of them lowers one node and raises
- * one, so of the three highest one stays as high as the last, and of the three lowest one as low.
- */
-export function lowestReachable(model: Model, extremes: Extremes, migrations: 1 | 2): number {
-  const range = (high: Three, low: Three): number => {
-    const difference = (high.value[migrations] ?? 0) - (low.value[migrations] ?? 0);
-    return difference > 0 && difference < Infinity ? difference : 0;
-  };
-  return combine(
-    range(extremes.memoryHigh, extremes.memoryLow) * model.memoryScale,
-    range(extremes.cpuHigh, extremes.cpuLow) * model.cpuScale,
-  );
 }

@@ -212,11 +212,13 @@ export function spreadOf(model: Model, { memory, cpu }: Placement): { memoryPerc
 }
 
 function range({ ready, accepting }: Model, sums: Float64Array): number {
-  let [high, low] = [-Infinity, Infinity];
-  sums.forEach((sum, node) => {
+  let high = -Infinity;
+  let low = Infinity;
+  for (let node = 0; node < sums.length; node += 1) {
+    const sum = sums[node] ?? 0;
     if (ready[node] === true && sum > high) high = sum;
     if (accepting[node] === true && sum < low) low = sum;
-  });
+  }
   return low === Infinity ? 0 : Math.max(0, high - low);
 }
 

@@ -18,16 +18,21 @@ export function residentsOf(
   placement: Placement,
   wanted: (unit: number) => boolean = () => true,
 ): Residents {
-  const first = new Int32Array(model.nodes.length + 1);
-  const chosen = model.units.flatMap(({ movable }, unit) =>
-    movable && (placement.where[unit] ?? -1) >= 0 && wanted(unit) ? [unit] : [],
-  );
-  for (const unit of chosen) bump(first, (placement.where[unit] ?? 0) + 1);
-  for (let node = 0; node < model.nodes.length; node += 1)
-    first[node + 1] = (first[node + 1] ?? 0) + (first[node] ?? 0);
-  const units = new Int32Array(chosen.length);
+  const { nodes, units: all } = model;
+  const first = new Int32Array(nodes.length + 1);
+  const chosen = new Uint8Array(all.length);
+  for (let unit = 0; unit < all.length; unit += 1) {
+    const node = placement.where[unit] ?? -1;
+    if (node < 0 || all[unit]?.movable !== true || !wanted(unit)) continue;
+    chosen[unit] = 1;
+    bump(first, node + 1);
+  }
+  for (let node = 0; node < nodes.length; node += 1) first[node + 1] = (first[node + 1] ?? 0) + (first[node] ?? 0);
+  const units = new Int32Array(first[nodes.length] ?? 0);
   const next = first.slice();
-  for (const unit of chosen) units[bump(next, placement.where[unit] ?? 0)] = unit;
+  for (let unit = 0; unit < all.length; unit += 1) {
+    if (chosen[unit] === 1) units[bump(next, placement.where[unit] ?? 0)] = unit;
+  }
   return { first, units };
 }
 
@@ -44,6 +49,8 @@ export interface Neighbourhood {
   /** Of the placement. */
   readonly extremes: Extremes;
   readonly residents: Residents;
+  /** Units with a lower index are left out. */
+  readonly firstUnit: number;
   /** Is this pair of nodes looked at? */
   readonly wanted: (source: number, destination: number) => boolean;
   /** Pairs of nodes that can't get below this score are skipped. */
@@ -52,7 +59,7 @@ export interface Neighbourhood {
 
 /** Calls `visit` for each allowed relocation with the score that it leads to; order: source, destination, unit. */
 export function forEachNeighbour(
-  { model, placement, extremes, residents, wanted, below }: Neighbourhood,
+  { model, placement, extremes, residents, firstUnit, wanted, below }: Neighbourhood,
   visit: (unit: number, destination: number, score: number) => void,
 ): void {
   const { nodes, accepting, memoryScale, cpuScale, maxVmsPerNode } = model;
@@ -82,6 +89,7 @@ export function forEachNeighbour(
       const slots = maxVmsPerNode - (count[destination] ?? 0);
       for (let at = from; at < to; at += 1) {
         const unit = residents.units[at] ?? 0;
+        if (unit < firstUnit) continue;
         const { memoryMib, cpu: cpuOfUnit, vms, allowed, apart } = model.units[unit] ?? nobody;
         if (memoryMib > room || vms.length > slots) continue;
         if ((allowed !== undefined || apart.length > 0) && !fits(model, placement, unit, destination)) continue;
