@@ -19,6 +19,7 @@ import { renderBashCompletion } from '../src/cli/bash-completion.ts';
 import { renderCxmConfPage, renderCxmPage } from '../src/cli/man.ts';
 import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
 import { renderNotices } from './notices.ts';
+import { plainSsh2 } from './plain-ssh2.ts';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const finished = join(root, 'dist');
@@ -52,7 +53,7 @@ const lazyXmlParser: Plugin = {
 
 const common: BuildOptions = {
   bundle: true,
-  plugins: [lazyXmlParser],
+  plugins: [lazyXmlParser, plainSsh2],
   platform: 'node',
   target: 'node20',
   format: 'cjs',

@@ -13,6 +13,8 @@ export const errorCodes = {
   INVALID_INPUT: 'mend the named value and try again',
   UNSUPPORTED: 'see docs/drivers.md for what logical volumes can serve',
   HOST_UNREACHABLE: 'check that the host is up and that `ssh HOST true` works for this user without a password',
+  HOST_KEY: 'find out whose key it is before you touch known_hosts: somebody may stand between',
+  ACCESS_DENIED: 'check that `ssh HOST true` works for this user without a password',
   HELPER_MISSING: 'install /usr/local/sbin/cxm-host and the sudoers file on that host',
   PROTOCOL: 'install the same version of cxm on the frontend and on the host',
   LVM: 'see the message of LVM above',

@@ -86,7 +86,7 @@ const keys = {
   SSH_USER: optional(
     'Nodes',
     text('a user name', /^[a-z_][a-z0-9_-]{0,31}$/),
-    'The user as whom other nodes are reached. The one that ssh_config names for the node when None, else root. Programs of another user than root are run with sudo.',
+    'The user as whom other nodes are reached; None for the one whom ssh would take. Programs of another user than root are run with sudo.',
   ),
   CONNECT_TIMEOUT: key(
     'Nodes',

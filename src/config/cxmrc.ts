@@ -2,8 +2,9 @@
  * The schema of cxmrc, the configuration of the OpenNebula drivers: one table from which validation, the commented
  * cxmrc.example and the reference in docs/ come. Keys of the old drivers keep their names and their meaning.
  */
+import { isHostName } from '../host-name.ts';
 import type { ConfigurationOf, KeySchema } from './schema.ts';
-import { flag, hostName, integer, oneOf, path, paths, size, text, words, type ValueType } from './types.ts';
+import { flag, integer, oneOf, path, paths, size, text, words, type ValueType } from './types.ts';
 
 type Group = 'Volumes' | 'Transfers' | 'Virtual machines' | 'Connections';
 
@@ -159,7 +160,7 @@ const keys = {
   ),
   FRONTEND_NAMES: key(
     'Connections',
-    words('a host name', (word) => hostName.test(word)),
+    words('a host name', isHostName),
     '""',
     'Names under which OpenNebula calls the frontend, besides its host name.',
   ),

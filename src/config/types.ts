@@ -2,6 +2,7 @@
  * Types of configuration values: how a value is read, what is allowed, and how that is said to a person. The schema
  * tables of cxmrc and cxm.conf are made of these, and example file, reference and validation come from them.
  */
+import { isHostName } from '../host-name.ts';
 import { parseSize, sizeSyntax } from './size.ts';
 import type { RawValue } from './language.ts';
 
@@ -154,16 +155,13 @@ export function paths(): ValueType<readonly string[]> {
   return words('an absolute path without ..', (word) => cleanPath(word) === word);
 }
 
-/** The name of a host as ssh and the resolver take it; never an option. */
-export const hostName = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$/;
-
 /** Names of hosts, each once, in the order in which they stand. */
 export function hostNames(): ValueType<readonly string[]> {
   return {
     literal: 'list',
     allowed: 'a list of host names, each once',
     parse(raw) {
-      if (typeof raw === 'string' || raw.length > 1000 || !raw.every((name) => hostName.test(name))) return undefined;
+      if (typeof raw === 'string' || raw.length > 1000 || !raw.every(isHostName)) return undefined;
       return new Set(raw.map((name) => name.toLowerCase())).size === raw.length ? raw : undefined;
     },
   };

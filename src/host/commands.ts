@@ -26,7 +26,7 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The real body is `localCommands`; tests and the sandbox have others. */
+/** The real bodies are `localCommands` and `remoteCommands`; tests and the sandbox have others. */
 export interface Commands {
   /**
    * Runs a program to its end.
@@ -49,7 +49,7 @@ export const localCommands: Commands = {
     const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
     const result = await runToEnd(program, args, options, timeoutMs);
     if (result === 'timeout') {
-      throw new CxmError('TIMEOUT', `${describe(program, args)} did not end within ${timeoutMs} ms`);
+      throw new CxmError('TIMEOUT', `${describeCommand(program, args)} did not end within ${timeoutMs} ms`);
     }
     const ok = options.okExitCodes ?? [0];
     if (ok === 'any' ? result.exitCode >= 0 : ok.includes(result.exitCode)) return result;
@@ -57,11 +57,19 @@ export const localCommands: Commands = {
   },
 };
 
-/** The error of a program that ended with an exit code nobody asked for. */
-export function commandFailed(program: string, args: readonly string[], result: CommandResult): CxmError {
+/** The error of a program that ended with an exit code nobody asked for. @param node where, if not on this machine */
+export function commandFailed(
+  program: string,
+  args: readonly string[],
+  result: CommandResult,
+  node?: string,
+): CxmError {
   const said = result.stderr.trim() || result.stdout.trim() || 'without a message';
   const end = result.exitCode >= 0 ? `exit code ${result.exitCode}` : 'a signal';
-  return new CxmError('COMMAND', `${describe(program, args)} ended with ${end}: ${said}`, { changed: 'maybe' });
+  const where = node === undefined ? '' : ` on ${node}`;
+  return new CxmError('COMMAND', `${describeCommand(program, args)}${where} ended with ${end}: ${said}`, {
+    changed: 'maybe',
+  });
 }
 
 /** The exit code is -1 for a program that a signal ended. @throws CxmError COMMAND if it could not be started */
@@ -140,7 +148,8 @@ function notStarted(program: string, cause: unknown): CxmError {
   return new CxmError('COMMAND', `program ${program} could not be started: ${why}`, { cause });
 }
 
-function describe(program: string, args: readonly string[]): string {
+/** A run for messages: its words, as far as a message takes them. */
+export function describeCommand(program: string, args: readonly string[]): string {
   const line = [program, ...args].join(' ');
   return line.length > 200 ? `${line.slice(0, 197)}...` : line;
 }

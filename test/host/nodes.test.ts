@@ -1,0 +1,322 @@
+/** Programs on another node over one connection: the same meaning as here, and an end to everything. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { localCommands, type CommandOptions } from '../../src/host/commands.ts';
+import { connectNodes, type Nodes, type NodesOptions } from '../../src/host/nodes.ts';
+import { asCxmError, type CxmError } from '../../src/errors.ts';
+import { hasSshd, send, startSshd, type Sshd } from './sshd.ts';
+
+async function failure(promise: Promise<unknown>): Promise<CxmError> {
+  try {
+    await promise;
+  } catch (error) {
+    return asCxmError(error);
+  }
+  throw new Error('it did not fail');
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function timed<T>(promise: Promise<T>): Promise<{ value: T; ms: number }> {
+  const from = performance.now();
+  const value = await promise;
+  return { value, ms: performance.now() - from };
+}
+
+describe.skipIf(!hasSshd)('over ssh', () => {
+  let sshd: Sshd;
+  let nodes: Nodes;
+  const run = (program: string, args: readonly string[], options?: CommandOptions) =>
+    nodes.node('node1').commands.run(program, args, options);
+  const sh = (script: string, options?: CommandOptions) => run('sh', ['-c', script], options);
+
+  /** With connections of its own. */
+  async function withNodes<T>(more: Partial<NodesOptions>, body: (own: Nodes) => Promise<T>): Promise<T> {
+    const own = connectNodes({ ...sshd.configure(), ...more });
+    try {
+      return await body(own);
+    } finally {
+      own.close();
+    }
+  }
+
+  beforeAll(async () => {
+    sshd = await startSshd();
+    nodes = connectNodes(sshd.configure());
+  });
+  afterAll(() => {
+    nodes.close();
+    sshd.stop();
+  });
+
+  describe('a program', () => {
+    test('gives output, messages and exit code as they are', async () => {
+      const result = await sh('printf "a\\n\\n"; echo b >&2; exit 3', { okExitCodes: [0, 3] });
+      expect(result).toEqual({ stdout: 'a\n\n', stderr: 'b\n', exitCode: 3 });
+    });
+
+    test('gets an input of any length, and an empty one when none is given', async () => {
+      const input = Buffer.alloc(5_000_000, 'xyz\n');
+      const [there, here] = await Promise.all([
+        run('md5sum', [], { input }),
+        localCommands.run('md5sum', [], { input }),
+      ]);
+      expect(there.stdout).toBe(here.stdout);
+      for (const options of [{}, { input: '' }, { input: new Uint8Array(0) }]) {
+        expect((await run('wc', ['-c'], { ...options, timeoutMs: 5000 })).stdout.trim()).toBe('0');
+      }
+    });
+
+    test('may end without reading its input', async () => {
+      expect((await run('true', [], { input: Buffer.alloc(8_000_000) })).exitCode).toBe(0);
+    });
+
+    test('may say much', async () => {
+      const { stdout } = await run('head', ['-c', '20000000', '/dev/zero']);
+      expect(stdout.length).toBe(20_000_000);
+    });
+
+    test('speaks English, finds the programs of system administrators, and sees what is added', async () => {
+      const { stdout } = await sh('echo "$LC_ALL|$ADDED|$PATH"', { env: { ADDED: "it's" } });
+      expect(stdout).toBe("C|it's|/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");
+      await withNodes({ path: '/opt/a b' }, async (own) => {
+        const found = await own.node('node1').commands.run('sh', ['-c', 'echo "$PATH"']);
+        expect(found.stdout).toMatch(/^\/opt\/a b:\/usr\/local\/sbin:/);
+      });
+    });
+
+    test('gets its arguments byte for byte, whatever they are', async () => {
+      const word = fc.oneof(
+        fc.string({ unit: 'binary', maxLength: 30 }),
+        fc.string({ unit: 'grapheme', maxLength: 10 }),
+        fc.stringMatching(/^[ \n\t'"\\$`!*?[\]{}();&|<>~#=-]{0,12}$/),
+        fc.constantFrom('', '-n', '--', '$(id)', '`id`', "'", "''", '\\', '\n', 'a\nb\n', '!!', '~', '%s', 'A=b', 'ä'),
+      );
+      const legal = word.map((text) => text.replaceAll('\0', '').replace(/\p{Surrogate}/gu, ''));
+      await fc.assert(
+        fc.asyncProperty(fc.array(legal, { maxLength: 20 }), async (args) => {
+          const { stdout } = await run('printf', ['%s\\0', 'first', ...args]);
+          expect(stdout.split('\0').slice(1, -1)).toEqual(args);
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    test('is refused when its arguments can not be sent whole', async () => {
+      expect(await failure(run('echo', ['a\0b']))).toMatchObject({ code: 'INVALID_INPUT', changed: 'nothing' });
+      expect(await failure(run('echo', ['x'.repeat(140_000)]))).toMatchObject({ code: 'INVALID_INPUT' });
+      expect(await failure(run('-x', []))).toMatchObject({ code: 'INVALID_INPUT' });
+      expect((await run('echo', ['x'.repeat(120_000)])).stdout.length).toBe(120_001);
+    });
+  });
+
+  describe('a failure is one error that names node and command', () => {
+    test('for an exit code that nobody asked for', async () => {
+      expect(await failure(sh('echo why >&2; exit 7'))).toMatchObject({
+        code: 'COMMAND',
+        message: 'sh -c echo why >&2; exit 7 on node1 ended with exit code 7: why',
+        changed: 'maybe',
+      });
+    });
+
+    test('for a signal, even where any exit code is an answer', async () => {
+      expect((await failure(sh('kill -9 $$', { okExitCodes: 'any' }))).message).toContain(
+        'on node1 ended with a signal',
+      );
+    });
+
+    test('for a program that is missing, even where any exit code is an answer', async () => {
+      const error = await failure(run('no-such-program', [], { okExitCodes: 'any' }));
+      expect(error).toMatchObject({ code: 'COMMAND', message: 'program no-such-program is missing on node1' });
+      expect((await run('sh', ['-c', 'exit 127'], { okExitCodes: 'any' })).exitCode).toBe(127);
+    });
+
+    test('for more output than anybody can want, and the program ends', async () => {
+      const error = await failure(sh(`echo $$ >${sshd.directory}/yes; exec yes`));
+      expect(error.message).toContain('said more than');
+      await sleep(500);
+      expect((await sh(`kill -0 $(cat ${sshd.directory}/yes)`, { okExitCodes: 'any' })).exitCode).not.toBe(0);
+    });
+
+    test('for a name that is none', () => {
+      for (const name of ['-oProxyCommand=id', 'a b', '', '../x', 'a\nb', 'a;b']) {
+        expect(() => nodes.node(name), name).toThrow('is no name of a node');
+      }
+    });
+  });
+
+  describe('a program that takes too long', () => {
+    test('is ended over there, with all it has started, and the error says so', async () => {
+      const { value, ms } = await timed(failure(sh('echo $$; sleep 61.7 & sleep 61.8', { timeoutMs: 500 })));
+      expect(value).toMatchObject({ code: 'TIMEOUT', changed: 'maybe' });
+      expect(value.message).toContain('on node1 did not end within 500 ms');
+      expect(ms).toBeLessThan(3000);
+      expect((await run('pgrep', ['-f', '^sleep 61.[78]'], { okExitCodes: [0, 1] })).stdout).toBe('');
+    });
+
+    test('is killed when it will not end', async () => {
+      const { value, ms } = await timed(failure(sh('trap "" TERM; while :; do sleep 0.05; done', { timeoutMs: 300 })));
+      expect(value.code).toBe('TIMEOUT');
+      expect(ms).toBeGreaterThan(5000);
+      expect(ms).toBeLessThan(7500);
+    });
+
+    test('is given up here when the other side does not end it, and others are not held up', async () => {
+      // What has left the group of processes is not reached by timeout, and holds the output open.
+      const running = timed(failure(sh('setsid sleep 20', { timeoutMs: 300 })));
+      expect((await timed(run('true', []))).ms).toBeLessThan(2000);
+      const { value, ms } = await running;
+      expect(value.code).toBe('TIMEOUT');
+      expect(ms).toBeLessThan(9000);
+    }, 15_000);
+
+    test('that ends by itself with the exit code of timeout is no timeout', async () => {
+      expect((await sh('exit 124', { okExitCodes: 'any' })).exitCode).toBe(124);
+    });
+
+    test('goes on no longer than its deadline when we are gone', async () => {
+      await withNodes({}, async (own) => {
+        const running = failure(own.node('node1').commands.run('sleep', ['62.5'], { timeoutMs: 1500 }));
+        await sleep(700);
+        own.close();
+        expect(await running).toMatchObject({ code: 'HOST_UNREACHABLE', changed: 'maybe' });
+      });
+      expect((await run('pgrep', ['-fc', '^sleep 62.5'], { okExitCodes: [0, 1] })).stdout).toBe('1\n');
+      await sleep(1500);
+      expect((await run('pgrep', ['-fc', '^sleep 62.5'], { okExitCodes: [0, 1] })).stdout).toBe('0\n');
+    });
+  });
+
+  describe('many programs', () => {
+    test('at once take one connection', async () => {
+      const before = sshd.log().split('Accepted publickey').length;
+      await withNodes({}, async (own) => {
+        const { commands } = own.node('node1');
+        const all = Array.from({ length: 50 }, (_, index) =>
+          commands.run('sh', ['-c', 'cat; sleep 0.1; echo "$1" >&2', 'sh', String(index)], { input: `in ${index}` }),
+        );
+        const results = await Promise.all(all);
+        expect(results.map(({ stdout }) => stdout)).toEqual(all.map((_, index) => `in ${index}`));
+        expect(results.map(({ stderr }) => stderr)).toEqual(all.map((_, index) => `${index}\n`));
+      });
+      expect(sshd.log().split('Accepted publickey').length).toBe(before + 1);
+    });
+
+    test('wait their turn, but no longer than their deadline', async () => {
+      await withNodes({}, async (own) => {
+        const { commands } = own.node('node1');
+        const long = Array.from({ length: 8 }, () => commands.run('sleep', ['2']));
+        const error = await failure(commands.run('true', [], { timeoutMs: 500 }));
+        expect(error).toMatchObject({ code: 'TIMEOUT', changed: 'nothing' });
+        expect(error.message).toContain('node1 was busy');
+        expect((await commands.run('echo', ['then'])).stdout).toBe('then\n');
+        await Promise.all(long);
+      });
+    });
+
+    test.each([1, 2, 5])('run where sshd allows only %d at once', async (limit) => {
+      const narrow = await startSshd({ config: [`MaxSessions ${limit}`] });
+      const own = connectNodes(narrow.configure());
+      try {
+        const { commands } = own.node('node1');
+        const all = Array.from({ length: 30 }, (_, index) => commands.run('echo', [String(index)]));
+        expect((await Promise.all(all)).map(({ stdout }) => Number(stdout))).toEqual(all.map((_, index) => index));
+        for (let index = 0; index < 10; index += 1) await commands.run('true', []);
+      } finally {
+        own.close();
+        narrow.stop();
+      }
+    });
+
+    test('fail one by one where sshd allows none', async () => {
+      const closed = await startSshd({ config: ['MaxSessions 0'] });
+      const own = connectNodes(closed.configure());
+      try {
+        const error = await failure(own.node('node1').commands.run('true', []));
+        expect(error).toMatchObject({ code: 'HOST_UNREACHABLE', changed: 'nothing' });
+        expect(error.message).toContain('opens no channel');
+      } finally {
+        own.close();
+        closed.stop();
+      }
+    });
+  });
+
+  describe('a connection that dies', () => {
+    const died = { code: 'HOST_UNREACHABLE', changed: 'maybe' };
+
+    test('fails everything that runs over it at once, and the next call opens a new one', async () => {
+      await withNodes({}, async (own) => {
+        const { commands } = own.node('node1');
+        await commands.run('true', []);
+        const running = Array.from({ length: 12 }, () => failure(commands.run('sleep', ['30'])));
+        await sleep(500);
+        const { value, ms } = await timed(
+          (async () => {
+            killSessions(sshd);
+            return Promise.all(running);
+          })(),
+        );
+        expect(ms).toBeLessThan(1000);
+        for (const error of value.slice(0, 8)) expect(error).toMatchObject(died);
+        // Those that waited for their turn have not run.
+        for (const error of value.slice(8)) expect(error).toMatchObject({ ...died, changed: 'nothing' });
+        expect(value[0]?.message).toContain('connection to node1 is lost');
+        expect((await commands.run('echo', ['again'])).stdout).toBe('again\n');
+      });
+    });
+
+    test('by silence is noticed within seconds', async () => {
+      await withNodes({ keepaliveIntervalMs: 200, keepaliveCount: 3 }, async (own) => {
+        const { commands } = own.node('node1');
+        await commands.run('true', []);
+        const running = failure(commands.run('sleep', ['30']));
+        await sleep(300);
+        const frozen = sshd.sessions();
+        for (const pid of frozen) send(pid, 'SIGSTOP');
+        try {
+          const { value, ms } = await timed(Promise.all([running, failure(commands.run('true', []))]));
+          expect(value[0]).toMatchObject(died);
+          // It has not begun: the other side did not even hear of it.
+          expect(value[1]).toMatchObject({ ...died, changed: 'nothing' });
+          expect(value[0]?.message).toContain('does not answer any more');
+          expect(ms).toBeLessThan(2000);
+        } finally {
+          for (const pid of frozen) send(pid, 'SIGCONT');
+        }
+        expect((await commands.run('echo', ['again'])).stdout).toBe('again\n');
+      });
+    });
+
+    test('while nothing runs is replaced by the next call', async () => {
+      await withNodes({}, async (own) => {
+        const { commands } = own.node('node1');
+        await commands.run('true', []);
+        killSessions(sshd);
+        await sleep(300);
+        expect((await commands.run('echo', ['again'])).stdout).toBe('again\n');
+      });
+    });
+
+    test('does not come alive by itself, and one that is closed stays closed', async () => {
+      const own = connectNodes(sshd.configure());
+      const access = own.node('node1');
+      await access.commands.run('true', []);
+      own.close();
+      expect((await failure(access.commands.run('true', []))).message).toContain('was closed');
+      expect(() => own.node('node1')).toThrow('after the connections were closed');
+    });
+  });
+
+  test('this node is reached without ssh', async () => {
+    const local = nodes.node('here');
+    expect(local.isLocal).toBe(true);
+    expect((await local.commands.run('sh', ['-c', 'echo $PPID'])).stdout).toBe(`${process.pid}\n`);
+    expect((await local.commands.run('sh', ['-c', 'echo "$PATH"'])).stdout).toContain('/usr/sbin:/usr/bin:/sbin:/bin');
+  });
+});
+
+/** The processes of sshd's connections, and not the programs that they run. */
+function killSessions(sshd: Sshd): void {
+  for (const pid of sshd.sessions()) send(pid, 'SIGKILL');
+}
