@@ -23,6 +23,8 @@ const table: Readonly<Record<ErrorCode, keyof typeof exitCodes>> = {
   INVALID_INPUT: 'error',
   UNSUPPORTED: 'refused',
   HOST_UNREACHABLE: 'error',
+  HOST_KEY: 'error',
+  ACCESS_DENIED: 'error',
   HELPER_MISSING: 'error',
   PROTOCOL: 'error',
   LVM: 'error',

@@ -1,7 +1,7 @@
-/** How cxm comes to the nodes: to this one by processes, to the others by one connection each. */
+/** How cxm comes to the nodes: to this one by processes, to the others by one kept-open connection each. */
 import type { CxmConf } from '../config/cxm-conf.ts';
-import { CxmError } from '../errors.ts';
-import { localMachine, type Machine } from '../host/hold.ts';
+import type { Machine } from '../host/hold.ts';
+import { connectNodes } from '../host/nodes.ts';
 
 export interface NodeAccess {
   machineOf(node: string): Machine;
@@ -9,16 +9,11 @@ export interface NodeAccess {
 }
 
 /** Reaches nobody yet. */
-export function reachNodes(localName: string, _configuration: CxmConf): NodeAccess {
+export function reachNodes(localName: string, { PATH, SSH_USER, CONNECT_TIMEOUT }: CxmConf): NodeAccess {
+  const connectTimeoutMs = CONNECT_TIMEOUT * 1000;
+  const nodes = connectNodes({ localName, path: PATH, user: SSH_USER, connectTimeoutMs });
   return {
-    machineOf: (node) => (node === localName ? localMachine : unreachable(node)),
-    close: () => Promise.resolve(),
+    machineOf: (node) => nodes.node(node).machine,
+    close: () => Promise.resolve(nodes.close()),
   };
-}
-
-function unreachable(node: string): Machine {
-  const refuse = (): never => {
-    throw new CxmError('HOST_UNREACHABLE', `this build of cxm has no way to ${node}`);
-  };
-  return { run: async () => refuse(), hold: async () => refuse() };
 }

@@ -6,10 +6,11 @@
 import { readFile } from 'node:fs/promises';
 import { CxmError } from '../errors.ts';
 import { isHostName } from '../host-name.ts';
-import { localCommands, type Commands } from './commands.ts';
+import { localMachine, type Machine } from './hold.ts';
 import { parseKnownHosts, type KnownHostLine } from './known-hosts.ts';
 import { pathOf } from './remote-command.ts';
-import { remoteCommands } from './remote-commands.ts';
+import { remoteCommands, type RemoteOptions } from './remote-commands.ts';
+import { remoteHold } from './remote-hold.ts';
 import { SshConnection, type ConnectionTimes } from './ssh-connection.ts';
 import { askSsh } from './ssh-settings.ts';
 
@@ -17,7 +18,7 @@ import { askSsh } from './ssh-settings.ts';
 export interface NodeAccess {
   readonly name: string;
   readonly isLocal: boolean;
-  readonly commands: Commands;
+  readonly machine: Machine;
 }
 
 export interface NodesOptions {
@@ -73,16 +74,17 @@ export function connectNodes(options: NodesOptions): Nodes {
 export function localNode(name: string, path?: string): NodeAccess {
   const searched = [path, process.env['PATH']].filter((part) => part !== undefined && part !== '').join(':');
   const env = { PATH: pathOf(searched) };
-  const commands: Commands = {
+  const machine: Machine = {
     run: (program, args, options = {}) =>
-      localCommands.run(program, args, { ...options, env: { ...env, ...options.env } }),
+      localMachine.run(program, args, { ...options, env: { ...env, ...options.env } }),
+    hold: localMachine.hold,
   };
-  return { name, isLocal: true, commands };
+  return { name, isLocal: true, machine };
 }
 
 class RemoteNode implements NodeAccess {
   readonly isLocal = false;
-  readonly commands: Commands;
+  readonly machine: Machine;
   /** The connection, open or on its way; undefined when the next call has to open one. */
   private connection: Promise<SshConnection> | undefined;
   private isClosed = false;
@@ -92,12 +94,13 @@ class RemoteNode implements NodeAccess {
     private readonly options: NodesOptions,
   ) {
     const { path, useSudo } = options;
-    this.commands = remoteCommands({
+    const remote: RemoteOptions = {
       node: name,
       path,
       connect: () => this.connect(),
       useSudo: (user) => useSudo ?? user !== 'root',
-    });
+    };
+    this.machine = { run: remoteCommands(remote).run, hold: remoteHold(remote) };
   }
 
   close(): void {

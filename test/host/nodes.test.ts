@@ -27,7 +27,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
   let sshd: Sshd;
   let nodes: Nodes;
   const run = (program: string, args: readonly string[], options?: CommandOptions) =>
-    nodes.node('node1').commands.run(program, args, options);
+    nodes.node('node1').machine.run(program, args, options);
   const sh = (script: string, options?: CommandOptions) => run('sh', ['-c', script], options);
 
   /** With connections of its own. */
@@ -80,7 +80,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
       const { stdout } = await sh('echo "$LC_ALL|$ADDED|$PATH"', { env: { ADDED: "it's" } });
       expect(stdout).toBe("C|it's|/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");
       await withNodes({ path: '/opt/a b' }, async (own) => {
-        const found = await own.node('node1').commands.run('sh', ['-c', 'echo "$PATH"']);
+        const found = await own.node('node1').machine.run('sh', ['-c', 'echo "$PATH"']);
         expect(found.stdout).toMatch(/^\/opt\/a b:\/usr\/local\/sbin:/);
       });
     });
@@ -176,7 +176,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
 
     test('goes on no longer than its deadline when we are gone', async () => {
       await withNodes({}, async (own) => {
-        const running = failure(own.node('node1').commands.run('sleep', ['62.5'], { timeoutMs: 1500 }));
+        const running = failure(own.node('node1').machine.run('sleep', ['62.5'], { timeoutMs: 1500 }));
         await sleep(700);
         own.close();
         expect(await running).toMatchObject({ code: 'HOST_UNREACHABLE', changed: 'maybe' });
@@ -191,7 +191,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
     test('at once take one connection', async () => {
       const before = sshd.log().split('Accepted publickey').length;
       await withNodes({}, async (own) => {
-        const { commands } = own.node('node1');
+        const { machine: commands } = own.node('node1');
         const all = Array.from({ length: 50 }, (_, index) =>
           commands.run('sh', ['-c', 'cat; sleep 0.1; echo "$1" >&2', 'sh', String(index)], { input: `in ${index}` }),
         );
@@ -204,7 +204,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
 
     test('wait their turn, but no longer than their deadline', async () => {
       await withNodes({}, async (own) => {
-        const { commands } = own.node('node1');
+        const { machine: commands } = own.node('node1');
         const long = Array.from({ length: 8 }, () => commands.run('sleep', ['2']));
         const error = await failure(commands.run('true', [], { timeoutMs: 500 }));
         expect(error).toMatchObject({ code: 'TIMEOUT', changed: 'nothing' });
@@ -218,7 +218,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
       const narrow = await startSshd({ config: [`MaxSessions ${limit}`] });
       const own = connectNodes(narrow.configure());
       try {
-        const { commands } = own.node('node1');
+        const { machine: commands } = own.node('node1');
         const all = Array.from({ length: 30 }, (_, index) => commands.run('echo', [String(index)]));
         expect((await Promise.all(all)).map(({ stdout }) => Number(stdout))).toEqual(all.map((_, index) => index));
         for (let index = 0; index < 10; index += 1) await commands.run('true', []);
@@ -232,7 +232,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
       const closed = await startSshd({ config: ['MaxSessions 0'] });
       const own = connectNodes(closed.configure());
       try {
-        const error = await failure(own.node('node1').commands.run('true', []));
+        const error = await failure(own.node('node1').machine.run('true', []));
         expect(error).toMatchObject({ code: 'HOST_UNREACHABLE', changed: 'nothing' });
         expect(error.message).toContain('opens no channel');
       } finally {
@@ -247,7 +247,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
 
     test('fails everything that runs over it at once, and the next call opens a new one', async () => {
       await withNodes({}, async (own) => {
-        const { commands } = own.node('node1');
+        const { machine: commands } = own.node('node1');
         await commands.run('true', []);
         const running = Array.from({ length: 12 }, () => failure(commands.run('sleep', ['30'])));
         await sleep(500);
@@ -268,7 +268,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
 
     test('by silence is noticed within seconds', async () => {
       await withNodes({ keepaliveIntervalMs: 200, keepaliveCount: 3 }, async (own) => {
-        const { commands } = own.node('node1');
+        const { machine: commands } = own.node('node1');
         await commands.run('true', []);
         const running = failure(commands.run('sleep', ['30']));
         await sleep(300);
@@ -290,7 +290,7 @@ describe.skipIf(!hasSshd)('over ssh', () => {
 
     test('while nothing runs is replaced by the next call', async () => {
       await withNodes({}, async (own) => {
-        const { commands } = own.node('node1');
+        const { machine: commands } = own.node('node1');
         await commands.run('true', []);
         killSessions(sshd);
         await sleep(300);
@@ -301,9 +301,9 @@ describe.skipIf(!hasSshd)('over ssh', () => {
     test('does not come alive by itself, and one that is closed stays closed', async () => {
       const own = connectNodes(sshd.configure());
       const access = own.node('node1');
-      await access.commands.run('true', []);
+      await access.machine.run('true', []);
       own.close();
-      expect((await failure(access.commands.run('true', []))).message).toContain('was closed');
+      expect((await failure(access.machine.run('true', []))).message).toContain('was closed');
       expect(() => own.node('node1')).toThrow('after the connections were closed');
     });
   });
@@ -311,8 +311,8 @@ describe.skipIf(!hasSshd)('over ssh', () => {
   test('this node is reached without ssh', async () => {
     const local = nodes.node('here');
     expect(local.isLocal).toBe(true);
-    expect((await local.commands.run('sh', ['-c', 'echo $PPID'])).stdout).toBe(`${process.pid}\n`);
-    expect((await local.commands.run('sh', ['-c', 'echo "$PATH"'])).stdout).toContain('/usr/sbin:/usr/bin:/sbin:/bin');
+    expect((await local.machine.run('sh', ['-c', 'echo $PPID'])).stdout).toBe(`${process.pid}\n`);
+    expect((await local.machine.run('sh', ['-c', 'echo "$PATH"'])).stdout).toContain('/usr/sbin:/usr/bin:/sbin:/bin');
   });
 });
 

@@ -13,7 +13,7 @@ import { freePort, hasNamespaces, hasSshd, makeKey, ordinaryUser, send, startSsh
 async function once(options: NodesOptions, program = 'id', args: readonly string[] = ['-un'], more?: CommandOptions) {
   const nodes = connectNodes(options);
   try {
-    return await nodes.node('node1').commands.run(program, args, more);
+    return await nodes.node('node1').machine.run(program, args, more);
   } finally {
     nodes.close();
   }
@@ -223,7 +223,7 @@ describe.skipIf(!hasSshd)('a node', () => {
     test('because nobody listens, says so at once, and is tried anew', async () => {
       const port = await freePort();
       const nodes = connectNodes(sshd.configure({ lines: [`Port ${port}`] }));
-      const { commands } = nodes.node('node1');
+      const { machine: commands } = nodes.node('node1');
       const errors = await Promise.all([failure(commands.run('true', [])), failure(commands.run('true', []))]);
       for (const error of errors) {
         expect(error).toMatchObject(unreachable);
@@ -286,8 +286,8 @@ describe.skipIf(!hasSshd)('a node', () => {
     test('is no trouble for another one', async () => {
       const nodes = connectNodes(sshd.configure());
       const [error, result] = await Promise.all([
-        failure(nodes.node('no-such-host.invalid').commands.run('true', [])),
-        nodes.node('node1').commands.run('echo', ['well']),
+        failure(nodes.node('no-such-host.invalid').machine.run('true', [])),
+        nodes.node('node1').machine.run('echo', ['well']),
       ]);
       expect(error).toMatchObject({ code: 'HOST_UNREACHABLE' });
       expect(result.stdout).toBe('well\n');
@@ -348,7 +348,7 @@ describe.skipIf(!hasSshd || !hasNamespaces || !hasSudo)('an ordinary user', () =
     chmodSync(join(sshd.directory, 'late'), 0o777);
     const options = { ...sshd.configure(), useSudo: false };
     const nodes = connectNodes(options);
-    const { commands } = nodes.node('node1');
+    const { machine: commands } = nodes.node('node1');
     const late = join(sshd.directory, 'late/file');
     const error = await failure(commands.run('touch', [late], { timeoutMs: 1000 }));
     expect(error).toMatchObject({ code: 'TIMEOUT', changed: 'nothing' });

@@ -24,6 +24,7 @@ const here = join(checkout, 'test/lab');
 export const product = {
   remotes: join(checkout, 'dist/remotes'),
   helper: join(checkout, 'dist/sbin/cxm-host'),
+  cxm: join(checkout, 'dist/sbin/cxm'),
   hook: join(checkout, 'dist/sbin/one-migrate'),
   simulatedXl: join(checkout, 'dist/sandbox/xl'),
   sudoers: join(checkout, 'remotes/etc/cxm/sudoers'),
@@ -81,6 +82,7 @@ export function installUmlNode(root: string, keys: string): void {
   }
   installRemotes(join(root, 'var/tmp/one'));
   if (fs.existsSync(product.helper)) copy(product.helper, join(root, 'usr/local/sbin/cxm-host'), 0o755);
+  if (fs.existsSync(product.cxm)) copy(product.cxm, join(root, 'usr/local/sbin/cxm'), 0o755);
   if (fs.existsSync(product.simulatedXl)) copy(product.simulatedXl, join(root, 'usr/sbin/xl'), 0o755);
   copy(product.sudoers, join(root, 'etc/sudoers.d/cxm'), 0o440);
 }
