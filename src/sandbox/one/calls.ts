@@ -9,7 +9,7 @@ import { frontendName, mountVariable, nodeOf, sandboxVariable, type Layout } fro
 import { bytesOf, trafficEnd, trafficSince } from '../traffic.ts';
 
 export interface CallResult {
-  readonly kind: 'tm' | 'vmm' | 'im' | 'hook';
+  readonly kind: 'tm' | 'vmm' | 'im' | 'hook' | 'cxm';
   readonly action: string;
   readonly args: readonly string[];
   /** Where it ran. */
@@ -40,6 +40,11 @@ export interface Caller {
   hook(host: string, args: readonly string[]): Promise<CallResult>;
 }
 
+export interface ClusterCaller extends Caller {
+  /** The cluster's own command, on one of its nodes. @throws CallFailed */
+  cluster(host: string, args: readonly string[]): Promise<CallResult>;
+}
+
 export interface CallerOptions {
   readonly layout: Layout;
   /** Volumes may be mounted through loop devices. */
@@ -68,7 +73,7 @@ export function frontendEnvironment(layout: Layout, mounts: boolean): Record<str
   };
 }
 
-export function createCaller(options: CallerOptions): Caller {
+export function createCaller(options: CallerOptions): ClusterCaller {
   const { layout } = options;
   const ssh = (host: string, script: string): Program => ({
     words: ['ssh', '-o', 'ControlMaster=no', host, 'bash', '-s'],
@@ -95,6 +100,10 @@ export function createCaller(options: CallerOptions): Caller {
       const call = { kind: 'hook', action: 'one-migrate', args, machine: host } as const;
       const program = join(layout.library, 'one-migrate');
       return run(options, call, ssh(host, [program, ...args].map(quoted).join(' ')));
+    },
+    cluster: (host, [action = '', ...args]) => {
+      const call = { kind: 'cxm', action, args, machine: host } as const;
+      return run(options, call, ssh(host, ['cxm', action, ...args].map(quoted).join(' ')));
     },
   };
 }

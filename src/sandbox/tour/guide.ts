@@ -100,8 +100,8 @@ function explain(printer: Printer, failure: unknown): void {
 
 function resultOf(step: Step, calls: readonly CallResult[], durationMs: number, looks: readonly World[]): StepResult {
   const { volumes } = step;
-  // A hook's own line counts what the calls within it have sent.
-  const own = calls.filter(({ kind }) => kind !== 'hook');
+  // A hook's own line counts what the calls within it have sent, and so does that of a command that runs the hook.
+  const own = calls.filter(({ kind }) => kind !== 'hook' && kind !== 'cxm');
   return {
     title: step.title,
     calls: calls.length,

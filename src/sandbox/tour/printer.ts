@@ -185,9 +185,10 @@ export class Printer {
     this.line(this.margin(word) + text);
   }
 
-  private callText({ kind, action, args, machine }: CallHead): string {
+  private callText(call: CallHead): string {
+    const { kind, args, machine } = call;
     const where = kind === 'tm' ? '' : ` (on${unbreakable}${machine})`;
-    const name = kind === 'hook' ? action : `${kind}/${action}`;
+    const name = nameOf(call);
     return [name, ...args.map((word) => this.shortened(word))].join(' ') + where;
   }
 
@@ -200,8 +201,8 @@ export class Printer {
     return wrap(this.callText(call), width, '  ').map((line) => line.replaceAll(unbreakable, ' '));
   }
 
-  private painted({ kind, action }: CallHead, line: string): string {
-    const name = kind === 'hook' ? action : `${kind}/${action}`;
+  private painted(call: CallHead, line: string): string {
+    const name = nameOf(call);
     const start = line.search(/\S/);
     if (!line.startsWith(name, start)) return line;
     return line.slice(0, start) + this.terminal.paint('bold', name) + line.slice(start + name.length);
@@ -228,4 +229,9 @@ function figuresOf({ durationMs, sentBytes, exitCode }: CallResult): string {
   const time = `${(durationMs / 1000).toFixed(2)} s`;
   const result = exitCode === 0 ? (sentBytes > 0 ? formatSize(sentBytes) : '') : `exit ${exitCode}`;
   return ` ${time.padStart(9)}  ${result.padStart(widthOfFigures - 12)}`;
+}
+
+function nameOf({ kind, action }: CallHead): string {
+  if (kind === 'hook') return action;
+  return kind === 'cxm' ? `cxm ${action}` : `${kind}/${action}`;
 }

@@ -4,9 +4,10 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { hashesBelow, witnessDirectory, type MadeImages } from '../images.ts';
 import type { Layout } from '../layout.ts';
-import type { Caller } from '../one/calls.ts';
+import type { ClusterCaller } from '../one/calls.ts';
 import type { Lifecycle } from '../one/lifecycle.ts';
 import {
   copyFromVolume,
@@ -42,7 +43,7 @@ export class Stage {
     readonly layout: Layout,
     readonly images: MadeImages,
     readonly lifecycle: Lifecycle,
-    readonly caller: Caller,
+    readonly caller: ClusterCaller,
     private readonly onCheck: (sentence: string) => void,
   ) {}
 
@@ -54,6 +55,12 @@ export class Stage {
   check(sentence: string, holds: boolean): void {
     if (!holds) throw new CheckFailed(sentence);
     this.onCheck(sentence);
+  }
+
+  /** Whether something comes true within some time; what the cluster starts it does not wait for. */
+  async soon(comesTrue: () => boolean): Promise<boolean> {
+    for (let left = 300; left > 0 && !comesTrue(); left--) await setTimeout(100);
+    return comesTrue();
   }
 
   /** The domain of that name runs on this node and nowhere else, with its volumes active there alone. */
