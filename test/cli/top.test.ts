@@ -15,7 +15,6 @@ const plain = styleOf({ write: () => true }, {});
 const coloured = styleOf({ isTTY: true, write: () => true }, { TERM: 'xterm' });
 const screen: TopScreen = { sort: 'cpu', node: undefined, intervalSeconds: 3, skipped: 0, help: false };
 const size = { columns: 80, rows: 24 };
-// eslint-disable-next-line no-control-regex
 const visible = (line: string): string => line.replaceAll(/\x1b\[\d+m/g, '');
 
 /** A clock that stands still but for sleeps; readings come from a script. */
@@ -188,7 +187,6 @@ describe('a frame', () => {
         ).map(visible);
         expect(lines.length).toBeLessThanOrEqual(some.rows);
         expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(some.columns);
-        // eslint-disable-next-line no-control-regex
         expect(lines.join('')).not.toMatch(/[\x00-\x1f]/);
       }),
     );
