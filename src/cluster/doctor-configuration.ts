@@ -29,7 +29,11 @@ function readable(
 
 function fault({ node, configuration }: NodeFacts, path: string): Fault | undefined {
   if (configuration === undefined) {
-    return { verdict: 'fail', found: `there is no readable ${path}`, mend: `copy ${path} there` };
+    return {
+      verdict: 'fail',
+      found: `there is no readable ${path}`,
+      mend: `copy ${path} there from another node, or write it: see docs/cxm.conf.md`,
+    };
   }
   try {
     parseSettingsOf(cxmConfTable, configuration.text, `${path} on ${node}`);

@@ -186,7 +186,9 @@ function complaintOf(part: Part | undefined): string {
   if (part === undefined) return 'it was not asked';
   if (part.exitCode === 127) return 'the program is missing';
   if (part.exitCode === 124) return 'it did not answer in time';
-  return linesOf(part.stderr).at(0) ?? `it ended with exit code ${part.exitCode}`;
+  // LVM warns of much that is no reason.
+  const reasons = linesOf(part.stderr).filter((line) => !/^(?:WARNING|File descriptor \d+ )/.test(line));
+  return reasons.at(0) ?? `it ended with exit code ${part.exitCode}`;
 }
 
 function linesOf(text: string | undefined): readonly string[] {

@@ -122,6 +122,28 @@ describe('the watch', () => {
   });
 });
 
+describe('CPU time', () => {
+  it('counts from the newest reading that is ten seconds old', async () => {
+    const ground = new Ground();
+    const programs = { run: () => Promise.reject(new Error('not used')) };
+    let cpuSeconds = 0;
+    const read: ReadNode = () =>
+      Promise.resolve(
+        nodeReading('node1', { uptimeSeconds: ground.nowMs / 1000, rows: [row(1, 'one', { cpuSeconds })] }),
+      );
+    const watch = new ClusterWatch(
+      [{ name: 'node1', programs }],
+      { usage: false, physicalVolumes: false },
+      ground.clock,
+      read,
+    );
+    for (; ground.nowMs <= 30_000; ground.nowMs += 3000) await watch.poll();
+    cpuSeconds = 3;
+    await watch.poll();
+    expect(watch.look(5000)[0]?.rates).toMatchObject({ elapsedSeconds: 3, vms: [{ cpuPercent: 25 }] });
+  });
+});
+
 describe('the view', () => {
   it('is sorted as asked, equals by name', async () => {
     const ground = new Ground();
@@ -142,6 +164,13 @@ describe('the view', () => {
     const ground = new Ground();
     ground.broken.add('node2');
     const view = await viewAfter(ground, 2, 'node1', 'node2');
+    const watch = ground.watch('node1');
+    for (const broken of [false, false, true]) {
+      if (broken) ground.broken.add('node1');
+      ground.nowMs += 1000;
+      await watch.poll();
+      expect(viewOf(watch.look(5000), screen).vms).toHaveLength(broken ? 0 : 2);
+    }
     expect(view.totals).toMatchObject({ answering: 1, runningVms: 2 });
     expect(view.vms.every(({ node }) => node === 'node1')).toBe(true);
     expect(view.nodes[1]).toMatchObject({ figures: undefined, silence: 'No route to host' });

@@ -160,6 +160,13 @@ describe('what is wrong on one node', () => {
 
   it('leaves groups alone that LVM locks or that only the node itself names', () => {
     expect(faults({ groups: [{ ...vg0, lockType: '' }] })).toEqual([]);
+    const locked = { groups: [{ ...vg0, lockType: 'dlm' }], lvmSettings: new Map([['use_lvmlockd', '1']]) };
+    const own = [nodeFacts('node1', { ...locked, groupsWithoutAutoactivation: [] })];
+    const results = judge({ nodes: own, silent: [] }, context);
+    expect(results.filter(({ check }) => check === 'autoactivation' || check === 'lvm-locking')).toMatchObject([
+      { verdict: 'ok' },
+      { verdict: 'ok' },
+    ]);
     for (const [list, says] of [
       ['["system","@tag"]', 'warn'],
       ['["VG0/shop"]', 'warn'],
@@ -263,12 +270,16 @@ describe('facts of a node', () => {
 
   it('are missing, not wrong, where a program fails', async () => {
     await node.program('xl', 'exit 127');
-    await node.program('vgs', 'echo "  Failed to set up." >&2; exit 5');
+    await node.program(
+      'vgs',
+      'echo "File descriptor 9 (x) leaked" >&2; echo "  WARNING: x" >&2; echo "  Failed to set up." >&2; exit 5',
+    );
     const [facts] = (await gather(() => Date.now() - 60_000, '/does/not/exist')).nodes;
     await node.prints('xl', recording('xl-4.17-info').stdout);
     expect(facts).toMatchObject({ configuration: undefined, toolstack: { message: 'the program is missing' } });
     expect(facts?.groups).toMatchObject({ message: 'Failed to set up.' });
     expect(facts?.clockOffsetMs).toBeGreaterThan(50_000);
+    expect((await gather(() => Date.now() + 60_000)).nodes[0]?.clockOffsetMs).toBeLessThan(-50_000);
   });
 
   it('name LVM settings only when they are set', () => {
