@@ -37,7 +37,7 @@ function othersLive(step: Step): boolean {
 
 /** Off for certain, or taken out by a person. */
 export function isOut({ ledger, peers }: NodeState, node: number): boolean {
-  const incarnation = Math.max(peers[node]?.slot?.incarnation ?? 0, peers[node]?.netIncarnation ?? 0);
+  const incarnation = peers[node]?.slot?.incarnation ?? 0;
   return incarnation <= (ledger.fenced[node] ?? 0) || incarnation <= (ledger.excluded[node] ?? 0);
 }
 

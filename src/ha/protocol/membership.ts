@@ -20,6 +20,7 @@ export function join(step: Step, callId: number): void {
   state.joinRefused = '';
   state.startedMs = state.nowMs;
   state.listeningMs = state.nowMs;
+  state.lastTickMs = state.nowMs;
   step.effects.push({ kind: 'list-vms' });
 }
 
@@ -120,7 +121,7 @@ export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request,
   if (mayAct(step)) setPeer(state, from, { ...peer, netSeenMs: state.nowMs, seenAlive: true });
   const highest = Math.max(
     peer.slot?.incarnation ?? 0,
-    peer.netIncarnation,
+    peer.datagram?.role === 'joining' ? 0 : peer.netIncarnation,
     state.ledger.fenced[from] ?? 0,
     state.ledger.excluded[from] ?? 0,
   );
@@ -135,7 +136,8 @@ export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request,
   if (mode !== 'normal') return answer(`the cluster is in ${mode}`);
   if (state.evacuation?.node === from) return answer('its VMs are being moved away');
   if (request.incarnation <= highest) return answer('its incarnation is too low');
-  const lastMs = Math.max(peer.slotChangedMs, peer.datagram === undefined ? never : peer.netSeenMs);
+  const spoke = peer.datagram !== undefined && peer.datagram.incarnation === peer.slot?.incarnation;
+  const lastMs = Math.max(peer.slotChangedMs, spoke ? peer.netSeenMs : never);
   const isLive = peer.slot !== undefined && isMember(peer.slot.role) && state.nowMs - lastMs < timing.gapMs;
   return answer(isLive ? 'a daemon of this name is a member' : '');
 }

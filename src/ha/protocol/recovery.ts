@@ -154,11 +154,12 @@ function answering({ vms, asks }: Target, results: readonly (readonly PingResult
   return `${vms[results[index]?.indexOf('answer') ?? 0] ?? '?'} to slot ${String(asks[index]?.to ?? '?')}`;
 }
 
-/** A member that could not ping has given no information. Three times; then a person decides. */
+/** A member that could not ping has given no information: until it can, or is found dead itself, or a person decides. */
 function pingAgain(step: Step, target: Target, missing: readonly NodeIndex[]): void {
-  const { state } = step;
+  const { state, timing } = step;
   const names = missing.map((node) => nameOf(state, node)).join(' ');
-  if (target.round >= 3) {
+  if (state.nowMs - Math.max(...target.asks.map(({ sentMs }) => sentMs)) < timing.periodMs) return;
+  if (state.nowMs - target.startedMs > timing.netLostMs + 2 * timing.timerMs) {
     return raisePanicOnce(step, `${names} could not ping the VMs of ${nameOf(state, target.node)}: no information`);
   }
   const asks = askPings(step, target.vms, target.node);

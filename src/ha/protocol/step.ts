@@ -29,7 +29,7 @@ import { advanceRecovery, fenceDone, findDead, recoveryAnswered } from './recove
 import { planDone } from './restart.ts';
 import { realRules, type Rules } from './rules.ts';
 import { never, ownEntries, peerAt, takeId, type NodeState, type Step } from './state.ts';
-import { lookAround } from './verdict.ts';
+import { endIsolation, lookAround } from './verdict.ts';
 
 export interface Stepped {
   readonly state: NodeState;
@@ -89,6 +89,7 @@ function tick(current: Step): void {
   if (state.role === 'alone') return;
   expireLease(current);
   checkOwnStanding(current);
+  endIsolation(current);
   voteWhenMasterIsSilent(current);
   pursueJoin(current);
   expireLeave(current);
@@ -154,7 +155,7 @@ function slotWritten(current: Step, sequence: number): void {
 
 function sendHeartbeat(current: Step): void {
   const { state, effects, rules } = current;
-  if (state.isolated || state.role === 'joining' || state.incarnation === 0) return;
+  if (state.isolated || state.incarnation === 0) return;
   state.sequence += 1;
   const datagram: Datagram = {
     from: state.config.self,
@@ -165,7 +166,7 @@ function sendHeartbeat(current: Step): void {
     epoch: rules.persistedEpoch(state.epoch),
     switches: state.switches,
     heardAgeMs: heardAges(state),
-    ballot: ownBallot(current),
+    ballot: state.role === 'joining' ? 0 : ownBallot(current),
     slotSequence: state.slotSequence,
     diskId: state.config.diskId,
   };

@@ -6,7 +6,7 @@
  * down and stays silent, on the disk it calls a person.
  */
 import { isMember, type NodeIndex } from './blocks.ts';
-import { diskChannel, netChannel, netSilenceMs } from './evidence.ts';
+import { diskChannel, isHeard, netChannel, netSilenceMs } from './evidence.ts';
 import { isOut } from './election.ts';
 import { releaseLease, seconds } from './lease.ts';
 import { raisePanic } from './panic.ts';
@@ -16,15 +16,23 @@ import { because, nameOf, peerAt, type Step } from './state.ts';
 export type Verdict = 'alive' | 'cut-off' | 'without-disk' | 'dead' | 'unclear';
 
 /** Other members: their last slot says so, they didn't say goodbye, and nobody took them out. */
-export function otherMembers({ state }: Step): readonly NodeIndex[] {
+export function otherMembers(step: Step): readonly NodeIndex[] {
+  const { state } = step;
   const members: NodeIndex[] = [];
   for (let node = 0; node < state.peers.length; node += 1) {
     const { slot, datagram } = peerAt(state, node);
     if (node === state.config.self || slot === undefined || !isMember(slot.role) || isOut(state, node)) continue;
     const said = datagram?.incarnation === slot.incarnation ? datagram.role : slot.role;
-    if (said !== 'leaving' && said !== 'alone') members.push(node);
+    if (said !== 'leaving' && said !== 'alone' && !isReturning(step, node)) members.push(node);
   }
   return members;
+}
+
+/** A new daemon of the node wants in, so its slot stands still for a good reason. */
+function isReturning({ state, timing }: Step, node: NodeIndex): boolean {
+  const { slot, datagram } = peerAt(state, node);
+  if (datagram?.role !== 'joining' || datagram.incarnation <= (slot?.incarnation ?? 0)) return false;
+  return isHeard(state, node, timing.netLostMs);
 }
 
 /** The channels of a node at this moment. */
@@ -57,11 +65,21 @@ export function lookAround(step: Step): boolean {
     return false;
   }
   if (seen.every((node) => state.verdicts[node]?.[0] === 'lost')) {
+    // Whether they are dead or we are deaf, their slots will tell.
+    if (!seen.some((node) => state.verdicts[node]?.[1] === 'ok')) return false;
     state.isolated = true;
     releaseLease(step, 'nobody is heard: it may be this node that is cut off');
     return false;
   }
   return true;
+}
+
+/** Whom nobody hears, though others live, stays silent; when none of them lives any more, it wasn't that. */
+export function endIsolation(step: Step): void {
+  const { state } = step;
+  if (!state.isolated) return;
+  if (otherMembers(step).some((node) => diskChannel(step, node) !== 'lost')) return;
+  state.isolated = false;
 }
 
 export function raisePanicOnce(step: Step, reason: string): void {
