@@ -75,7 +75,7 @@ export function pursueJoin(step: Step): void {
   const request: Request = {
     kind: 'join',
     name: nameOf(state, state.config.self),
-    incarnation: Math.max(state.incarnation, state.minimumIncarnation),
+    incarnation: state.incarnation,
     nodes: state.config.nodes,
     diskId: state.config.diskId,
   };
@@ -85,9 +85,9 @@ export function pursueJoin(step: Step): void {
 export function joinAnswered(step: Step, answer: Extract<Answer, { kind: 'join' }>): void {
   const { state } = step;
   if (state.role !== 'joining') return;
-  state.incarnation = Math.max(state.incarnation, state.minimumIncarnation);
   if (answer.accepted) return enter(step);
   state.minimumIncarnation = Math.max(state.minimumIncarnation, answer.minimumIncarnation);
+  state.incarnation = Math.max(state.incarnation, state.minimumIncarnation);
   if (answer.reason !== state.joinRefused) because(step, nameOf(state, state.config.self), 'not let in', answer.reason);
   state.joinRefused = answer.reason;
   if (!answer.final) return;
@@ -118,7 +118,7 @@ export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request,
   const { state, timing } = step;
   const peer = peerAt(state, from);
   // It speaks, so the machine is on: whoever wonders whether it is dead should know.
-  if (mayAct(step)) setPeer(state, from, { ...peer, netSeenMs: state.nowMs, seenAlive: true });
+  setPeer(state, from, { ...peer, netSeenMs: state.nowMs, seenAlive: true });
   const highest = Math.max(
     peer.slot?.incarnation ?? 0,
     peer.datagram?.role === 'joining' ? 0 : peer.netIncarnation,
