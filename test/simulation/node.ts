@@ -58,7 +58,7 @@ export class SimNode {
 
   /** The own monotonic clock. */
   get clockMs(): number {
-    return this.clockBaseMs + this.world.queue.nowMs * this.clockRate;
+    return Math.floor(this.clockBaseMs + this.world.queue.nowMs * this.clockRate);
   }
 
   /** Starts cxmd and lets it join. */

@@ -61,7 +61,7 @@ export class World {
     this.guests = new Guests(this);
     this.nodes = this.names.map((_, index) => {
       const rate = 1 + driftBound * 0.49 * this.random.between(-1, 1);
-      return new SimNode(this, index, rate, this.random.between(1, 1e7));
+      return new SimNode(this, index, rate, this.random.integer(1, 1e7));
     });
     for (const node of this.nodes) {
       for (let at = 0; at < options.vmsPerNode; at += 1) {

@@ -28,7 +28,7 @@ import { clusterState } from './panic.ts';
 import { advanceRecovery, fenceDone, findDead, recoveryAnswered } from './recovery.ts';
 import { planDone } from './restart.ts';
 import { realRules, type Rules } from './rules.ts';
-import { never, ownEntries, peerAt, takeId, type NodeState, type Step } from './state.ts';
+import { copyState, never, ownEntries, peerAt, takeId, type NodeState, type Step } from './state.ts';
 import { endIsolation, lookAround } from './verdict.ts';
 
 export interface Stepped {
@@ -37,7 +37,7 @@ export interface Stepped {
 }
 
 export function step(before: NodeState, event: Event, rules: Rules = realRules): Stepped {
-  const state = { ...before };
+  const state = copyState(before);
   const wallMs = event.kind === 'tick' ? event.wallMs : state.wallMs;
   state.nowMs = rules.clock(event.nowMs, wallMs);
   state.wallMs = wallMs;

@@ -102,7 +102,7 @@ export function evidenceOf(step: Step, node: NodeIndex): string {
   const { state } = step;
   const { slotChangedMs, slot, seenAlive } = peerAt(state, node);
   const silence = netSilenceMs(step, node);
-  const net = silence > 1e11 ? 'never heard' : `last heard ${seconds(silence)} ago by us or a member we hear`;
+  const net = silence > 9e8 ? 'never heard' : `last heard ${seconds(silence)} ago by us or a member we hear`;
   const disk = slot === undefined ? 'no slot' : `slot unchanged for ${seconds(state.readIssuedMs - slotChangedMs)}`;
   return `${net}; ${disk}${seenAlive ? '' : '; not seen alive since we started'}`;
 }
