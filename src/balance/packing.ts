@@ -163,6 +163,7 @@ function tightestFirst(model: Model, placement: Placement, unit: number): readon
 function displace(model: Model, start: Placement, first: Fitted, asked: ReadonlySet<number>): Fitted {
   const placement = copyPlacement(first.placement);
   const others: Relocation[] = [];
+  const made = [...first.relocations];
   const left: number[] = [];
   for (const unit of first.left) {
     const way = makeRoom(model, placement, unit);
@@ -171,15 +172,26 @@ function displace(model: Model, start: Placement, first: Fitted, asked: Readonly
       continue;
     }
     for (const step of way) move(model, placement, step.unit, step.node);
+    made.push(...way);
     others.push(...way.filter((step) => !asked.has(step.unit)));
   }
-  // Those asked for go last and once, to where they end: the others then find at least as much room as above, and at
-  // the end everything fits together.
   const own = largestFirst(model, [...asked]).flatMap((unit) => {
     const node = placement.where[unit] ?? -1;
     return node === start.where[unit] ? [] : [{ unit, node }];
   });
-  return { relocations: [...others, ...own], left, placement };
+  // Better is that those asked for go last and once, to where they end. That is possible unless another one needs the
+  // room that one of them leaves; then in the order in which the way was found.
+  const once = [...others, ...own];
+  return { relocations: isPossible(model, start, once) ? once : made, left, placement };
+}
+
+function isPossible(model: Model, start: Placement, relocations: readonly Relocation[]): boolean {
+  const placement = copyPlacement(start);
+  return relocations.every(({ unit, node }) => {
+    if (!fits(model, placement, unit, node)) return false;
+    move(model, placement, unit, node);
+    return true;
+  });
 }
 
 /** The cheapest way by RAM moved: one unit out of the way if that suffices, else two. */

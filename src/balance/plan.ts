@@ -23,6 +23,7 @@ import { gainPercent, type Score } from './score.ts';
 import { search } from './search.ts';
 import { combine } from './score.ts';
 import {
+  checkLimits,
   checkRules,
   checkState,
   defaultLimits,
@@ -76,7 +77,7 @@ export interface BalancePlan {
 }
 
 /**
- * @throws CxmError INVALID_INPUT if the state or a rule can't be, see checkState and checkRules
+ * @throws CxmError INVALID_INPUT if the state or a rule can't be, see checkState and checkRules, or a limit is no number it can be
  */
 export function planBalance(
   state: ClusterState,
@@ -86,7 +87,9 @@ export function planBalance(
   checkState(state);
   const rules = options.rules ?? {};
   const unknownVms = checkRules(rules, state);
-  const { maxVmsPerNode, maxMigrations, minGainPercent } = { ...defaultLimits, ...limits };
+  const allLimits = { ...defaultLimits, ...limits };
+  checkLimits(allLimits);
+  const { maxVmsPerNode, maxMigrations, minGainPercent } = allLimits;
   const model = buildModel(state, rules, maxVmsPerNode);
   const start = startPlacement(model);
   const mended = repair(model, start, maxMigrations);

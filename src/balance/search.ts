@@ -58,9 +58,9 @@ function exactEffort({ nodes, units }: Model, maxMigrations: number): number {
   return sets <= maxSets ? maxEffort : 0;
 }
 
-const polishEffort = 8_000_000;
+const polishEffort = 10_000_000;
 const maxSets = 100_000;
-const maxEffort = 50_000_000;
+const maxEffort = 80_000_000;
 
 /** The best of each length, as far as they are better than doing nothing and than all shorter ones. */
 function improving(found: readonly Solution[], scoreBefore: number): readonly Solution[] {

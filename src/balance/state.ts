@@ -61,6 +61,16 @@ export interface BalanceLimits {
 
 export const defaultLimits: BalanceLimits = { maxVmsPerNode: 20, maxMigrations: 3, minGainPercent: 5 };
 
+/** Plans of more migrations are for nobody to carry out, and the search's time grows with the square. */
+export const maxMigrationsAllowed = 1000;
+
+/** @throws CxmError INVALID_INPUT naming the limit */
+export function checkLimits({ maxVmsPerNode, maxMigrations, minGainPercent }: BalanceLimits): void {
+  requireNumber(maxVmsPerNode, 'maxVmsPerNode', maxVms, true);
+  requireNumber(maxMigrations, 'maxMigrations', maxMigrationsAllowed, true);
+  requireNumber(minGainPercent, 'minGainPercent', 100, false);
+}
+
 export const maxNodes = 1024;
 export const maxVms = 100_000;
 /** 64 TiB. */

@@ -26,10 +26,11 @@ export function hbalVersion(): string | undefined {
 }
 
 export function hbalData({ nodes, vms }: ClusterState): { cluster: string; load: string } {
-  const used = (node: string): number =>
-    vms.reduce((sum, vm) => sum + (vm.node === node ? vm.memoryMib : 0), 0);
+  const used = (node: string): number => vms.reduce((sum, vm) => sum + (vm.node === node ? vm.memoryMib : 0), 0);
   const nodeLines = nodes.map(({ name, memoryMib }) =>
-    [name, memoryMib, 0, memoryMib - used(name), 1_000_000, 1_000_000, 64, 'N', 'uuid', 1, '', 'N', 0, 0, '1.0'].join('|'),
+    [name, memoryMib, 0, memoryMib - used(name), 1_000_000, 1_000_000, 64, 'N', 'uuid', 1, '', 'N', 0, 0, '1.0'].join(
+      '|',
+    ),
   );
   const vmLines = vms.map(({ name, node, memoryMib }) =>
     [name, memoryMib, 0, 0, 'running', 'Y', node, '', 'ext', '', 1, '-'].join('|'),
