@@ -18,6 +18,8 @@ export class Violation extends Error {
 export class Checks {
   /** While nothing is wrong that could excuse it. */
   mayFence = true;
+  private highestEpoch = 0;
+  private highestOwner = -1;
   private readonly world: World;
   /** By receiver and sender: when a datagram last reached the process. */
   private readonly heardMs: number[][] = [];
@@ -59,7 +61,32 @@ export class Checks {
         if (!before.journal.includes(why)) this.world.log(node, `${why.subject}: ${why.decision} (${why.evidence})`);
       }
     }
+    if (state.writtenEpoch !== before.writtenEpoch || state.role !== before.role) this.newMaster(node);
     if (state.role === 'active' && before.role !== 'active') this.noOtherMaster(node, 'becomes master');
+  }
+
+  /** The disk is another one: epochs begin anew. */
+  forgetEpochs(): void {
+    this.highestEpoch = 0;
+    this.highestOwner = -1;
+  }
+
+  /** Epochs of masters that act only rise, over restarts of all and a torn lease. */
+  private risingEpoch(node: SimNode, epoch: number): void {
+    const isLower = epoch < this.highestEpoch || (epoch === this.highestEpoch && node.index !== this.highestOwner);
+    if (isLower) {
+      this.fail('S2', `${node.name} acts in epoch ${String(epoch)}, and ${String(this.highestEpoch)} was there before`);
+    }
+    this.highestEpoch = epoch;
+    this.highestOwner = node.index;
+  }
+
+  /** A master has reached the state in which it may act. */
+  private newMaster(node: SimNode): void {
+    const { state } = node;
+    const { held } = state;
+    if (held === undefined || state.role !== 'active') return;
+    if (this.world.rules.persistedEpoch(held.epoch) <= state.writtenEpoch) this.risingEpoch(node, held.epoch);
   }
 
   startBegins(node: SimNode, { vm, token }: Extract<Effect, { kind: 'start' }>): void {
@@ -125,6 +152,9 @@ export class Checks {
       }
     }
     const landedMs = world.disk.landedMs[target.index] ?? -1e9;
+    if (Math.max(landedMs, this.lastHeardMs(target.index, node.index)) < node.bootedMs) {
+      this.fail('S3', `${target.name} is fenced by ${node.name}, which has never seen it alive`);
+    }
     const readMs = (node.state.readIssuedMs - node.clockBaseMs) / node.clockRate;
     if (landedMs < readMs && queue.nowMs - landedMs < timing.diskLostMs * 0.98 - 50) {
       this.fail(

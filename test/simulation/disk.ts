@@ -15,6 +15,7 @@ export interface Path {
   /** The next so many writes hang this long and land at the end of it. */
   stuckWrites: number;
   stuckMs: number;
+  stuckLeaseOnly: boolean;
   /** Stuck writes are reported as failed soon, and land nevertheless. */
   ghosts: boolean;
   /** What waits for the path. */
@@ -45,6 +46,7 @@ export class Disk {
       slowMs: 0,
       stuckWrites: 0,
       stuckMs: 0,
+      stuckLeaseOnly: false,
       ghosts: false,
       waiting: [],
     }));
@@ -133,7 +135,7 @@ export class Disk {
       else if (random.chance(0.3)) tear();
       written();
     };
-    if (path.stuckWrites > 0) {
+    if (path.stuckWrites > 0 && (!path.stuckLeaseOnly || ghostBoundMs === Infinity)) {
       path.stuckWrites -= 1;
       return this.stick(path, land, written, failed, ghostBoundMs);
     }

@@ -34,6 +34,7 @@ export type Fault =
   | {
       readonly kind: 'stuck-write';
       readonly node: number;
+      readonly leaseOnly?: boolean;
       readonly count: number;
       readonly forMs: number;
       readonly ghosts: boolean;
@@ -52,7 +53,19 @@ export type Fault =
   | { readonly kind: 'managed-migrate'; readonly from: number; readonly to: number }
   | { readonly kind: 'restart-vm'; readonly from: number; readonly to: number }
   | { readonly kind: 'kill'; readonly node: number }
-  | { readonly kind: 'wipe-disk' };
+  | { readonly kind: 'wipe-disk' }
+  /** All lose power at once; those of `off` stay without it for long. */
+  | { readonly kind: 'cold-boot'; readonly off: readonly number[]; readonly tornLease: boolean; readonly forMs: number }
+  | { readonly kind: 'pings-cut'; readonly node: number; readonly forMs: number }
+  /** At the next effect of this kind, on any node: before it is carried out. */
+  | {
+      readonly kind: 'trap';
+      readonly effect: Trapped;
+      readonly action: 'pause' | 'crash' | 'power-loss';
+      readonly forMs: number;
+    };
+
+export type Trapped = 'fence' | 'start' | 'ask' | 'plan' | 'write-lease' | 'write-slot' | 'fence-status';
 
 export function apply(world: World, fault: Fault): void {
   const { network, disk, queue } = world;
@@ -106,6 +119,7 @@ export function apply(world: World, fault: Fault): void {
       const path = disk.path(fault.node);
       path.stuckWrites = fault.count;
       path.stuckMs = fault.forMs;
+      path.stuckLeaseOnly = fault.leaseOnly === true;
       path.ghosts = fault.ghosts;
       return;
     }
@@ -120,7 +134,19 @@ export function apply(world: World, fault: Fault): void {
       world.guests.startMs = fault.startMs;
       return;
     case 'wipe-disk':
+      world.checks.forgetEpochs();
       return disk.wipe();
+    case 'cold-boot':
+      return coldBoot(world, fault);
+    case 'pings-cut':
+      network.pingCut[fault.node] = true;
+      queue.after(fault.forMs, () => {
+        network.pingCut[fault.node] = false;
+      });
+      return;
+    case 'trap':
+      world.trap = fault;
+      return;
     default:
       return actOnNode(world, fault);
   }
@@ -200,6 +226,17 @@ export function powerOn(world: World, index: number): void {
   world.queue.after(world.random.between(5000, 30_000), () => {
     if (node.powerCycle === powerCycle) node.boot();
   });
+}
+
+function coldBoot(world: World, fault: Extract<Fault, { kind: 'cold-boot' }>): void {
+  for (const node of world.nodes) {
+    node.powerOff();
+    const forMs = fault.off.includes(node.index) ? fault.forMs + 100_000 : fault.forMs;
+    world.queue.after(forMs, () => {
+      powerOn(world, node.index);
+    });
+  }
+  if (fault.tornLease) world.disk.lease = 'torn';
 }
 
 function part(world: World, nodes: readonly number[], forMs: number, pings: boolean): void {

@@ -30,6 +30,7 @@ export class SimNode {
   /** Left or was taken out: systemd doesn't start it again by itself. */
   stopped = false;
   leftCleanly = false;
+  bootedMs = 0;
   paused = false;
   stallForMs = 0;
   readonly clockRate: number;
@@ -65,6 +66,7 @@ export class SimNode {
   boot(): void {
     if (!this.powered || this.alive) return;
     this.generation += 1;
+    this.bootedMs = this.world.queue.nowMs;
     this.alive = true;
     this.stopped = false;
     this.paused = false;
@@ -166,8 +168,14 @@ export class SimNode {
     const before = this.state;
     const { state, effects } = step(before, event, world.rules);
     this.state = state;
-    if (state.role !== before.role || state.journal !== before.journal) world.checks.changed(this, before);
+    if (state.role !== before.role || state.journal !== before.journal || state.writtenEpoch !== before.writtenEpoch)
+      world.checks.changed(this, before);
     if (effects.length === 0) return;
+    const { trap } = world;
+    if (trap !== undefined && effects.some(({ kind }) => kind === trap.effect)) {
+      world.trap = undefined;
+      if (this.spring(trap.action, trap.forMs)) return;
+    }
     if (this.stallForMs > 0) {
       const durationMs = this.stallForMs;
       this.stallForMs = 0;
@@ -178,6 +186,24 @@ export class SimNode {
       return;
     }
     for (const effect of effects) this.perform(effect);
+  }
+
+  /** True if nothing of what was decided is carried out. */
+  private spring(action: 'pause' | 'crash' | 'power-loss', forMs: number): boolean {
+    this.world.log(this, `trapped: ${action}`);
+    if (action === 'pause') {
+      this.stallForMs = forMs;
+      return false;
+    }
+    const { world, powerCycle } = this;
+    if (action === 'power-loss') this.powerOff();
+    else {
+      this.crash();
+      world.queue.after(forMs, () => {
+        if (this.powerCycle === powerCycle) this.boot();
+      });
+    }
+    return true;
   }
 
   private scheduleTick(generation: number, delayMs: number): void {

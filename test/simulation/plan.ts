@@ -1,5 +1,5 @@
 /** From a seed: what cluster it is, and when what goes wrong with it. */
-import type { Fault } from './faults.ts';
+import type { Fault, Trapped } from './faults.ts';
 import type { FenceMode } from './power.ts';
 import { Random } from './random.ts';
 
@@ -138,6 +138,8 @@ function anyFault(random: Random, nodes: number): Fault {
   return random.pick(choices)();
 }
 
+const traps: readonly Trapped[] = ['fence', 'start', 'ask', 'plan', 'write-lease', 'write-slot', 'fence-status'];
+
 /** Faults that are harmless one by one and dangerous together, closely one after the other. */
 function combination(random: Random, nodes: number): { afterMs: number; fault: Fault }[] {
   const node = random.integer(0, nodes - 1);
@@ -147,6 +149,95 @@ function combination(random: Random, nodes: number): { afterMs: number; fault: F
   const at = (afterMs: number, fault: Fault): { afterMs: number; fault: Fault } => ({ afterMs: atMs + afterMs, fault });
   const forMs = random.between(15_000, 80_000);
   return random.pick<() => { afterMs: number; fault: Fault }[]>([
+    // Caught between deciding and doing, by sleep or death, with a recovery under way.
+    () => [
+      at(0, { kind: 'power-loss', node, forMs: 200_000 }),
+      at(2000, {
+        kind: 'trap',
+        effect: random.pick(traps),
+        action: random.pick(['pause', 'pause', 'crash', 'power-loss']),
+        forMs,
+      }),
+    ],
+    () => [
+      at(0, { kind: 'power-loss', node, forMs: 200_000 }),
+      at(2000, { kind: 'trap', effect: random.pick(['fence', 'start', 'ask']), action: 'pause', forMs }),
+    ],
+    // Both of two, or all, claim at once, with writes that take their time.
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(100, 1500),
+        ghosts: false,
+      }),
+      at(600, { kind: 'election' }),
+      at(random.between(2000, 9000), {
+        kind: 'san-cut',
+        node: other,
+        mode: 'hung',
+        slowMs: 0,
+        ghosts: false,
+        forMs: 8000,
+      }),
+    ],
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(1500, 9000),
+        ghosts: false,
+      }),
+      at(600, { kind: 'election' }),
+      at(random.between(3000, 9000), {
+        kind: 'san-cut',
+        node: other,
+        mode: 'hung',
+        slowMs: 0,
+        ghosts: false,
+        forMs: 8000,
+      }),
+    ],
+    // Silent, alive, and the fence does not work.
+    () => [
+      at(0, { kind: 'fence-mode', mode: random.pick<FenceMode>(['fails', 'lies', 'late', 'misreports']) }),
+      at(0, { kind: 'isolate', node, forMs: 60_000, pings: true }),
+      at(random.between(0, 2000), { kind: 'san-cut', node, mode: 'hung', slowMs: 0, ghosts: false, forMs: 60_000 }),
+    ],
+    // Moved behind the back of a daemon that could not tell.
+    () => [
+      at(0, { kind: 'san-cut', node, mode: 'hung', slowMs: 0, ghosts: false, forMs: 100_000 }),
+      at(500, { kind: 'raw-migrate', from: node, to: other }),
+      at(7000, { kind: 'power-loss', node, forMs: 200_000 }),
+    ],
+    () => [
+      at(0, { kind: 'crash', node, forMs: 100_000 }),
+      at(500, { kind: 'raw-migrate', from: node, to: other }),
+      at(7000, { kind: 'power-loss', node, forMs: 200_000 }),
+    ],
+    // Heard by some.
+    () => [
+      ...range(nodes)
+        .filter((one) => one !== node && one !== third)
+        .map((to) => at(0, { kind: 'cut', from: node, to, forMs })),
+      at(0, { kind: 'pings-cut', node, forMs }),
+      at(random.between(0, 2000), { kind: 'san-cut', node, mode: 'hung', slowMs: 0, ghosts: false, forMs }),
+    ],
+    () => [
+      at(0, {
+        kind: 'cold-boot',
+        off: range(nodes).filter((one) => one !== node && random.chance(0.5)),
+        tornLease: random.chance(0.5),
+        forMs: random.between(1000, 20_000),
+      }),
+    ],
+    () => [at(0, { kind: 'cold-boot', off: [], tornLease: true, forMs: 1000 })],
     // Master and recovery under way die together, or one after the other.
     () => [
       at(0, { kind: 'power-loss', node, forMs: 200_000 }),

@@ -112,6 +112,7 @@ function mend(world: World): void {
     node.pingsUnresolved = false;
     node.wallOffsetMs = 0;
   }
+  world.trap = undefined;
   world.power.mode = 'works';
   world.guests.startFails = 0;
   world.guests.startUnknown = 0;

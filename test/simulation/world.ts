@@ -6,6 +6,7 @@ import type { NodeConfig } from '../../src/ha/protocol/state.ts';
 import { deriveTiming, driftBound, type Timing } from '../../src/ha/protocol/timing.ts';
 import { Checks } from './checks.ts';
 import { Disk } from './disk.ts';
+import type { Fault } from './faults.ts';
 import { Guests } from './guests.ts';
 import { Network } from './network.ts';
 import { SimNode } from './node.ts';
@@ -42,6 +43,8 @@ export class World {
   readonly lists = new Map<number, readonly string[]>();
   readonly diskIds = new Map<number, string>();
   readonly fencing: NodeConfig['fencing'];
+  /** Snaps at the next effect of its kind. */
+  trap: Extract<Fault, { kind: 'trap' }> | undefined;
   private readonly trace: ((line: string) => void) | undefined;
   private readonly calls = new Map<number, (answer: Answer) => void>();
   private nextCall = 1;

@@ -16,7 +16,7 @@ import { because, nameOf, never, type Step } from './state.ts';
 export function mayAct({ state, rules, timing }: Step): boolean {
   const { held } = state;
   if (held === undefined || state.role !== 'active' || held.releasing) return false;
-  if (state.epoch > held.epoch || state.writtenEpoch < rules.persistedEpoch(held.epoch)) return false;
+  if (rules.overtaken(state.epoch, held.epoch) || state.writtenEpoch < rules.persistedEpoch(held.epoch)) return false;
   return rules.mayAct(held.renewedMs, state.nowMs, timing);
 }
 
@@ -188,9 +188,12 @@ function voidClaim(step: Step, reason: string): void {
 /** At every tick: a lease that was not renewed in time is over. */
 export function expireLease(step: Step): void {
   const { state, rules, timing } = step;
-  const { held } = state;
+  const { held, claiming } = state;
+  if (claiming?.phase === 'waiting' && rules.leaseExpired(claiming.writeIssuedMs, state.nowMs, timing)) {
+    voidClaim(step, 'it could not be read back in time');
+  }
   if (held === undefined) return;
-  if (state.epoch > held.epoch) return stepDown(step, `epoch ${String(state.epoch)} was seen`);
+  if (rules.overtaken(state.epoch, held.epoch)) return stepDown(step, `epoch ${String(state.epoch)} was seen`);
   if (rules.leaseExpired(held.renewedMs, state.nowMs, timing)) stepDown(step, 'the lease could not be renewed in time');
 }
 

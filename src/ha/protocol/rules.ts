@@ -19,6 +19,8 @@ export interface Rules {
   readonly leaseExpired: (renewedMs: number, nowMs: number, timing: Timing) => boolean;
   /** Does a renewal find its own lease, or somebody else's at the same or a higher epoch? */
   readonly leaseTaken: (read: Lease, epoch: number, self: NodeIndex) => boolean;
+  /** A higher epoch was seen, wherever: somebody else has claimed since. */
+  readonly overtaken: (epoch: number, own: number) => boolean;
   /** The write of a claim must have ended soon after the read it rests on. */
   readonly claimInTime: (readIssuedMs: number, writtenMs: number, timing: Timing) => boolean;
   /** A claim is confirmed by a read that began long enough after its write. */
@@ -55,6 +57,7 @@ export const realRules: Rules = {
   notAfter: (seenMs, durationMs) => seenMs + durationMs,
   leaseExpired: (renewedMs, nowMs, timing) => nowMs >= renewedMs + timing.leaseStopMs,
   leaseTaken: (read, epoch, self) => read.epoch > epoch || (read.epoch === epoch && read.owner !== self),
+  overtaken: (epoch, own) => epoch > own,
   claimInTime: (readIssuedMs, writtenMs, timing) => writtenMs - readIssuedMs <= timing.claimDelayMs / 2,
   claimSettled: (writtenMs, readIssuedMs, timing) => readIssuedMs - writtenMs >= timing.claimDelayMs,
   leaseLost: (changedMs, readIssuedMs, timing) => readIssuedMs - changedMs >= timing.leaseLostMs,

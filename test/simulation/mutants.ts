@@ -1,0 +1,43 @@
+/** Deliberate breakages of the protocol: each replaces one rule by a false one, and the simulator has to notice. */
+import { realRules, type Rules } from '../../src/ha/protocol/rules.ts';
+
+export interface Mutant {
+  readonly name: string;
+  readonly rules: Rules;
+}
+
+function mutant(name: string, changed: Partial<Rules>): Mutant {
+  return { name, rules: { ...realRules, ...changed } };
+}
+
+const afterEverythingMs = 1e9;
+
+export const mutants: readonly Mutant[] = [
+  mutant('acts without a look at the lease', {
+    mayAct: () => true,
+    notAfter: (seenMs) => seenMs + afterEverythingMs,
+  }),
+  mutant('carries out what was decided before it was stopped', { notAfter: (seenMs) => seenMs + afterEverythingMs }),
+  mutant('counts the wall clock', { clock: (_nowMs, wallMs) => wallMs }),
+  mutant('accepts an old epoch', { acceptsToken: () => true, notAfter: (seenMs) => seenMs + afterEverythingMs }),
+  mutant('fences on one lost channel', { presumedDead: (net, disk) => net === 'lost' || disk === 'lost' }),
+  mutant('ignores a VM that answers', { forbidsFencing: () => false }),
+  mutant('claims the lease without delay', { claimSettled: () => true }),
+  mutant('claims a lease that is alive', { leaseLost: (changedMs, readIssuedMs) => readIssuedMs - changedMs >= 2000 }),
+  mutant('takes a slow claim for a good one', { claimInTime: () => true }),
+  mutant('renews without reading first, however late', {
+    leaseTaken: () => false,
+    overtaken: () => false,
+    leaseExpired: () => false,
+    mayAct: () => true,
+  }),
+  mutant('ignores leaseStop', { leaseExpired: () => false, mayAct: () => true }),
+  mutant('starts VMs before the fence is confirmed', { fenceConfirmed: () => true }),
+  mutant('does not persist the epoch', { persistedEpoch: () => 0 }),
+  mutant('takes a torn block for a change', { tornIsChange: true }),
+  mutant('counts its own pause as silence of the others', { noticesOwnPause: false }),
+  mutant('believes nobody else', { believesOthersHear: false }),
+  mutant('starts what another node has claimed', { respectsClaim: () => false }),
+  mutant('does not look again after the pings', { looksAgain: false }),
+  mutant('judges nodes it has never seen', { judgesUnseen: true }),
+];
