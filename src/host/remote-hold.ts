@@ -40,21 +40,14 @@ interface Keeping {
 }
 
 /** Settles with the end of the program, so that its channel counts as used for so long. */
-function keep(
-  connection: SshConnection,
-  channel: ClientChannel,
-  { mark, text, timeoutMs, resolve, reject }: Keeping,
-): Promise<void> {
+function keep(connection: SshConnection, channel: ClientChannel, keeping: Keeping): Promise<void> {
+  const { mark, text, timeoutMs, resolve, reject } = keeping;
   let running = true;
-  let exitCode: number | undefined;
-  let [stdout, stderr] = [Buffer.alloc(0), Buffer.alloc(0)];
-  let hasBegun = false;
   let end: () => void = () => undefined;
   const ended = new Promise<void>((settle) => (end = settle));
   const finish = (): void => {
     running = false;
     clearTimeout(timer);
-    forget();
     end();
   };
   const timer = setTimeout(() => {
@@ -74,32 +67,49 @@ function keep(
       return ended;
     },
   };
+  const firstWord = (): void => {
+    clearTimeout(timer);
+    resolve(held);
+  };
+  const said = listen(channel, mark, firstWord);
+  channel.on('close', () => {
+    forget();
+    finish();
+    const { hasBegun, exitCode, stderr } = said();
+    if (exitCode === busyExitCode && hasBegun) return resolve(undefined);
+    const how = exitCode === undefined ? 'a signal' : `exit code ${exitCode}`;
+    reject(new CxmError('COMMAND', `${text} ended with ${how}: ${stderr.trim().slice(0, 1000)}`));
+  });
+  return ended;
+}
+
+interface Said {
+  readonly hasBegun: boolean;
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+}
+
+/** More than such a program says. */
+const maxWordsBytes = 64 * 1024;
+
+/** Gives the program its word to begin, and hears its first line. */
+function listen(channel: ClientChannel, mark: string, firstWord: () => void): () => Said {
+  let [stdout, stderr] = [Buffer.alloc(0), Buffer.alloc(0)];
+  let hasBegun = false;
+  let exitCode: number | undefined;
   channel.on('data', (chunk: Buffer) => {
-    if (stdout.length < 64 * 1024) stdout = Buffer.concat([stdout, chunk]);
+    if (stdout.length < maxWordsBytes) stdout = Buffer.concat([stdout, chunk]);
     const output = programOutput(stdout, mark);
     if (output.hasBegun && !hasBegun) {
       hasBegun = true;
       channel.write(goLine);
     }
-    if (!output.text.includes('\n') || !output.hasBegun) return;
-    clearTimeout(timer);
-    resolve(held);
+    if (output.hasBegun && output.text.includes('\n')) firstWord();
   });
   channel.stderr.on('data', (chunk: Buffer) => {
-    if (stderr.length < 64 * 1024) stderr = Buffer.concat([stderr, chunk]);
+    if (stderr.length < maxWordsBytes) stderr = Buffer.concat([stderr, chunk]);
   });
   channel.on('error', () => undefined);
   channel.on('exit', (code: number | null) => (exitCode = code ?? undefined));
-  channel.on('close', () => {
-    finish();
-    if (exitCode === busyExitCode && hasBegun) return resolve(undefined);
-    const said = programOutput(stderr, mark).text.trim().slice(0, 1000);
-    reject(
-      new CxmError(
-        'COMMAND',
-        `${text} ended with ${exitCode === undefined ? 'a signal' : `exit code ${exitCode}`}: ${said}`,
-      ),
-    );
-  });
-  return ended;
+  return () => ({ hasBegun, exitCode, stderr: programOutput(stderr, mark).text });
 }
