@@ -1,7 +1,7 @@
 /**
  * The nodes of a cluster as the library reaches them: this one by processes, each other one by a single ssh connection,
- * opened when it is first needed, kept open, opened anew after a loss, and closed at the end. A node that can't be
- * reached is an error of the call that needed it, never of another node.
+ * opened when it is first needed, kept open, opened anew after a loss, and closed at the end; a second one only where
+ * something is held. A node that can't be reached is an error of the call that needed it, never of another node.
  */
 import { readFile } from 'node:fs/promises';
 import { CxmError } from '../errors.ts';
@@ -85,23 +85,39 @@ export function localNode(name: string, path?: string): NodeAccess {
 class RemoteNode implements NodeAccess {
   readonly isLocal = false;
   readonly machine: Machine;
-  /** The connection, open or on its way; undefined when the next call has to open one. */
+  private readonly connections: readonly KeptConnection[];
+
+  constructor(
+    readonly name: string,
+    options: NodesOptions,
+  ) {
+    // What is held takes a channel for long. On one connection, enough of it would keep those waiting who work under it.
+    const [work, holding] = [new KeptConnection(name, options), new KeptConnection(name, options)];
+    this.connections = [work, holding];
+    const over = (connection: KeptConnection): RemoteOptions => ({
+      node: name,
+      path: options.path,
+      connect: () => connection.connect(),
+      useSudo: (user) => options.useSudo ?? user !== 'root',
+    });
+    this.machine = { run: remoteCommands(over(work)).run, hold: remoteHold(over(holding)) };
+  }
+
+  close(): void {
+    for (const connection of this.connections) connection.close();
+  }
+}
+
+/** A connection that is there whenever it is needed. */
+class KeptConnection {
+  /** Open or on its way; undefined when the next call has to open one. */
   private connection: Promise<SshConnection> | undefined;
   private isClosed = false;
 
   constructor(
-    readonly name: string,
+    private readonly node: string,
     private readonly options: NodesOptions,
-  ) {
-    const { path, useSudo } = options;
-    const remote: RemoteOptions = {
-      node: name,
-      path,
-      connect: () => this.connect(),
-      useSudo: (user) => useSudo ?? user !== 'root',
-    };
-    this.machine = { run: remoteCommands(remote).run, hold: remoteHold(remote) };
-  }
+  ) {}
 
   close(): void {
     this.isClosed = true;
@@ -110,12 +126,12 @@ class RemoteNode implements NodeAccess {
     this.connection = undefined;
   }
 
-  private connect(): Promise<SshConnection> {
+  connect(): Promise<SshConnection> {
     if (this.isClosed) {
-      return Promise.reject(new CxmError('INTERNAL', `the connection to ${this.name} was closed before this command`));
+      return Promise.reject(new CxmError('INTERNAL', `the connection to ${this.node} was closed before this command`));
     }
     if (this.connection !== undefined) return this.connection;
-    const opening = openConnection(this.name, this.options);
+    const opening = openConnection(this.node, this.options);
     const forget = (): void => {
       if (this.connection === opening) this.connection = undefined;
     };

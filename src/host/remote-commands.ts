@@ -140,14 +140,15 @@ interface Asked {
 
 function judge(end: End, { program, args, options, named, mark }: Asked): CommandResult {
   const [stdout, stderr] = [programOutput(end.stdout, mark), programOutput(end.stderr, mark)];
-  if (!stdout.hasBegun || !stderr.hasBegun) throw notStarted(end, program, named);
+  if (!stdout.hasBegun || !stderr.hasBegun) throw notStarted(end, program, named.node);
   const result = { stdout: stdout.text, stderr: stderr.text, exitCode: end.exitCode ?? -1 };
   const ok = options.okExitCodes ?? [0];
   if (ok === 'any' ? result.exitCode >= 0 : ok.includes(result.exitCode)) return result;
   throw commandFailed(program, args, result, named.node);
 }
 
-function notStarted({ exitCode, stderr, stdout }: End, program: string, { node }: Named): CxmError {
+/** The error of a program before which the launcher failed. */
+export function notStarted({ exitCode, stderr, stdout }: End, program: string, node: string): CxmError {
   const said = stderr.toString().trim() || stdout.toString().trim();
   if (exitCode === 127 && said === '') {
     return new CxmError('COMMAND', `program ${program} is missing on ${node}`, {

@@ -1,6 +1,7 @@
 /**
  * A program that is kept running on another node over the connection: `hold` of `Machine`. It ends with the connection,
- * whatever becomes of us: sshd closes its standard input then. A lost connection counts as ended at once.
+ * whatever becomes of us: sshd closes its standard input then. A lost connection counts as ended at once, and nobody waits
+ * for a program that does not end with its input.
  */
 import { randomBytes } from 'node:crypto';
 import type { ClientChannel } from 'ssh2';
@@ -8,11 +9,12 @@ import { CxmError } from '../errors.ts';
 import { describeCommand } from './commands.ts';
 import { busyExitCode, type HeldProgram, type Machine } from './hold.ts';
 import { goLine, programOutput, remoteCommandLine } from './remote-command.ts';
-import type { RemoteOptions } from './remote-commands.ts';
+import { notStarted, type RemoteOptions } from './remote-commands.ts';
 import type { SshConnection } from './ssh-connection.ts';
 
 /** Longer than any lock is held; `timeout` over there wants a number. */
 const longestMs = 7 * 24 * 60 * 60_000;
+const releaseAfterMs = 10_000;
 
 export function remoteHold({ node, connect, path, useSudo }: RemoteOptions): Machine['hold'] {
   return async (program, args, timeoutMs) => {
@@ -24,7 +26,7 @@ export function remoteHold({ node, connect, path, useSudo }: RemoteOptions): Mac
     const text = `${describeCommand(program, args)} on ${node}`;
     return new Promise((resolve, reject) => {
       const begun = connection.run(line, timeoutMs, (channel) =>
-        keep(connection, channel, { mark, text, timeoutMs, resolve, reject }),
+        keep(connection, channel, { node, program, mark, text, timeoutMs, resolve, reject }),
       );
       begun.catch(reject);
     });
@@ -32,6 +34,8 @@ export function remoteHold({ node, connect, path, useSudo }: RemoteOptions): Mac
 }
 
 interface Keeping {
+  readonly node: string;
+  readonly program: string;
   readonly mark: string;
   readonly text: string;
   readonly timeoutMs: number;
@@ -40,8 +44,11 @@ interface Keeping {
 }
 
 /** Settles with the end of the program, so that its channel counts as used for so long. */
-function keep(connection: SshConnection, channel: ClientChannel, keeping: Keeping): Promise<void> {
-  const { mark, text, timeoutMs, resolve, reject } = keeping;
+function keep(
+  connection: SshConnection,
+  channel: ClientChannel,
+  { node, program, mark, text, timeoutMs, resolve, reject }: Keeping,
+): Promise<void> {
   let running = true;
   let end: () => void = () => undefined;
   const ended = new Promise<void>((settle) => (end = settle));
@@ -52,51 +59,14 @@ function keep(connection: SshConnection, channel: ClientChannel, keeping: Keepin
   };
   const timer = setTimeout(() => {
     channel.close();
+    finish();
     reject(new CxmError('TIMEOUT', `${text} did not begin within ${timeoutMs} ms`));
   }, timeoutMs);
   const forget = connection.onLost((loss) => {
     finish();
     reject(loss);
   });
-  const held: HeldProgram = {
-    get running() {
-      return running;
-    },
-    release() {
-      channel.end();
-      return ended;
-    },
-  };
-  const firstWord = (): void => {
-    clearTimeout(timer);
-    resolve(held);
-  };
-  const said = listen(channel, mark, firstWord);
-  channel.on('close', () => {
-    forget();
-    finish();
-    const { hasBegun, exitCode, stderr } = said();
-    if (exitCode === busyExitCode && hasBegun) return resolve(undefined);
-    const how = exitCode === undefined ? 'a signal' : `exit code ${exitCode}`;
-    reject(new CxmError('COMMAND', `${text} ended with ${how}: ${stderr.trim().slice(0, 1000)}`));
-  });
-  return ended;
-}
-
-interface Said {
-  readonly hasBegun: boolean;
-  readonly exitCode: number | undefined;
-  readonly stderr: string;
-}
-
-/** More than such a program says. */
-const maxWordsBytes = 64 * 1024;
-
-/** Gives the program its word to begin, and hears its first line. */
-function listen(channel: ClientChannel, mark: string, firstWord: () => void): () => Said {
-  let [stdout, stderr] = [Buffer.alloc(0), Buffer.alloc(0)];
-  let hasBegun = false;
-  let exitCode: number | undefined;
+  const held = heldProgram(channel, { isRunning: () => running, ended, finish });
   channel.on('data', (chunk: Buffer) => {
     if (stdout.length < maxWordsBytes) stdout = Buffer.concat([stdout, chunk]);
     const output = programOutput(stdout, mark);
@@ -111,5 +81,40 @@ function listen(channel: ClientChannel, mark: string, firstWord: () => void): ()
   });
   channel.on('error', () => undefined);
   channel.on('exit', (code: number | null) => (exitCode = code ?? undefined));
-  return () => ({ hasBegun, exitCode, stderr: programOutput(stderr, mark).text });
+  channel.on('close', () => {
+    finish();
+    if (!hasBegun) return reject(notStarted({ stdout, stderr, exitCode }, program, node));
+    if (exitCode === busyExitCode) return resolve(undefined);
+    const said = programOutput(stderr, mark).text.trim().slice(0, 1000);
+    reject(
+      new CxmError(
+        'COMMAND',
+        `${text} ended with ${exitCode === undefined ? 'a signal' : `exit code ${exitCode}`}: ${said}`,
+      ),
+    );
+  });
+  return ended;
+}
+
+interface Kept {
+  readonly isRunning: () => boolean;
+  readonly ended: Promise<void>;
+  readonly finish: () => void;
+}
+
+function heldProgram(channel: ClientChannel, { isRunning, ended, finish }: Kept): HeldProgram {
+  return {
+    get running() {
+      return isRunning();
+    },
+    async release() {
+      channel.end();
+      const late = setTimeout(() => {
+        channel.close();
+        finish();
+      }, releaseAfterMs);
+      await ended;
+      clearTimeout(late);
+    },
+  };
 }

@@ -308,6 +308,76 @@ describe.skipIf(!hasSshd)('over ssh', () => {
     });
   });
 
+  describe('a program that is held', () => {
+    const lock = 'exec 9>"$1"; flock -n 9 || exit 75; echo held; exec cat >/dev/null';
+    const hold = (own: Nodes, file: string, timeoutMs = 10_000) =>
+      own.node('node1').machine.hold('sh', ['-c', lock, 'sh', file], timeoutMs);
+    const isFree = async (file: string): Promise<boolean> =>
+      (await run('flock', ['-n', file, 'true'], { okExitCodes: [0, 1] })).exitCode === 0;
+
+    test('runs until it is released, and tells who comes second', async () => {
+      const file = `${sshd.directory}/lock-1`;
+      const held = await hold(nodes, file);
+      expect(held?.running).toBe(true);
+      expect(await isFree(file)).toBe(false);
+      expect(await hold(nodes, file)).toBeUndefined();
+      await held?.release();
+      expect(held?.running).toBe(false);
+      expect(await isFree(file)).toBe(true);
+      await (await hold(nodes, file))?.release();
+    });
+
+    test('ends with the connection, and is seen to have ended', async () => {
+      const file = `${sshd.directory}/lock-2`;
+      const held = await hold(nodes, file);
+      killSessions(sshd);
+      await sleep(500);
+      expect(held?.running).toBe(false);
+      await held?.release();
+      expect(await isFree(file)).toBe(true);
+    });
+
+    test('ends when we close', async () => {
+      const file = `${sshd.directory}/lock-3`;
+      await withNodes({}, async (own) => void (await hold(own, file)));
+      await sleep(500);
+      expect(await isFree(file)).toBe(true);
+    });
+
+    test('that says nothing in time is given up and ends; one that fails says why', async () => {
+      const { machine } = nodes.node('node1');
+      const { value, ms } = await timed(
+        failure(machine.hold('sh', ['-c', 'echo $$ >"$1"; exec cat', 'sh', pidFile()], 900)),
+      );
+      expect(value).toMatchObject({ code: 'TIMEOUT' });
+      expect(ms).toBeLessThan(2500);
+      await sleep(300);
+      expect((await sh(`kill -0 $(cat ${pidFile()})`, { okExitCodes: 'any' })).exitCode).not.toBe(0);
+      const error = await failure(machine.hold('sh', ['-c', 'echo why >&2; exit 3'], 5000));
+      expect(error).toMatchObject({ code: 'COMMAND' });
+      expect(error.message).toContain('on node1 ended with exit code 3: why');
+      expect((await failure(machine.hold('no-such-program', [], 5000))).message).toContain('is missing on node1');
+    });
+    const pidFile = (): string => `${sshd.directory}/held-pid`;
+
+    test('takes nothing from those who work under it, however many are held', async () => {
+      const files = Array.from({ length: 12 }, (_, index) => `${sshd.directory}/lock-many-${index}`);
+      const done = files.map(async (file) => {
+        const held = await hold(nodes, file, 20_000);
+        for (let index = 0; index < 3; index += 1) await run('true', []);
+        await held?.release();
+      });
+      await Promise.all(done);
+    });
+
+    test('is left alone when it will not end', async () => {
+      const stubborn = 'echo held; exec sleep 20';
+      const held = await nodes.node('node1').machine.hold('sh', ['-c', stubborn], 5000);
+      const { ms } = await timed(held?.release() ?? Promise.resolve());
+      expect(ms).toBeLessThan(12_000);
+    }, 20_000);
+  });
+
   test('this node is reached without ssh', async () => {
     const local = nodes.node('here');
     expect(local.isLocal).toBe(true);
