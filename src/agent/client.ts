@@ -10,6 +10,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { asCxmError, CxmError, errorCodes, type ErrorCode } from '../errors.ts';
 import { DataPipe } from './data-pipe.ts';
+import { SocketSource, type ByteSource } from './descriptor.ts';
+import { socketPair } from './socket-pair.ts';
 import { sendFile } from './file-sender.ts';
 import { FrameWriter, readFrames } from './frames.ts';
 import { helperPath, protocolVersion, type HelperMessage, type Topic } from './protocol.ts';
@@ -31,7 +33,7 @@ export interface Call {
   readonly send?: (sink: DataSink, detail: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Called when the helper is about to send data. */
   readonly receive?: (data: AsyncIterable<Data>, detail: Readonly<Record<string, unknown>>) => Promise<void>;
-  /** `receive` takes data in the small pieces in which it arrives. */
+  /** Much is going to come, and `receive` takes it in the pieces in which it arrives. */
   readonly inPieces?: boolean;
   /** Answers questions other than the lock's. */
   readonly answer?: (topic: Topic, detail: Readonly<Record<string, unknown>>) => Promise<unknown>;
@@ -52,8 +54,8 @@ const ownEnd = new CxmError('INTERRUPTED', 'the conversation has ended');
  */
 export async function callHelper(route: Route, call: Call): Promise<unknown> {
   const lockFile = await call.lock.open();
-  const child = start(route, lockFile.fd);
-  const conversation = new Conversation(child, call, lockFile.fd);
+  const { child, output } = await start(route, lockFile.fd, call.inPieces === true);
+  const conversation = new Conversation(child, output, call, lockFile.fd);
   try {
     return await conversation.run();
   } catch (error) {
@@ -77,11 +79,24 @@ export function helperCommand(route: Route): readonly string[] {
   return ['ssh', '-T', ...options.flatMap((option) => ['-o', option]), '--', route.host, `sudo -n ${helperPath}`];
 }
 
-function start(route: Route, lockFd: number): ChildProcess {
+interface Started {
+  readonly child: ChildProcess;
+  /** What it says. */
+  readonly output: ByteSource;
+}
+
+/** @param much its output is going to be much */
+async function start(route: Route, lockFd: number, much: boolean): Promise<Started> {
+  const source = new SocketSource();
+  // Without one it goes on as well, only slower.
+  const pair = much ? await socketPair(source.onread).catch(() => undefined) : undefined;
   // The shell holds the lock's descriptor: ssh closes all that it doesn't know. A process group of its own, since oned
   // kills the whole group of an action.
   const args = ['-c', '"$@"; exit $?', 'cxm', ...helperCommand(route)];
-  return spawn('sh', args, { stdio: ['pipe', 'pipe', 'pipe', lockFd], detached: true });
+  const child = spawn('sh', args, { stdio: ['pipe', pair?.theirs ?? 'pipe', 'pipe', lockFd], detached: true });
+  if (pair !== undefined) source.attach(pair.ours);
+  pair?.theirs.destroy();
+  return { child, output: child.stdout ?? source };
 }
 
 class Conversation {
@@ -101,6 +116,7 @@ class Conversation {
 
   constructor(
     private readonly child: ChildProcess,
+    private readonly output: ByteSource,
     private readonly call: Call,
     private readonly lockFd: number,
   ) {
@@ -120,9 +136,7 @@ class Conversation {
     const { operation, parameters, settings } = this.call;
     const request = { kind: 'request', version: protocolVersion, operation, parameters, settings };
     await this.say(request);
-    const { stdout } = this.child;
-    if (stdout === null) throw new CxmError('INTERNAL', 'a child without pipes');
-    for await (const frame of readFrames(stdout)) {
+    for await (const frame of readFrames(this.output)) {
       this.answered = true;
       if (frame.type === 'data' || frame.type === 'extent') await this.take(frame);
       else if (frame.type === 'end') await this.finishReceiving();
@@ -140,8 +154,18 @@ class Conversation {
     this.over = true;
     this.onGo(false);
     this.child.stdin?.end();
-    this.child.stdout?.resume();
+    void this.dropOutput();
     await Promise.allSettled([this.sending, this.receiving, this.exited]);
+  }
+
+  /** It must not keep the helper from ending. */
+  private async dropOutput(): Promise<void> {
+    if (this.child.stdout !== null) return void this.child.stdout.resume();
+    try {
+      for await (const bytes of this.output) void bytes;
+    } catch {
+      // Whatever is wrong with it, nobody wants it any more.
+    }
   }
 
   /** A better error than a broken stream when the helper never spoke. */

@@ -5,7 +5,7 @@
  * Pieces lie behind each other in large blocks of memory, which belong to whoever gets them: nothing is written twice.
  */
 import { fstatSync } from 'node:fs';
-import { Socket, type ConnectOpts, type SocketConstructorOpts } from 'node:net';
+import { Socket, type ConnectOpts, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
 
 /** Bytes that arrive, in order. */
 export interface ByteSource extends AsyncIterable<Buffer> {
@@ -23,8 +23,10 @@ export function isConnection(descriptor: number): boolean {
   return found.isFIFO() || found.isSocket();
 }
 
-export class DescriptorSource implements ByteSource {
-  private readonly socket: Socket;
+/** What arrives on a socket, by demand. */
+export class SocketSource implements ByteSource {
+  readonly descriptor?: number;
+  private socket: Socket | undefined;
   private block = Buffer.alloc(0);
   private used = 0;
   /** At most one piece: reading stops with each. */
@@ -33,23 +35,22 @@ export class DescriptorSource implements ByteSource {
   private failure: Error | undefined;
   private wake: () => void = () => undefined;
 
-  constructor(readonly descriptor: number) {
-    const buffer = (): Buffer => this.room();
-    const callback = (length: number): boolean => {
+  /** What the socket has to be made with. */
+  readonly onread: OnReadOpts = {
+    buffer: () => this.room(),
+    callback: (length) => {
       this.arrived = this.block.subarray(this.used, this.used + length);
       this.used += length;
       this.wake();
       return false; // no more until it is asked for
-    };
-    const options: SocketConstructorOpts & ConnectOpts = {
-      fd: descriptor,
-      readable: true,
-      onread: { buffer, callback },
-    };
-    this.socket = new Socket(options);
-    this.socket.on('error', (error) => (this.failure = error));
-    this.socket.on('end', () => (this.ended = true));
-    for (const event of ['error', 'end', 'close']) this.socket.on(event, () => this.wake());
+    },
+  };
+
+  attach(socket: Socket): void {
+    this.socket = socket;
+    socket.on('error', (error) => (this.failure = error));
+    socket.on('end', () => (this.ended = true));
+    for (const event of ['error', 'end', 'close']) socket.on(event, () => this.wake());
   }
 
   /** @throws Error of the connection */
@@ -60,16 +61,20 @@ export class DescriptorSource implements ByteSource {
       this.arrived = undefined;
       if (piece !== undefined) yield piece;
       else if (this.failure !== undefined) throw this.failure;
-      else if (this.ended || this.socket.destroyed) return;
+      else if (this.over()) return;
     }
   }
 
   private more(): Promise<void> {
-    if (this.ended || this.socket.destroyed) return Promise.resolve();
+    if (this.over()) return Promise.resolve();
     return new Promise((resolve) => {
       this.wake = resolve;
-      this.socket.resume();
+      this.socket?.resume();
     });
+  }
+
+  private over(): boolean {
+    return this.ended || this.socket?.destroyed !== false;
   }
 
   private room(): Buffer {
@@ -78,5 +83,14 @@ export class DescriptorSource implements ByteSource {
       this.used = 0;
     }
     return this.block.subarray(this.used);
+  }
+}
+
+/** A pipe or socket that this process has inherited. */
+export class DescriptorSource extends SocketSource {
+  constructor(override readonly descriptor: number) {
+    super();
+    const options: SocketConstructorOpts & ConnectOpts = { fd: descriptor, readable: true, onread: this.onread };
+    this.attach(new Socket(options));
   }
 }

@@ -204,9 +204,9 @@ describe('what a program of the host sends raw', () => {
   });
   const numbers = Array.from({ length: 3_000_000 }, (_unused, index) => `${index + 1}\n`).join('');
 
-  test('arrives whole, and nothing else with it', async () => {
+  test.each([true, false])('arrives whole, and nothing else with it (inPieces %s)', async (inPieces) => {
     const parts: Buffer[] = [];
-    expect(await helper.call('pack', collecting(parts))).toBe('all was sent');
+    expect(await helper.call('pack', { ...collecting(parts), inPieces })).toBe('all was sent');
     expect(digest(Buffer.concat(parts))).toBe(digest(Buffer.from(numbers)));
   });
 
@@ -215,13 +215,13 @@ describe('what a program of the host sends raw', () => {
     expect(helper.noted()).toEqual(['taken back']);
   });
 
-  test('is ended by an action that can not store it, after a roll-back under the lock', async () => {
+  test.each([true, false])('is ended by an action that can not store it (inPieces %s)', async (inPieces) => {
     const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     const receive: Call['receive'] = async (data) => {
       let length = 0;
       for await (const item of data) if ((length += item.data.length) > mebibyte) throw full;
     };
-    await expect(helper.call('pack-for-ever', { receive })).rejects.toBe(full);
+    await expect(helper.call('pack-for-ever', { receive, inPieces })).rejects.toBe(full);
     expect(helper.noted()).toEqual(['taken back']);
   });
 });
