@@ -6,8 +6,8 @@
  * rendered reads back as the same.
  */
 import { CxmError } from '../errors.ts';
-import { parseJsonFile } from './file-json.ts';
-import { parseTextFile } from './file-text.ts';
+import { parseJsonFile, renderJsonFile } from './file-json.ts';
+import { parseTextFile, renderTextFile } from './file-text.ts';
 import { checkRules, checkState, invalid, type BalanceRules, type ClusterState } from './state.ts';
 
 export interface ClusterFile {
@@ -33,4 +33,9 @@ export function parseClusterFile(text: string, fileName: string): ClusterFile {
     throw new CxmError(error.code, `${fileName}: ${error.message}`, { hint: error.hint, cause: error });
   }
   return file;
+}
+
+/** Read back it is the same; the text leaves out rules that say nothing. */
+export function renderClusterFile(file: ClusterFile, form: 'text' | 'json'): string {
+  return form === 'json' ? renderJsonFile(file) : renderTextFile(file);
 }

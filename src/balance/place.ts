@@ -32,7 +32,7 @@ export interface PlaceOptions {
 export interface LeftOver {
   readonly vm: string;
   readonly memoryMib: number;
-  /** By node that could be asked: why not there. */
+  /** By node, without its own: why not there. */
   readonly obstacles: Readonly<Record<string, Obstacle>>;
 }
 
@@ -148,8 +148,8 @@ function startSteps(model: Model, placement: Placement, { relocations }: Packing
 function leftOvers(model: Model, { left, placement }: Packing): readonly LeftOver[] {
   return left.flatMap((unit) => {
     const obstacles = model.nodes.flatMap(({ name }, node) => {
-      const reason = obstacle(model, placement, unit, node);
-      return reason === undefined || reason === 'same-node' ? [] : [[name, reason] as const];
+      const reason = node === placement.where[unit] ? undefined : obstacle(model, placement, unit, node);
+      return reason === undefined ? [] : [[name, reason] as const];
     });
     return unitAt(model, unit).vms.map(({ name, memoryMib }) => ({
       vm: name,
