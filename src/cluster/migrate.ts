@@ -15,7 +15,7 @@ import { runsOnSeveral } from './locate.ts';
 import { neverIgnored, obstaclesTo, type MigrationFacts, type Obstacle } from './migrate-checks.ts';
 import { checkedName, fingerprint } from './node-files.ts';
 import { describeStep, type Step } from './steps.ts';
-import { answersOf, surveyNodes, volumeIn, whereabouts, type NodeSight } from './survey.ts';
+import { answersOf, surveyNodes, volumeIdentity, volumeIn, whereabouts, type NodeSight } from './survey.ts';
 import { withVmLock, type VmLock } from './vm-lock.ts';
 
 export interface MigrateRequest {
@@ -163,6 +163,7 @@ function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: 
   const links = onlyThere || configPath === undefined ? [] : linked;
   const before: PlainStep[] = [
     ...links.map(({ node, links: own }) => ({ kind: 'unlink' as const, node, vm, configPath: own.get(vm) ?? '' })),
+    ...awayFromOthers(sights, facts),
     ...sharedAtSource(source, volumes),
     ...[...volumes, ...readOnlyVolumes].map((volume) => ({
       kind: 'activate' as const,
@@ -197,6 +198,18 @@ function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: 
     migrate: { kind: 'migrate', vm, source: source.node, destination: destination.node },
     after,
   };
+}
+
+/** What a migration that was cut off has left active on a third node. */
+function awayFromOthers(sights: readonly NodeSight[], { source, destination, volumes }: MigrationFacts): PlainStep[] {
+  return sights
+    .filter((sight) => sight !== source && sight !== destination)
+    .flatMap((sight) =>
+      volumes
+        .filter((volume) => volumeIn(sight, volume)?.active === true)
+        .filter((volume) => volumeIdentity(sight, volume) === volumeIdentity(source, volume))
+        .map((volume) => ({ kind: 'deactivate' as const, node: sight.node, volume, wasActive: true })),
+    );
 }
 
 /** Under lvmlockd the source has to give up its exclusive lock before anybody else can have a shared one. */

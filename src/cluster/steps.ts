@@ -29,7 +29,7 @@ export function describeStep(step: Step): string {
     case 'deactivate':
       return `${step.node}: deactivate ${formatVolumeName(step.volume)}`;
     case 'activate': {
-      const how = step.mode === 'shared' ? ' for the time of the migration' : '';
+      const how = step.mode === 'shared' ? ' shared with other nodes' : '';
       return `${step.node}: activate ${formatVolumeName(step.volume)}${how}`;
     }
     case 'create':

@@ -228,7 +228,7 @@ export async function rebootVm(
   if (left === undefined) return 'rebooted';
   cluster.reporter.note('WARN', `nobody restarts ${vm} on ${node.name}, whose monitor was lost: it is started anew`);
   await withVmLock(cluster, vm, (lock) => destroyRow(cluster, lock, node, left)).catch(tellChange);
-  await startAgain(node.name);
+  await startAgain(node.name).catch(tellChange);
   return 'restarted';
 }
 

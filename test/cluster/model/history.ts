@@ -15,10 +15,12 @@ import { Random, Scheduler } from './scheduler.ts';
 import { isLive, World, type Disk, type ModelConfig, type ModelDomain, type ModelNode } from './world.ts';
 
 export interface HistoryOptions {
+  /** Only histories of this kind; drawn when left out. */
+  readonly kind?: KindName;
   /** What the nodes do for the library. */
   readonly promises?: NodePromises;
-  /** Stands between the library and each node. */
-  readonly wrap?: (node: ClusterNode) => ClusterNode;
+  /** Stands between the library and the nodes, for one operation. */
+  readonly wrap?: (nodes: readonly ClusterNode[]) => ClusterNode[];
 }
 
 export interface History {
@@ -52,6 +54,8 @@ export async function playHistory(seed: number, options: HistoryOptions = {}): P
 }
 
 interface Kind {
+  /** One VM, often without volumes, is started again and again by operators who die. */
+  readonly deadStarters?: boolean;
   readonly faults: Faults;
   readonly kills: boolean;
   readonly outages: boolean;
@@ -59,20 +63,38 @@ interface Kind {
 }
 
 const quiet: Kind = {
-  faults: { call: 0, migration: 0, deafGuest: 0.2 },
+  faults: { call: 0, migration: 0, deafGuest: 0.2, slowCreate: 0.1 },
   kills: false,
   outages: false,
   guests: false,
 };
 
-function drawKind(random: Random): Kind {
-  const draw = random.next();
-  if (draw < 0.25) return quiet;
-  if (draw < 0.4) return { ...quiet, guests: true };
-  if (draw < 0.55) return { ...quiet, faults: { call: 0.04, migration: 0.5, deafGuest: 0.2 } };
-  if (draw < 0.7) return { ...quiet, kills: true };
-  if (draw < 0.8) return { ...quiet, outages: true };
-  return { faults: { call: 0.02, migration: 0.3, deafGuest: 0.2 }, kills: true, outages: true, guests: true };
+const rough: Faults = { call: 0.04, migration: 0.5, deafGuest: 0.2, slowCreate: 0.1 };
+
+/** What befalls the operators; `share` of all histories. */
+const kindTable = {
+  quiet: { share: 0.25, kind: quiet },
+  guests: { share: 0.15, kind: { ...quiet, guests: true } },
+  faults: { share: 0.15, kind: { ...quiet, faults: rough } },
+  kills: { share: 0.1, kind: { ...quiet, kills: true } },
+  deadStarters: {
+    share: 0.07,
+    kind: { ...quiet, kills: true, deadStarters: true, faults: { ...quiet.faults, call: 0.02, slowCreate: 0.6 } },
+  },
+  outages: { share: 0.08, kind: { ...quiet, outages: true } },
+  everything: {
+    share: 0.2,
+    kind: { kills: true, outages: true, guests: true, faults: { ...rough, call: 0.02, migration: 0.3 } },
+  },
+} as const satisfies Readonly<Record<string, { readonly share: number; readonly kind: Kind }>>;
+
+export type KindName = keyof typeof kindTable;
+
+function drawKind(random: Random, wanted: KindName | undefined): Kind {
+  let draw = random.next();
+  if (wanted !== undefined) return kindTable[wanted].kind;
+  const found = Object.values(kindTable).find(({ share }) => (draw -= share) < 0);
+  return found?.kind ?? quiet;
 }
 
 interface Operation {
@@ -110,8 +132,8 @@ class Play {
   ) {
     this.random = new Random(seed);
     this.scheduler = new Scheduler(this.random, () => this.world.check());
-    this.kind = drawKind(this.random);
-    this.vms = ['vm1', 'vm2', 'vm3'].slice(0, 1 + this.random.below(3));
+    this.kind = drawKind(this.random, options.kind);
+    this.vms = ['vm1', 'vm2', 'vm3'].slice(0, this.kind.deadStarters === true ? 1 : 1 + this.random.below(3));
     this.world = this.drawWorld();
   }
 
@@ -163,7 +185,7 @@ class Play {
 
   private drawConfig(vm: string, { iso, common }: { readonly iso: boolean; readonly common: boolean }): ModelConfig {
     const { random } = this;
-    const disks: Disk[] = random.chance(0.05) ? [] : [disk(`${vm}-0`)];
+    const disks: Disk[] = random.chance(this.kind.deadStarters === true ? 0.7 : 0.05) ? [] : [disk(`${vm}-0`)];
     if (random.chance(0.2)) disks.push(disk(`${vm}-1`));
     if (common) disks.push(disk('common'));
     if (iso) disks.push(disk('iso', true));
@@ -176,7 +198,7 @@ class Play {
     const node = random.pick(world.nodes);
     if (random.chance(0.6)) node.links.set(vm, `/etc/xen/vm/${vm}`);
     const config = node.configs.get(vm);
-    if (config === undefined || random.chance(0.45)) return;
+    if (config === undefined || this.kind.deadStarters === true || random.chance(0.45)) return;
     const isTaken = config.disks.some(
       ({ volume }) => world.sharedVolumes.has(volume) && world.nodes.some(({ active }) => active.has(volume)),
     );
@@ -229,6 +251,7 @@ class Play {
     const { random } = this;
     const vm = random.pick(this.vms);
     const place = this.world.nodes.find((node) => node.domains.some((domain) => domain.vm === vm));
+    if (this.kind.deadStarters === true) return { kind: 'start', vm, node: random.pick(this.world.nodes).name };
     const limits = place === undefined ? ifAbsent : ifPresent;
     const draw = random.next();
     const kind = random.chance(0.2)
@@ -240,9 +263,9 @@ class Play {
   }
 
   private clusterOf(operator: Operator): Cluster {
-    const wrap = this.options.wrap ?? ((node: ClusterNode) => node);
+    const wrap = this.options.wrap ?? ((nodes: readonly ClusterNode[]) => nodes);
     return {
-      nodes: operator.nodes().map(wrap),
+      nodes: wrap(operator.nodes()),
       settings,
       reporter: {
         step: () => undefined,
@@ -282,7 +305,11 @@ class Play {
     this.endOperation(operation, !isClean);
     if (error !== undefined && !(error instanceof CxmError)) return this.world.fail(`${words}: ${String(error)}`);
     if (error instanceof CxmError && error.code === 'INTERNAL') return this.world.fail(`${words}: ${error.message}`);
-    if (!watch.wasAlone([...this.running])) return;
+    const isAlone = watch.wasAlone([...this.running]);
+    if (isAlone && error !== undefined && error.changed !== 'maybe' && !watch.isAtRest()) {
+      return this.world.fail(`${words}: ${error.changed}, but xl is still at work`);
+    }
+    if (!isAlone || !watch.isAtRest()) return;
     if (error?.changed === 'maybe' && this.kind === quiet) this.world.fail(`${words}: 'maybe' without a fault`);
     if (error !== undefined) watch.requireNoTrace(error, words);
     else if (!wasFaulty && operator.warnings.length === 0) watch.requireEffect(result, words);
@@ -421,16 +448,12 @@ class Watch {
     this.world.watches.delete(this);
     for (const watch of this.world.watches) watch.disturbed = true;
     return (
-      this.wasAloneAtFirst &&
-      !this.disturbed &&
-      others.length === 0 &&
-      this.world.disturbances === this.disturbances &&
-      this.isAtRest()
+      this.wasAloneAtFirst && !this.disturbed && others.length === 0 && this.world.disturbances === this.disturbances
     );
   }
 
   /** Nothing of an earlier operation is still at work. */
-  private isAtRest(): boolean {
+  isAtRest(): boolean {
     return this.world.nodes.every(({ busy }) => [...busy.values()].every((count) => count === 0));
   }
 
@@ -471,7 +494,9 @@ class Watch {
       node.domains.some((domain) => domain.vm === vm && domain.phase !== 'dying'),
     );
     // What runs may have been started from one node's own configuration.
-    const own = where.flatMap((node) => node.domains).find((domain) => domain.vm === vm && isLive(domain))?.disks;
+    const running = where.flatMap((node) => node.domains).find((domain) => domain.vm === vm && isLive(domain));
+    const named = world.nodes.find(({ name }) => name === operation.node)?.configs.get(vm);
+    const own = running?.disks ?? (kind === 'activate' || kind === 'deactivate' ? named?.disks : undefined);
     const volumes = own?.filter(({ readOnly }) => !readOnly).map(({ volume }) => volume) ?? [...this.volumes];
     const activeOn = world.nodes.filter(({ active }) =>
       volumes.some((volume) => active.has(volume) && !world.sharedVolumes.has(volume)),
@@ -502,12 +527,7 @@ class Watch {
         if (activeOn.length > 0 && !isOnly(activeOn, operation.node ?? '')) world.fail(`${words}: active on several`);
         return;
       case 'deactivate':
-        if (activeOn.some(({ name }) => name === operation.node)) {
-          const own = world.node(operation.node ?? '').configs.get(vm)?.disks ?? [];
-          if (own.some(({ volume, readOnly }) => !readOnly && world.node(operation.node ?? '').active.has(volume))) {
-            world.fail(`${words}: still active`);
-          }
-        }
+        if (activeOn.some(({ name }) => name === operation.node)) world.fail(`${words}: still active`);
         return;
       case 'idle':
         return;

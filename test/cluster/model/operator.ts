@@ -18,6 +18,7 @@ export interface Faults {
   readonly call: number;
   readonly migration: number;
   readonly deafGuest: number;
+  readonly slowCreate: number;
 }
 
 /** What nodes do for the library; a test of the model itself switches one off. */
@@ -112,8 +113,15 @@ export class Operator {
         });
       const failure = (error: unknown): void => scheduler.soon('', () => void (this.killed || reject(error as Error)));
       if (this.killed) return;
-      scheduler.soon(`${this.name} > ${node.name}: ${label}`, () => {
-        if (this.killed && this.random.chance(0.5)) return;
+      let isLate = false;
+      const event = `${this.name} > ${node.name}: ${label}`;
+      const act = (): void => {
+        if (this.killed && !isLate) {
+          // What the dead have sent is lost, arrives, or arrives much later.
+          if (this.random.chance(0.4)) return;
+          isLate = this.random.chance(0.5);
+          if (isLate) return scheduler.later(5000 + this.random.below(20_000), `${event}, late`, act);
+        }
         try {
           if (!node.up || !node.reachable) throw this.unreachable(node, 'nothing');
           if (this.drawFault()) throw this.unreachable(node, 'nothing');
@@ -122,7 +130,8 @@ export class Operator {
           scheduler.note(`  ${this.name} < ${error instanceof Error ? error.message : String(error)}`);
           failure(error);
         }
-      });
+      };
+      scheduler.soon(event, act);
     });
   }
 
@@ -282,7 +291,9 @@ export class Operator {
       info: () => this.call(node, 'xl info', () => infoOf(node)),
       create: (path) => {
         const vm = path.slice('/etc/xen/vm/'.length);
-        return this.program(node, { vm, lockedVm, label: `xl create ${vm}` }, () => create(world, node, vm));
+        return this.program(node, { vm, lockedVm, label: `xl create ${vm}` }, () =>
+          create(world, node, vm, this.createDelayMs()),
+        );
       },
       migrate: (id, destination, options) => {
         const vm = node.domains.find((domain) => domain.id === id)?.vm ?? '';
@@ -327,6 +338,10 @@ export class Operator {
       setMaximumMemory: unused,
       setVcpus: unused,
     };
+  }
+
+  private createDelayMs(): number | undefined {
+    return this.random.chance(this.options.faults.slowCreate) ? 5000 + this.random.below(20_000) : undefined;
   }
 
   private migrationFault(): MigrationFault {

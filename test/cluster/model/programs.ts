@@ -20,8 +20,9 @@ function freeMemory(node: ModelNode): number {
   return node.totalMemoryMib - node.domains.reduce((sum, { memoryMib }) => sum + memoryMib, 0);
 }
 
-export function* create(world: World, node: ModelNode, vm: string): Stages {
-  yield undefined;
+/** @param delayMs nothing is listed while xl looks for memory or runs a bootloader */
+export function* create(world: World, node: ModelNode, vm: string, delayMs: number | undefined): Stages {
+  yield delayMs;
   const config = node.configs.get(vm);
   if (config === undefined) throw xlError('badConfig');
   if (freeMemory(node) < config.memoryMib) throw xlError('noMemory');
@@ -120,8 +121,7 @@ function* handOver(world: World, { migration, domain, copy, lostPower, began }: 
     abandon();
     throw xlError('handshakeLost');
   }
-  copy.phase = 'running';
-  copy.hasMonitor = true;
+  world.arrive(destination, copy);
   yield undefined;
   if (fault === 'lostAfterGo') throw xlError('handshakeLost');
   if (source.domains.includes(domain)) world.tearDown(source, domain);

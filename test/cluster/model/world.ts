@@ -150,6 +150,14 @@ export class World {
     }
   }
 
+  /** The end of a migration: a link elsewhere would start the VM a second time, should everybody die now. */
+  arrive(node: ModelNode, domain: ModelDomain): void {
+    domain.phase = 'running';
+    domain.hasMonitor = true;
+    const link = this.nodes.find((other) => other !== node && other.links.has(domain.vm));
+    if (link !== undefined) this.fail(`${domain.vm} came to ${node.name} and has an autostart link on ${link.name}`);
+  }
+
   private sharing(node: ModelNode): ModelNode[] {
     return this.nodes.filter((other) => other !== node && other.groupUuid === node.groupUuid);
   }
