@@ -27,7 +27,8 @@ export class Power {
     world.checks.fenceBegins(node, effect);
     world.log(node, `fences ${world.names[effect.node] ?? ''} (${this.mode})`);
     this.fences += 1;
-    const { mode } = this;
+    // Where nobody asks for the power state, the fence command is believed: that it tells the truth is assumed.
+    const mode = this.mode === 'lies' && world.fencing !== 'with-status' ? 'fails' : this.mode;
     const durationMs = mode === 'late' ? world.random.between(15_000, 50_000) : world.random.between(500, 4000);
     this.lastDurationMs = durationMs;
     const works = mode !== 'fails' && mode !== 'lies';
