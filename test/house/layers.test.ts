@@ -8,6 +8,7 @@ const layers: Readonly<Record<string, number>> = {
   config: 1,
   host: 1,
   balance: 2,
+  ha: 2,
   lvm: 2,
   transfer: 2,
   xen: 2,
@@ -24,6 +25,7 @@ const allowed = new Set(['agent one']);
 /** Modules that decide: a function of their input. */
 const pure = [
   ...(readdirSync('src/balance') as string[]).map((file) => `src/balance/${file}`),
+  ...(readdirSync('src/ha/protocol') as string[]).map((file) => `src/ha/protocol/${file}`),
   'src/config/size.ts',
   'src/config/language.ts',
   'src/config/types.ts',

@@ -204,6 +204,46 @@ function combination(random: Random, nodes: number): { afterMs: number; fault: F
         forMs: 8000,
       }),
     ],
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 0,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(900, 1450),
+        ghosts: false,
+      }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 1,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(900, 1450),
+        ghosts: false,
+      }),
+      at(501, { kind: 'election' }),
+    ],
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 0,
+        count: 2,
+        leaseOnly: true,
+        forMs: random.between(1500, 6000),
+        ghosts: false,
+      }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 1,
+        count: 2,
+        leaseOnly: true,
+        forMs: random.between(900, 6000),
+        ghosts: false,
+      }),
+      at(501, { kind: 'election' }),
+    ],
     // Silent, alive, and the fence does not work.
     () => [
       at(0, { kind: 'fence-mode', mode: random.pick<FenceMode>(['fails', 'lies', 'late', 'misreports']) }),
