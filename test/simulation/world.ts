@@ -2,7 +2,7 @@
 import type { Answer, Effect } from '../../src/ha/protocol/messages.ts';
 import type { Datagram } from '../../src/ha/protocol/blocks.ts';
 import { realRules, type Rules } from '../../src/ha/protocol/rules.ts';
-import type { NodeConfig } from '../../src/ha/protocol/state.ts';
+import type { NodeConfig } from '../../src/ha/protocol/parts.ts';
 import { deriveTiming, driftBound, type Timing } from '../../src/ha/protocol/timing.ts';
 import { Checks } from './checks.ts';
 import { Disk } from './disk.ts';

@@ -6,7 +6,8 @@
  */
 import type { NodeIndex } from './blocks.ts';
 import type { Answer, Request } from './messages.ts';
-import { takeId, type PendingAsk, type Step } from './state.ts';
+import type { PendingAsk } from './parts.ts';
+import { takeId, type Step } from './state.ts';
 
 export function askAll(step: Step, nodes: readonly NodeIndex[], request: Request): readonly PendingAsk[] {
   return nodes.map((to) => askOne(step, to, request, step.timing.askDeadlineMs));

@@ -11,7 +11,8 @@ import { learnLedger } from './evidence.ts';
 import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, Result } from './messages.ts';
 import { mayReceive } from './restart.ts';
-import { alarm, because, nameOf, peerAt, takeId, type Evacuation, type Step } from './state.ts';
+import type { Evacuation } from './parts.ts';
+import { alarm, because, nameOf, peerAt, takeId, type Step } from './state.ts';
 import { evidenceOf, judge, otherMembers } from './verdict.ts';
 
 /** A VM that could not be moved is tried again after so many holds. */

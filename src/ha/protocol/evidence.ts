@@ -6,6 +6,7 @@
  * pause the silence on the network is counted anew, and a disk that we can't read says nothing about others.
  */
 import {
+  isMember,
   mergeLedger,
   mergeSwitches,
   type Datagram,
@@ -16,7 +17,8 @@ import {
 } from './blocks.ts';
 import { raisePanic } from './panic.ts';
 import type { Channel } from './rules.ts';
-import { alarm, because, nameOf, peerAt, setPeer, type NodeState, type Peer, type Step } from './state.ts';
+import type { Peer } from './parts.ts';
+import { alarm, because, nameOf, peerAt, setPeer, type NodeState, type Step } from './state.ts';
 
 /** Takes a heartbeat in. Nothing in it is a time of another clock; ages it reports count from its arrival. */
 export function observeDatagram(step: Step, datagram: Datagram): void {
@@ -42,6 +44,7 @@ export function observeDatagram(step: Step, datagram: Datagram): void {
     netSequence: sequence,
     netSeenMs: state.nowMs,
     datagram,
+    enteredMs: hasEntered(peer, datagram) ? state.nowMs : peer.enteredMs,
     seenAlive: true,
     ghosts: 0,
   });
@@ -55,6 +58,11 @@ function isNewer({ netIncarnation, netSequence, slot }: Peer, { incarnation, seq
   if (incarnation < netIncarnation || slot === undefined) return incarnation > netIncarnation;
   // After a restart of ours the slot tells how far the sender was, so what was recorded before is not life.
   return incarnation > slot.incarnation || (incarnation === slot.incarnation && sequence >= slot.sequence);
+}
+
+function hasEntered({ datagram }: Peer, { incarnation, role }: Datagram): boolean {
+  if (!isMember(role)) return false;
+  return datagram === undefined || datagram.incarnation !== incarnation || !isMember(datagram.role);
 }
 
 /** Takes in the slot of another node as a read at nowMs found it. */
@@ -153,7 +161,10 @@ export function netChannel(step: Step, node: NodeIndex): Channel {
 }
 
 export function diskChannel({ state, timing }: Step, node: NodeIndex): Channel {
-  const { slotChangedMs } = peerAt(state, node);
+  const { slotChangedMs, slot, datagram, enteredMs } = peerAt(state, node);
+  // A new daemon of it has just been let in, and we have not seen its first slot.
+  const isNew = datagram !== undefined && slot !== undefined && datagram.incarnation > slot.incarnation;
+  if (isNew && state.nowMs - enteredMs < timing.diskLostMs) return 'unknown';
   if (state.readIssuedMs - slotChangedMs >= timing.diskLostMs) {
     return state.nowMs - state.readDoneMs < timing.freshMs ? 'lost' : 'unknown';
   }

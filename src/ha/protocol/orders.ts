@@ -11,7 +11,8 @@
  */
 import { isMember, type NodeIndex, type Read, type Slot, type Token, type VmEntry } from './blocks.ts';
 import type { Answer, StartOutcome } from './messages.ts';
-import { because, nameOf, never, ownEntries, peerAt, takeId, type NodeState, type Step, type Work } from './state.ts';
+import type { Work } from './parts.ts';
+import { because, nameOf, never, ownEntries, peerAt, takeId, type NodeState, type Step } from './state.ts';
 import { isLater } from './evidence.ts';
 
 export interface OrderedStart {

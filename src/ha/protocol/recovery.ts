@@ -13,18 +13,8 @@ import { learnLedger } from './evidence.ts';
 import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, PingResult, Result } from './messages.ts';
 import { advanceStarts } from './restart.ts';
-import {
-  alarm,
-  because,
-  nameOf,
-  peerAt,
-  takeId,
-  type PendingAsk,
-  type Recovery,
-  type Step,
-  type Target,
-  type Todo,
-} from './state.ts';
+import type { PendingAsk, Recovery, Target, Todo } from './parts.ts';
+import { alarm, because, nameOf, peerAt, takeId, type Step } from './state.ts';
 import { evidenceOf, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const emptyRecovery: Recovery = {

@@ -9,18 +9,8 @@ import { withEntry } from './blocks.ts';
 import { areOver, askAll, askOne, unanswered } from './asks.ts';
 import { actUntilMs } from './lease.ts';
 import type { Result } from './messages.ts';
-import {
-  alarm,
-  because,
-  nameOf,
-  peerAt,
-  takeId,
-  type NodeState,
-  type Recovery,
-  type Step,
-  type Target,
-  type Todo,
-} from './state.ts';
+import type { Recovery, Target, Todo } from './parts.ts';
+import { alarm, because, nameOf, peerAt, takeId, type NodeState, type Step } from './state.ts';
 import { judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const attemptLimit = 3;
