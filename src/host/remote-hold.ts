@@ -50,11 +50,15 @@ function keep(
   { node, program, mark, text, timeoutMs, resolve, reject }: Keeping,
 ): Promise<void> {
   let running = true;
+  let exitCode: number | undefined;
+  let [stdout, stderr] = [Buffer.alloc(0), Buffer.alloc(0)];
+  let hasBegun = false;
   let end: () => void = () => undefined;
   const ended = new Promise<void>((settle) => (end = settle));
   const finish = (): void => {
     running = false;
     clearTimeout(timer);
+    forget();
     end();
   };
   const timer = setTimeout(() => {
@@ -68,16 +72,18 @@ function keep(
   });
   const held = heldProgram(channel, { isRunning: () => running, ended, finish });
   channel.on('data', (chunk: Buffer) => {
-    if (stdout.length < maxWordsBytes) stdout = Buffer.concat([stdout, chunk]);
+    if (stdout.length < 64 * 1024) stdout = Buffer.concat([stdout, chunk]);
     const output = programOutput(stdout, mark);
     if (output.hasBegun && !hasBegun) {
       hasBegun = true;
       channel.write(goLine);
     }
-    if (output.hasBegun && output.text.includes('\n')) firstWord();
+    if (!output.text.includes('\n') || !output.hasBegun) return;
+    clearTimeout(timer);
+    resolve(held);
   });
   channel.stderr.on('data', (chunk: Buffer) => {
-    if (stderr.length < maxWordsBytes) stderr = Buffer.concat([stderr, chunk]);
+    if (stderr.length < 64 * 1024) stderr = Buffer.concat([stderr, chunk]);
   });
   channel.on('error', () => undefined);
   channel.on('exit', (code: number | null) => (exitCode = code ?? undefined));
