@@ -3,7 +3,7 @@
  * is told, too. Starting and migrating are not in here: whether they have failed only a look at the nodes can tell.
  */
 import { asCxmError, CxmError } from '../errors.ts';
-import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import { formatVolumeName } from '../lvm/device-path.ts';
 import { changedAfter } from './certainty.ts';
 import { nodeNamed, type Cluster } from './cluster.ts';
 import type { ClusterNode } from './node.ts';
@@ -84,7 +84,7 @@ async function perform(cluster: Cluster, step: PlainStep, { vm }: VmLock): Promi
       await node.volumes(step.volume.group).activate(step.volume.volume, step.mode);
       return;
     case 'deactivate':
-      return deactivate(cluster, node, step.volume);
+      return deactivate(cluster, node, step);
     case 'link':
       return node.files.setLink(step.vm, step.configPath);
     case 'unlink':
@@ -92,10 +92,17 @@ async function perform(cluster: Cluster, step: PlainStep, { vm }: VmLock): Promi
   }
 }
 
+/** How long the VM's own backend may still hold what it has only read; whoever holds it longer is another one. */
+const readPatienceMs = 3000;
+
 /** Xen's backends let go of a device a moment after their domain has gone. */
-async function deactivate(cluster: Cluster, node: ClusterNode, volume: VolumeName): Promise<void> {
-  const { clock, settings } = cluster;
-  const giveUp = clock.now() + settings.busyTimeoutMs;
+async function deactivate(
+  { clock, settings }: Cluster,
+  node: ClusterNode,
+  { volume, unlessRead }: Extract<PlainStep, { kind: 'deactivate' }>,
+): Promise<void> {
+  const patienceMs = unlessRead === true ? Math.min(readPatienceMs, settings.busyTimeoutMs) : settings.busyTimeoutMs;
+  const giveUp = clock.now() + patienceMs;
   for (;;) {
     try {
       return await node.volumes(volume.group).deactivate(volume.volume);
@@ -103,6 +110,7 @@ async function deactivate(cluster: Cluster, node: ClusterNode, volume: VolumeNam
       const failure = asCxmError(error);
       if (failure.code !== 'IN_USE') throw failure;
       if (clock.now() >= giveUp) {
+        if (unlessRead === true) return;
         throw new CxmError('IN_USE', `${formatVolumeName(volume)} is in use on ${node.name}`, { cause: failure });
       }
     }

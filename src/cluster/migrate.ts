@@ -175,6 +175,13 @@ function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: 
   ];
   const after: PlainStep[] = [
     ...volumes.map((volume) => ({ kind: 'deactivate' as const, node: source.node, volume, wasActive: true })),
+    ...readOnlyVolumes.map((volume) => ({
+      kind: 'deactivate' as const,
+      node: source.node,
+      volume,
+      wasActive: true,
+      unlessRead: true as const,
+    })),
     ...volumes.map((volume) => ({
       kind: 'activate' as const,
       node: destination.node,

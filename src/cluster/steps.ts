@@ -8,7 +8,14 @@ import type { ActivationMode } from '../lvm/volumes.ts';
 
 export type Step =
   /** Nobody on the node may have it open afterwards, or the step fails. `wasActive`: undoing it activates it again. */
-  | { readonly kind: 'deactivate'; readonly node: string; readonly volume: VolumeName; readonly wasActive: boolean }
+  | {
+      readonly kind: 'deactivate';
+      readonly node: string;
+      readonly volume: VolumeName;
+      readonly wasActive: boolean;
+      /** It is only read, and another VM may be reading it, too: then it stays active, and that is well. */
+      readonly unlessRead?: true;
+    }
   | {
       readonly kind: 'activate';
       readonly node: string;
@@ -27,7 +34,7 @@ export type Step =
 export function describeStep(step: Step): string {
   switch (step.kind) {
     case 'deactivate':
-      return `${step.node}: deactivate ${formatVolumeName(step.volume)}`;
+      return `${step.node}: deactivate ${formatVolumeName(step.volume)}${step.unlessRead ? ' unless somebody reads it' : ''}`;
     case 'activate': {
       const how = step.mode === 'shared' ? ' shared with other nodes' : '';
       return `${step.node}: activate ${formatVolumeName(step.volume)}${how}`;

@@ -9,7 +9,7 @@ import { isToolstackError } from '../xen/toolstack-error.ts';
 import type { ShutdownOutcome } from '../xen/toolstack.ts';
 import { tidyUp, type PlainStep } from './carry-out.ts';
 import { askNodes, nodeNamed, type Cluster } from './cluster.ts';
-import { definitionOf, sortedDisks } from './definition.ts';
+import { definitionOf, sortedDisks, type VmDefinition } from './definition.ts';
 import { findVm, listNodes, requireRunning, wordsOf, type RunningVm } from './locate.ts';
 import type { ClusterNode } from './node.ts';
 import { checkedName } from './node-files.ts';
@@ -108,14 +108,18 @@ interface End {
   readonly node: ClusterNode;
   /** To be destroyed; undefined if it has gone. */
   readonly row: DomainRow | undefined;
-  readonly held: readonly VolumeName[];
+  readonly held: Disks;
 }
 
-/** What the domain writes to, disks that were attached while it ran included; nothing if it can't be said. */
-async function volumesHeld(node: ClusterNode, { id }: DomainRow): Promise<readonly VolumeName[]> {
+type Disks = Pick<VmDefinition, 'volumes' | 'readOnlyVolumes'>;
+
+const noDisks: Disks = { volumes: [], readOnlyVolumes: [] };
+
+/** What the domain has, disks that were attached while it ran included; nothing if it can't be said. */
+async function volumesHeld(node: ClusterNode, { id }: DomainRow): Promise<Disks> {
   const all = await node.toolstack.details(id).catch(() => []);
   const own = all.find((details) => details.id === id);
-  return own === undefined ? [] : sortedDisks(own.disks.filter(({ target }) => target !== '')).volumes;
+  return own === undefined ? noDisks : sortedDisks(own.disks.filter(({ target }) => target !== ''));
 }
 
 /** Removes the domain if it is still there, ends what comes up again, and deactivates the volumes everywhere. */
@@ -167,22 +171,28 @@ async function lookElsewhere(cluster: Cluster, vm: string, node: ClusterNode): P
 async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End, 'node' | 'held'>): Promise<void> {
   try {
     const config = await node.files.readConfig(checkedName(lock.vm));
-    const configured = config === undefined ? [] : definitionOf(config).volumes;
+    const configured: Disks = config === undefined ? noDisks : definitionOf(config);
     const own = await node.inventory();
     const { answers } = await askNodes(cluster.nodes, (other) => other.inventory());
     const elsewhere = answers
       .filter(({ node: name }) => name !== node.name)
       .flatMap(({ node: name, value: sight }) =>
-        configured
+        configured.volumes
           .filter((volume) => volumeIdentity(sight, volume) === volumeIdentity(own, volume))
           .filter((volume) => volumeIn(sight, volume)?.open === false)
           .flatMap((volume) => deactivations(name, sight, volume)),
       );
-    const here = [...configured, ...held].flatMap((volume) => deactivations(node.name, own, volume));
-    await tidyUp(cluster, [...here, ...elsewhere], lock);
+    const deactivateHere = (volume: VolumeName): PlainStep[] => deactivations(node.name, own, volume);
+    const written = [...configured.volumes, ...held.volumes].flatMap(deactivateHere);
+    const read = [...configured.readOnlyVolumes, ...held.readOnlyVolumes].flatMap(deactivateHere).map(unlessRead);
+    await tidyUp(cluster, [...written, ...elsewhere, ...read], lock);
   } catch (error) {
     cluster.reporter.note('WARN', `the volumes of ${lock.vm} stay active: ${asCxmError(error).message}`);
   }
+}
+
+function unlessRead(step: PlainStep): PlainStep {
+  return step.kind === 'deactivate' ? { ...step, unlessRead: true } : step;
 }
 
 function deactivations(node: string, sight: VolumesOfNode, volume: VolumeName): PlainStep[] {

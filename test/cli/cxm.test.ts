@@ -324,6 +324,32 @@ describe('a node that is down', { timeout: timeoutMs }, () => {
   });
 });
 
+describe('a volume that VMs only read', { timeout: timeoutMs }, () => {
+  const active = (box: CliSandbox): readonly string[] => box.activeOn('', 'installer');
+
+  it('is active where one of them runs, and nowhere else', async ({ onTestFinished }) => {
+    const box = new CliSandbox();
+    onTestFinished(() => box.close());
+    for (const vm of ['one.example.org', 'two.example.org']) {
+      box.addVm(vm, { reads: 'installer' });
+      expect((await box.cxm(['create', vm, '-q'])).exitCode).toBe(0);
+    }
+    expect(active(box)).toEqual(['node1']);
+    expect((await box.cxm(['migrate', 'one.example.org', 'node2', '-q'])).exitCode).toBe(0);
+    expect(active(box)).toEqual(['node1', 'node2']);
+    const last = await box.cxm(['migrate', 'two.example.org', 'node2']);
+    expect({ exitCode: last.exitCode, warned: last.stderr.includes('warning') }).toEqual({
+      exitCode: 0,
+      warned: false,
+    });
+    expect(active(box)).toEqual(['node2']);
+    expect((await box.cxm(['shutdown', 'one.example.org', '-q'])).exitCode).toBe(0);
+    expect(active(box)).toEqual(['node2']);
+    expect((await box.cxm(['destroy', 'two.example.org', '-q'])).exitCode).toBe(0);
+    expect(active(box)).toEqual([]);
+  });
+});
+
 describe('several cxm, and one that is killed', { timeout: timeoutMs }, () => {
   let box: CliSandbox;
   beforeAll(() => {

@@ -21,6 +21,8 @@ export interface VmOptions {
   readonly on?: 'san' | 'node3';
   readonly memoryMib?: number;
   readonly linkOn?: string;
+  /** Name of a volume that it only reads, perhaps with others. */
+  readonly reads?: string;
 }
 
 export interface CallOptions {
@@ -49,19 +51,25 @@ export class CliSandbox {
   }
 
   /** Writes a configuration and makes its volume `lv-NAME`, inactive everywhere. */
-  addVm(name: string, { on = 'san', memoryMib = 256, linkOn }: VmOptions = {}): void {
+  addVm(name: string, { on = 'san', memoryMib = 256, linkOn, reads }: VmOptions = {}): void {
     const node = nodeOf(this.layout, on === 'san' ? 'node1' : on);
+    const names = [`lv-${name}`, ...(reads === undefined ? [] : [reads])];
     changeGroup(node.groupDirectory, (volumes) => {
-      const file = join(node.groupDirectory, `lv-${name}`);
-      fs.writeFileSync(file, '');
-      fs.truncateSync(file, 4 * mib);
-      volumes.set(`lv-${name}`, { uuid: lvmUuid(), sizeBytes: 4 * mib, roomBytes: 4 * mib, tags: [], origin: '' });
+      for (const volume of names.filter((one) => !volumes.has(one))) {
+        const file = join(node.groupDirectory, volume);
+        fs.writeFileSync(file, '');
+        fs.truncateSync(file, 4 * mib);
+        volumes.set(volume, { uuid: lvmUuid(), sizeBytes: 4 * mib, roomBytes: 4 * mib, tags: [], origin: '' });
+      }
     });
+    const disks = names.map(
+      (volume, index) => `'phy:/dev/${volumeGroup}/${volume},xvd${'ab'[index] ?? ''},${'wr'[index] ?? ''}'`,
+    );
     const config = join(node.configDirectory, name);
     fs.writeFileSync(
       config,
       `name = '${name}'\nkernel = '/boot/vmlinuz'\nmemory = ${memoryMib}\nvcpus = 1\n` +
-        `disk = ['phy:/dev/${volumeGroup}/lv-${name},xvda,w']\nvif = ['bridge=br0']\n`,
+        `disk = [${disks.join(', ')}]\nvif = ['bridge=br0']\n`,
     );
     if (linkOn !== undefined) fs.symlinkSync(config, join(nodeOf(this.layout, linkOn).autostartDirectory, name));
   }
@@ -95,10 +103,10 @@ export class CliSandbox {
       .map(({ name }) => name);
   }
 
-  /** Nodes where the VM's volume is active. */
-  activeOn(vm: string): readonly string[] {
+  /** Nodes where the VM's volume, or another one by its name, is active. */
+  activeOn(vm: string, volume = `lv-${vm}`): readonly string[] {
     return this.layout.nodes
-      .filter(({ devices }) => fs.existsSync(join(devices, volumeGroup, `lv-${vm}`)))
+      .filter(({ devices }) => fs.existsSync(join(devices, volumeGroup, volume)))
       .map(({ name }) => name);
   }
 
