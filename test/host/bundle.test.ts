@@ -16,7 +16,7 @@ describe.skipIf(!hasSshd)('a bundle', () => {
     sshd = await startSshd();
     const contents = `import { connectNodes } from ${JSON.stringify(resolve('src/host/nodes.ts'))};
       const nodes = connectNodes({ localName: 'here', sshConfigFile: process.argv[2] });
-      nodes.node(process.argv[3]).commands.run('sh', ['-c', 'id -u; cat'], { input: 'in' }).then(
+      nodes.node(process.argv[3]).machine.run('sh', ['-c', 'id -u; cat'], { input: 'in' }).then(
         ({ stdout }) => process.stdout.write(stdout), (error) => console.log(error)).finally(() => nodes.close());`;
     await build({
       ...{ bundle: true, platform: 'node', target: 'node20', format: 'cjs', minify: true, plugins: [plainSsh2] },
