@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { createGroup } from './host/group-file.ts';
 import { frontendName, groupBytes, volumeGroup, type Layout, type NodeLayout } from './layout.ts';
@@ -71,6 +71,7 @@ export function prepareSandbox(layout: Layout, built: string, abilities: Abiliti
   mkdirSync(join(layout.remotes, 'etc/cxm'), { recursive: true });
   writeFileSync(join(layout.remotes, 'etc/cxm/cxmrc'), frontendSettings(abilities));
   for (const node of layout.nodes) prepareNode(layout, node);
+  mkdirSync(dirname(layout.clusterConf), { recursive: true });
   writeFileSync(layout.clusterConf, clusterSettings(layout));
   writeRecords(layout, { vms: [], images: [] });
 }
