@@ -8,6 +8,8 @@
  *     npm run bench -- transfer --write              also writes the tables to docs/benchmarks.md
  *     npm run bench -- transfer --json FILE          also writes all samples
  *     npm run bench -- transfer --check              exit code 1 when a target is missed
+ *
+ * `npm run bench -- balance` is the load balancer's, see balance.ts.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +19,8 @@ import { fileURLToPath } from 'node:url';
 import { checkout } from '../lab/layout.ts';
 import { installPackages, missingPackages } from '../lab/packages.ts';
 import { runInLab } from '../lab/up.ts';
-import { parseOptions, sizesOf } from './options.ts';
+import { benchBalance, balanceUsage } from './balance.ts';
+import { parseOptions, sizesOf, usage } from './options.ts';
 import { isMet, type Row } from './results.ts';
 import { say } from './say.ts';
 import { measureStart } from './startup.ts';
@@ -60,6 +63,12 @@ function machine(load: number): Machine {
 }
 
 async function main(words: readonly string[]): Promise<void> {
+  if (words[0] === 'balance') {
+    const { met, check } = benchBalance(words.slice(1), machine(loadavg()[0] ?? Number.NaN));
+    if (check && !met) process.exitCode = 1;
+    return;
+  }
+  if (words[0] !== 'transfer') throw new Error(`${usage}\n${balanceUsage}`);
   const options = parseOptions(words);
   prepare();
   const here = machine(loadavg()[0] ?? Number.NaN);

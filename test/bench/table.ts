@@ -38,7 +38,7 @@ function cells(row: Row): readonly string[] {
   ];
 }
 
-function describeMachine({ processor, cores, memoryBytes, kernel, node, loadBefore }: Machine): string {
+export function describeMachine({ processor, cores, memoryBytes, kernel, node, loadBefore }: Machine): string {
   const memory = `${Math.round(memoryBytes / gib)} GiB of memory`;
   return `${cores} cores (${processor}), ${memory}, Linux ${kernel}, Node ${node}, load average ${loadBefore.toFixed(2)} before`;
 }
