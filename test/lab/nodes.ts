@@ -28,7 +28,14 @@ export async function startNode(name: NodeName): Promise<void> {
     }
     await sleep(20);
   }
-  ssh('-n', name, 'true');
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return ssh('-n', name, 'true');
+    } catch (error) {
+      // A node under load may need longer to its banner than ssh waits.
+      if (tries >= 5) throw error;
+    }
+  }
 }
 
 /** Power failure: what was not synced is lost, connections to it hang. */
