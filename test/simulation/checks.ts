@@ -158,9 +158,7 @@ export class Checks {
       this.fail('S3', `${target.name} is fenced by ${node.name}, which has never seen it alive`);
     }
     const readMs = (node.state.readIssuedMs - node.clockBaseMs) / node.clockRate;
-    // A read that ended while the command was being executed came too late.
-    const isRead = landedMs < readMs && node.clockMs - node.state.readDoneMs > 40;
-    if (isRead && queue.nowMs - landedMs < timing.diskLostMs * 0.98 - 50) {
+    if (landedMs < readMs && queue.nowMs - landedMs < timing.diskLostMs * 0.98 - 50) {
       this.fail(
         'S3',
         `${target.name} is fenced, its slot was written ${String(Math.round(queue.nowMs - landedMs))} ms ago`,

@@ -35,6 +35,7 @@ export const mutants: readonly Mutant[] = [
   mutant('starts VMs before the fence is confirmed', { fenceConfirmed: () => true }),
   mutant('does not persist the epoch', { persistedEpoch: () => 0 }),
   mutant('takes a torn block for a change', { tornIsChange: true }),
+  mutant('counts its own pause as silence of the others', { noticesOwnPause: false }),
   mutant('believes nobody else', { believesOthersHear: false }),
   mutant('starts what another node has claimed', { respectsClaim: () => false }),
   mutant('does not look again after the pings', { looksAgain: false }),

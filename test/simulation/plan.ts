@@ -140,29 +140,8 @@ function anyFault(random: Random, nodes: number): Fault {
 
 const traps: readonly Trapped[] = ['fence', 'start', 'ask', 'plan', 'write-lease', 'write-slot', 'fence-status'];
 
-/**
- * Two that don't hear each other both claim a vacant lease at once, with writes that take their time, and perhaps the one
- * that succeeds loses the disk right after.
- */
-function duel(random: Random): { afterMs: number; fault: Fault }[] {
-  const slow = random.integer(0, 1);
-  const at = (afterMs: number, fault: Fault): { afterMs: number; fault: Fault } => ({ afterMs, fault });
-  const stuck = (node: number, forMs: number): { afterMs: number; fault: Fault } =>
-    at(500, { kind: 'stuck-write', node, count: 1, leaseOnly: true, forMs, ghosts: false });
-  const begin = [at(0, { kind: 'lan-gone', pings: false, forMs: 40_000 }), at(501, { kind: 'election' })];
-  if (random.chance(0.4))
-    return [...begin, stuck(slow, random.between(900, 1450)), stuck(1 - slow, random.between(10, 900))];
-  const hungMs = random.between(4300, 6000);
-  return [
-    ...begin,
-    stuck(slow, random.between(3200, 4800)),
-    at(hungMs, { kind: 'san-cut', node: 1 - slow, mode: 'hung', slowMs: 0, ghosts: false, forMs: 9000 }),
-  ];
-}
-
 /** Faults that are harmless one by one and dangerous together, closely one after the other. */
 function combination(random: Random, nodes: number): { afterMs: number; fault: Fault }[] {
-  if (nodes === 2 && random.chance(0.3)) return duel(random);
   const node = random.integer(0, nodes - 1);
   const other = (node + random.integer(1, nodes - 1)) % nodes;
   const third = random.integer(0, nodes - 1);
@@ -183,6 +162,87 @@ function combination(random: Random, nodes: number): { afterMs: number; fault: F
     () => [
       at(0, { kind: 'power-loss', node, forMs: 200_000 }),
       at(2000, { kind: 'trap', effect: random.pick(['fence', 'start', 'ask']), action: 'pause', forMs }),
+    ],
+    // Both of two, or all, claim at once, with writes that take their time.
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(100, 1500),
+        ghosts: false,
+      }),
+      at(600, { kind: 'election' }),
+      at(random.between(2000, 9000), {
+        kind: 'san-cut',
+        node: other,
+        mode: 'hung',
+        slowMs: 0,
+        ghosts: false,
+        forMs: 8000,
+      }),
+    ],
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(1500, 9000),
+        ghosts: false,
+      }),
+      at(600, { kind: 'election' }),
+      at(random.between(3000, 9000), {
+        kind: 'san-cut',
+        node: other,
+        mode: 'hung',
+        slowMs: 0,
+        ghosts: false,
+        forMs: 8000,
+      }),
+    ],
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 0,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(900, 1450),
+        ghosts: false,
+      }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 1,
+        count: 1,
+        leaseOnly: true,
+        forMs: random.between(900, 1450),
+        ghosts: false,
+      }),
+      at(501, { kind: 'election' }),
+    ],
+    () => [
+      at(0, { kind: 'lan-gone', pings: false, forMs }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 0,
+        count: 2,
+        leaseOnly: true,
+        forMs: random.between(1500, 6000),
+        ghosts: false,
+      }),
+      at(500, {
+        kind: 'stuck-write',
+        node: 1,
+        count: 2,
+        leaseOnly: true,
+        forMs: random.between(900, 6000),
+        ghosts: false,
+      }),
+      at(501, { kind: 'election' }),
     ],
     // Silent, alive, and the fence does not work.
     () => [

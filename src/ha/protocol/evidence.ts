@@ -103,10 +103,7 @@ export function learnEpoch(state: NodeState, epoch: number, owner: NodeIndex | -
   if (epoch > state.epoch) {
     state.epoch = epoch;
     state.epochOwner = owner;
-  } else if (epoch === state.epoch && owner !== -1) {
-    // Two may have claimed the same epoch; whose claim stands is on the disk.
-    state.epochOwner = owner;
-  }
+  } else if (epoch === state.epoch && state.epochOwner === -1) state.epochOwner = owner;
 }
 
 export function learnLedger(state: NodeState, ledger: Ledger): void {

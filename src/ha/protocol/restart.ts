@@ -97,14 +97,12 @@ function claimantOf(state: NodeState, vm: string, recovery: Recovery, origin: nu
 }
 
 function planStarts(step: Step): void {
-  const { state, effects, timing } = step;
+  const { state, effects } = step;
   const { recovery } = state;
   if (recovery === undefined || recovery.planId !== 0) return;
   const exhausted = (one: Todo): boolean => one.phase === 'pending' && one.attempts >= attemptLimit;
   const todo = recovery.todo.map((one) => (exhausted(one) ? { ...one, phase: 'failed' as const } : one));
-  // What was refused a moment ago may be for a reason that passes.
-  const isDue = ({ attempts, sentMs }: Todo): boolean => attempts === 0 || state.nowMs - sentMs >= 2 * timing.periodMs;
-  const vms = todo.filter((one) => one.phase === 'pending' && isDue(one)).map(({ vm }) => vm);
+  const vms = todo.filter(({ phase }) => phase === 'pending').map(({ vm }) => vm);
   state.recovery = { ...recovery, todo };
   if (vms.length === 0) return;
   const nodes = [state.config.self, ...otherMembers(step)].filter((node) => mayReceive(step, node));
@@ -128,7 +126,7 @@ export function planDone(step: Step, id: number, result: Extract<Result, { kind:
   const where = new Map(result.placements.map(({ vm, node }) => [vm, node]));
   const why = new Map(result.left.map(({ vm, reason }) => [vm, reason]));
   const todo = recovery.todo.map((one): Todo => {
-    if (one.phase !== 'pending' || (!where.has(one.vm) && !why.has(one.vm))) return one;
+    if (one.phase !== 'pending') return one;
     const to = where.get(one.vm);
     if (to !== undefined) return { ...one, phase: 'planned', to };
     return { ...one, phase: 'failed', reason: why.get(one.vm) ?? 'no place was found' };
