@@ -39,17 +39,21 @@ export async function runTour({
   const checks: string[] = [];
   const calls: CallResult[] = [];
   let journal = journalEnd(layout);
+  /** What the hook made oned do, as far as it has ended. */
+  const tellNested = (): void => {
+    const nested = callsSince(layout, journal);
+    journal = journalEnd(layout);
+    calls.push(...nested);
+    for (const call of nested) printer.callEnds(call, true);
+  };
   const caller = createCaller({
     layout,
     mounts: abilities.mounts,
     onStart: (call) => printer.callStarts(call),
     onEnd: (result) => {
-      // What the hook made oned do happened before it ended.
-      const nested = callsSince(layout, journal);
-      journal = journalEnd(layout);
-      calls.push(result, ...nested);
+      calls.push(result);
       printer.callEnds(result);
-      for (const call of nested) printer.callEnds(call, true);
+      tellNested();
     },
   });
   const lifecycle = new Lifecycle(layout, caller);
@@ -66,6 +70,7 @@ export async function runTour({
     printer.step(step);
     const start = performance.now();
     const failure = await attempt(() => step.run(stage));
+    tellNested();
     const durationMs = performance.now() - start;
     // Ctrl-C ends our children, too: what it does to us goes first, and is no failure to speak of.
     if (failure !== undefined) await setTimeout(signalGraceMs);
