@@ -65,12 +65,12 @@ async function thawNode(name: NodeName, memory: string): Promise<void> {
 
 /** The steps of "Each Xen host" in docs/install.md, and `onehost sync`. */
 async function installProduct(name: NodeName): Promise<void> {
-  const files = [product.helper, product.hook, product.sudoers, product.remotes];
+  const files = [product.helper, product.cxm, product.hook, product.sudoers, product.remotes];
   const missing = files.find((file) => !existsSync(file));
   if (missing !== undefined) throw new Error(`${missing} is missing: run npm run build first`);
   const text = `set -e
     rm -rf /tmp/cxm && mkdir /tmp/cxm && tar -xf - -C /tmp/cxm && cd /tmp/cxm
-    install -o root -g root -m 0755 sbin/cxm-host sbin/one-migrate /usr/local/sbin/
+    install -o root -g root -m 0755 sbin/cxm sbin/cxm-host sbin/one-migrate /usr/local/sbin/
     visudo -q -c -f remotes/etc/cxm/sudoers
     install -o root -g root -m 0440 remotes/etc/cxm/sudoers /etc/sudoers.d/cxm
     mkdir -p /var/tmp/one && cp -R remotes/. /var/tmp/one
