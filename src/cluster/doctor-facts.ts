@@ -45,6 +45,8 @@ export interface NodeFacts {
   readonly groupsWithoutAutoactivation: readonly string[];
   /** Init scripts that start or migrate guests by themselves: where they are enabled. */
   readonly xendomains: readonly string[];
+  /** When its sshd gives a silent client up; undefined when it doesn't say. */
+  readonly sshd: SshdAlive | undefined;
   readonly bridges: readonly string[];
   readonly cxmVersion: string | undefined;
   readonly nodeVersion: string | undefined;
@@ -55,6 +57,12 @@ export interface NodeFacts {
   readonly clockOffsetMs: number | undefined;
   /** Each other node, and why it can't be reached. */
   readonly reach: readonly { readonly to: string; readonly error: CxmError | undefined }[];
+}
+
+/** ClientAliveInterval and ClientAliveCountMax of sshd_config; 0 in either means never. */
+export interface SshdAlive {
+  readonly intervalSeconds: number;
+  readonly count: number;
 }
 
 export interface ClusterFacts {
@@ -88,6 +96,12 @@ xendomains() {
   fi
   for link in /etc/rc[2345].d/S*xendomains; do if [ -e "$link" ]; then echo "$link"; fi; done
 }
+sshd_settings() {
+  for sshd in "$(command -v sshd)" /usr/sbin/sshd /usr/local/sbin/sshd; do
+    if [ -x "$sshd" ]; then timeout 20 "$sshd" -T; return; fi
+  done
+  return 127
+}
 hypervisor() { [ "$(cat /sys/hypervisor/type 2>/dev/null)" = xen ] || [ -e /proc/xen/capabilities ]; }
 watchdog() { for device in /dev/watchdog*; do if [ -e "$device" ]; then return 0; fi; done; return 1; }
 part user id -u
@@ -99,6 +113,7 @@ part groups timeout 30 vgs --reportformat json --units b --nosuffix -o ${volumeG
 part settings timeout 20 lvmconfig --typeconfig full
 part autoactivation timeout 30 vgs --noheadings -o vg_name --select vg_autoactivation=0
 part xendomains xendomains
+part sshd sshd_settings
 part cxm cxm --version
 part node node --version
 part fence command -v -- "$fence"
@@ -127,6 +142,7 @@ async function examine(node: ClusterNode, request: DoctorRequest): Promise<NodeF
     lvmSettings: parts.get('settings')?.exitCode === 0 ? parseLvmSettings(textOf(parts, 'settings') ?? '') : undefined,
     groupsWithoutAutoactivation: linesOf(textOf(parts, 'autoactivation')),
     xendomains: linesOf(textOf(parts, 'xendomains')),
+    sshd: parseSshdAlive(textOf(parts, 'sshd') ?? ''),
     bridges,
     cxmVersion: linesOf(textOf(parts, 'cxm')).at(0)?.replace(/^cxm /, ''),
     nodeVersion: linesOf(textOf(parts, 'node')).at(0),
@@ -165,6 +181,13 @@ export function parseLvmSettings(text: string): ReadonlyMap<string, string> {
     if (match?.[1] !== undefined) settings.set(match[1], (match[2] ?? '').trim());
   }
   return settings;
+}
+
+/** From `sshd -T`, which prints the settings in force, one a line. */
+export function parseSshdAlive(text: string): SshdAlive | undefined {
+  const setting = (name: string): number | undefined => numberOf(new RegExp(`^${name} (.*)$`, 'im').exec(text)?.[1]);
+  const [intervalSeconds, count] = [setting('clientaliveinterval'), setting('clientalivecountmax')];
+  return intervalSeconds === undefined || count === undefined ? undefined : { intervalSeconds, count };
 }
 
 function textOf(parts: Parts, name: string): string | undefined {

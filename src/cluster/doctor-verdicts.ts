@@ -11,6 +11,7 @@ export const checkNames = {
   access: 'every node answers',
   root: 'cxm is root on every node',
   ssh: 'each node reaches each other by ssh, as a migration needs it, and knows its host key',
+  sshd: 'sshd of every node soon gives up a client that is dead, and with it the locks that it held',
   tools: 'the programs that cxm runs are there',
   toolstack: 'xl answers',
   'xen-version': 'every node has the same Xen',

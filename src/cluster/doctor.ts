@@ -84,6 +84,7 @@ function accessChecks({ nodes, silent }: ClusterFacts): CheckResult[] {
           },
     ),
     ...sshChecks(nodes, new Set(silent.map(({ node }) => node))),
+    ...sshdChecks(nodes),
   ];
 }
 
@@ -132,6 +133,33 @@ function sshMending(node: string, to: string, { message }: CxmError): string {
     return `put root's public key of ${node} into authorized_keys of root on ${to}`;
   }
   return `as root on ${node}, mend what \`ssh -o BatchMode=yes ${to} true\` says`;
+}
+
+/** As long as a command waits for the lock of a VM. */
+const deadClientSeconds = 60;
+
+/**
+ * A node that loses its power closes no connection. What it held elsewhere, above all the lock of a VM, lives until sshd
+ * there has given its client up; until then nobody can start the VM anew.
+ */
+function sshdChecks(nodes: readonly NodeFacts[]): CheckResult[] {
+  const mend =
+    'write `ClientAliveInterval 5` and `ClientAliveCountMax 3` into sshd_config there and reload sshd: until then the VMs that a powerless node worked on stay locked, and can not be started elsewhere';
+  const well = `sshd gives up a dead client within ${deadClientSeconds} s everywhere`;
+  return perNode('sshd', nodes, well, ({ sshd }) => {
+    if (sshd === undefined) {
+      return { verdict: 'warn', found: '`sshd -T` does not say when it gives up a dead client', mend };
+    }
+    const { intervalSeconds, count } = sshd;
+    const settings = `ClientAliveInterval ${intervalSeconds}, ClientAliveCountMax ${count}`;
+    if (intervalSeconds === 0 || count === 0) {
+      return { verdict: 'fail', found: `sshd never gives up a dead client (${settings})`, mend };
+    }
+    // One question an interval; the one after the last that may stay without an answer ends it.
+    const seconds = intervalSeconds * (count + 1);
+    if (seconds <= deadClientSeconds) return undefined;
+    return { verdict: 'warn', found: `sshd gives up a dead client only after ${seconds} s (${settings})`, mend };
+  });
 }
 
 function toolChecks(nodes: readonly NodeFacts[]): CheckResult[] {

@@ -81,6 +81,10 @@ const ping = `${head}for host; do :; done
 [ -e "$CXM_SANDBOX/network/$host" ]
 `;
 
+/** \`sshd -T\`: what the documentation of cxm asks for. */
+const sshd = `${head}printf '%s\\n' 'clientaliveinterval 5' 'clientalivecountmax 3'
+`;
+
 /** On a node it is called there, on the frontend as if on node1. */
 const cxm = `${head}exec node "$CXM_SANDBOX/programs/library/cxm" "$@"
 `;
@@ -115,4 +119,4 @@ exit 255
 export const frontendStandIns: Readonly<Record<string, string>> = { ssh, onevm, oneimage, onehost, cxm };
 
 /** Scripts of the nodes by name; xl, xentop and those of LVM are programs of their own. */
-export const nodeStandIns: Readonly<Record<string, string>> = { ssh, sudo, runuser, logger, ping, cxm };
+export const nodeStandIns: Readonly<Record<string, string>> = { ssh, sudo, runuser, logger, ping, sshd, cxm };

@@ -30,6 +30,7 @@ export function nodeFacts(node: string, values: Partial<NodeFacts> = {}): NodeFa
     lvmSettings: new Map([['use_lvmlockd', '0']]),
     groupsWithoutAutoactivation: ['VG0'],
     xendomains: [],
+    sshd: { intervalSeconds: 5, count: 3 },
     bridges: ['xenbr0'],
     cxmVersion: '1.0',
     nodeVersion: 'v20.1.0',

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { judge, worstOf, type DoctorContext } from '../../src/cluster/doctor.ts';
-import { gatherFacts, neededTools, parseLvmSettings, type NodeFacts } from '../../src/cluster/doctor-facts.ts';
+import {
+  gatherFacts,
+  neededTools,
+  parseLvmSettings,
+  parseSshdAlive,
+  type NodeFacts,
+} from '../../src/cluster/doctor-facts.ts';
 import { checkNames, type CheckResult } from '../../src/cluster/doctor-verdicts.ts';
 import { commandNode } from '../../src/cluster/node-body.ts';
 import { CxmError } from '../../src/errors.ts';
@@ -78,6 +84,17 @@ describe('what is wrong on one node', () => {
       /denied/,
       /authorized_keys/,
     ],
+    [
+      'an sshd as it comes',
+      { sshd: { intervalSeconds: 0, count: 3 } },
+      'sshd',
+      'fail',
+      /never gives up.*ClientAliveInterval 0/,
+      /ClientAliveInterval 5.*ClientAliveCountMax 3/,
+    ],
+    ['an sshd that asks in vain', { sshd: { intervalSeconds: 5, count: 0 } }, 'sshd', 'fail', /never/, /CountMax 3/],
+    ['a slow sshd', { sshd: { intervalSeconds: 20, count: 3 } }, 'sshd', 'warn', /after 80 s/, /ClientAliveInterval 5/],
+    ['an sshd that says nothing', { sshd: undefined }, 'sshd', 'warn', /does not say/, /ClientAliveInterval 5/],
     [
       'missing programs',
       { missingTools: ['flock', 'setsid', 'ping'] },
@@ -230,6 +247,7 @@ describe('facts of a node', () => {
     );
     await node.prints('lvmconfig', recording('lvm-2.03.16-lvmconfig-global-devices-activation').stdout);
     await node.prints('cxm', 'cxm 1.2.3\n');
+    await node.program('sshd', '[ "$*" = -T ] && printf "port 22\\nclientaliveinterval 7\\nclientalivecountmax 2\\n"');
     await node.program('ssh', 'echo "Host key verification failed." >&2; exit 255');
     const real = ['find', 'timeout', 'ssh', 'xl', 'vgs'];
     for (const tool of neededTools) if (!real.includes(tool)) await node.program(tool, 'exit 0');
@@ -255,6 +273,7 @@ describe('facts of a node', () => {
       node: 'node1',
       userId: process.getuid?.(),
       missingTools: [],
+      sshd: { intervalSeconds: 7, count: 2 },
       cxmVersion: '1.2.3',
       nodeVersion: process.version,
       hasFenceCommand: true,
@@ -280,6 +299,14 @@ describe('facts of a node', () => {
     expect(facts?.groups).toMatchObject({ message: 'Failed to set up.' });
     expect(facts?.clockOffsetMs).toBeGreaterThan(50_000);
     expect((await gather(() => Date.now() + 60_000)).nodes[0]?.clockOffsetMs).toBeLessThan(-50_000);
+  });
+
+  it('leave sshd open where it is broken', async () => {
+    for (const text of ['', 'clientaliveinterval 0', 'clientaliveinterval soon\nclientalivecountmax 3']) {
+      expect(parseSshdAlive(text)).toBeUndefined();
+    }
+    await node.program('sshd', 'echo "sshd: no hostkeys available -- exiting." >&2; exit 1');
+    expect((await gather()).nodes[0]?.sshd).toBeUndefined();
   });
 
   it('name LVM settings only when they are set', () => {
