@@ -49,7 +49,9 @@ export const localCommands: Commands = {
     const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
     const result = await runToEnd(program, args, options, timeoutMs);
     if (result === 'timeout') {
-      throw new CxmError('TIMEOUT', `${describeCommand(program, args)} did not end within ${timeoutMs} ms`);
+      throw new CxmError('TIMEOUT', `${describeCommand(program, args)} did not end within ${timeoutMs} ms`, {
+        changed: 'maybe',
+      });
     }
     const ok = options.okExitCodes ?? [0];
     if (ok === 'any' ? result.exitCode >= 0 : ok.includes(result.exitCode)) return result;

@@ -64,6 +64,11 @@ describe('a failure is one error', () => {
 });
 
 describe('a program that takes too long', () => {
+  test('may have done something before that', async () => {
+    const late = sh('sleep 30', { timeoutMs: 50 });
+    await expect(late).rejects.toMatchObject({ code: 'TIMEOUT', changed: 'maybe' });
+  });
+
   test('is asked to end first', async () => {
     const from = performance.now();
     await expect(sh('trap "exit 0" TERM; while :; do sleep 0.05; done', { timeoutMs: 200 })).rejects.toMatchObject({
