@@ -10,7 +10,7 @@ import type { LiveTerminal } from './top.ts';
 export interface OpenRequest {
   /** Only these nodes; all of the configuration when left out. */
   readonly nodes?: readonly string[];
-  /** False: metadata of LVM is not refreshed before an activation. */
+  /** False: volumes that are active already are not refreshed when they are activated; as NOREFRESH. */
   readonly refresh: boolean;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;

@@ -20,12 +20,12 @@ function realEnvironment(): CliEnvironment {
     },
     commands: localMachine,
     configuration,
-    open({ nodes, reporter, signal }) {
+    open({ nodes, refresh, reporter, signal }) {
       const conf = configuration().configuration;
       const access = reachNodes(localName(), conf);
       const only = nodes === undefined ? {} : { only: nodes };
       const { machineOf } = access;
-      const cluster = openCluster({ configuration: conf, machineOf, reporter, signal, ...only });
+      const cluster = openCluster({ configuration: conf, machineOf, refresh, reporter, signal, ...only });
       return Promise.resolve({ cluster, close: access.close });
     },
     membership() {

@@ -28,7 +28,8 @@ export const optionTable = {
   },
   refresh: {
     flags: '-n, --no-refresh',
-    meaning: 'Do not refresh the metadata of LVM before volumes are activated. Dangerous without cluster-wide locks.',
+    meaning:
+      'Volumes that are active already are used as they are, not loaded anew from the metadata of LVM. Dangerous when another node has changed them: extended, moved.',
     general: true,
   },
   forceNode: { flags: '-f, --force-node <HOST>', meaning: 'The node that is meant.', value: 'node' },

@@ -20,13 +20,23 @@ export interface NodePaths {
   readonly runDirectory: string;
 }
 
-export function commandNode(name: string, machine: Machine, paths: NodePaths): ClusterNode {
+export interface NodeHabits {
+  /** Volumes that are active already are loaded anew from LVM's metadata when they are activated. */
+  readonly refreshesVolumes: boolean;
+}
+
+export function commandNode(
+  name: string,
+  machine: Machine,
+  paths: NodePaths,
+  { refreshesVolumes }: NodeHabits = { refreshesVolumes: true },
+): ClusterNode {
   /** Of the locks this process holds here, the latest of each VM. */
   const tokens = new Map<string, string>();
   const body = (commands: Commands): Pick<ClusterNode, 'toolstack' | 'files' | 'volumes'> => ({
     toolstack: new Xl(commands),
     files: new CommandNodeFiles(commands, paths.configDirectory, paths.autostartDirectory),
-    volumes: (group) => new LvmVolumes(commands, group),
+    volumes: (group) => new LvmVolumes(commands, group, refreshesVolumes),
   });
   const node: ClusterNode = {
     ...body(machine),

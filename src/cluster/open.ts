@@ -12,6 +12,8 @@ export interface ClusterRequest {
   readonly only?: readonly string[];
   /** How programs are run on a node. */
   machineOf(node: string): Machine;
+  /** False as NOREFRESH: True. */
+  readonly refresh: boolean;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
 }
@@ -25,11 +27,14 @@ const lockTimeoutMs = 60_000;
 
 /** Reaches no node yet. @throws CxmError CONFIG without nodes, NOT_FOUND for a node that the configuration doesn't allow */
 export function openCluster(request: ClusterRequest): Cluster {
-  const { configuration, only, machineOf, reporter, signal } = request;
-  const { SHUTDOWN_TIMEOUT, MIGRATE_TIMEOUT, POST_MIGRATION_HOOK, VMCONF_DIR, AUTO_DIR } = configuration;
+  const { configuration, only, machineOf, refresh, reporter, signal } = request;
+  const { SHUTDOWN_TIMEOUT, MIGRATE_TIMEOUT, POST_MIGRATION_HOOK, VMCONF_DIR, AUTO_DIR, NOREFRESH } = configuration;
   const paths = { configDirectory: VMCONF_DIR, autostartDirectory: AUTO_DIR, runDirectory };
+  const habits = { refreshesVolumes: refresh && !NOREFRESH };
   return {
-    nodes: chosenNodes(configuration.ALLOWED_NODES, only).map((name) => commandNode(name, machineOf(name), paths)),
+    nodes: chosenNodes(configuration.ALLOWED_NODES, only).map((name) =>
+      commandNode(name, machineOf(name), paths, habits),
+    ),
     settings: {
       shutdownTimeoutMs: SHUTDOWN_TIMEOUT * 1000,
       migrateTimeoutMs: MIGRATE_TIMEOUT * 1000,

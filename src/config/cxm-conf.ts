@@ -98,7 +98,7 @@ const keys = {
     'Nodes',
     truth(),
     'False',
-    'Do not refresh the metadata of LVM before volumes are activated. Dangerous where LVM has no cluster-wide lock.',
+    'Before a VM uses volumes that are active on its node already, do not load them anew from the metadata of LVM, as with --no-refresh. Dangerous where LVM has no cluster-wide lock: another node may have extended or moved them.',
   ),
   PATH: optional('Nodes', searchPath(), 'Directories in which programs are looked for first, with : between them.'),
   API_DEBUG: key('Messages', truth(), 'False', 'The library logs every step.'),

@@ -27,6 +27,8 @@ export class LvmVolumes implements Volumes {
   constructor(
     private readonly commands: Commands,
     private readonly volumeGroup: string,
+    /** False: what is active already is taken as it is, though another host may have changed the volume since. */
+    private readonly refreshesActive = true,
   ) {}
 
   async info(): Promise<VolumeGroupInfo> {
@@ -118,7 +120,8 @@ export class LvmVolumes implements Volumes {
   async activate(name: string, mode: ActivationMode): Promise<LogicalVolume> {
     const volume = await this.require(name);
     await this.removeStaleMapping(name, volume);
-    if (volume.active) await this.change('lvchange', ['--yes', '--refresh', this.qualified(name)]);
+    if (volume.active && this.refreshesActive)
+      await this.change('lvchange', ['--yes', '--refresh', this.qualified(name)]);
     const how = mode === 'exclusive' ? 'ey' : 'sy';
     await this.change('lvchange', ['--yes', '--activate', how, this.qualified(name)]);
     return { ...volume, active: true };

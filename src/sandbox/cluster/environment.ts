@@ -25,9 +25,9 @@ export function sandboxEnvironment(): CliEnvironment {
     localName,
     commands: sandboxMachine(localName),
     configuration,
-    open({ nodes, reporter, signal }) {
+    open({ nodes, refresh, reporter, signal }) {
       const { configuration: conf } = configuration();
-      const all = conf.ALLOWED_NODES.map((name) => sandboxNode(layout, name));
+      const all = conf.ALLOWED_NODES.map((name) => sandboxNode(layout, name, refresh && !conf.NOREFRESH));
       const cluster: Cluster = {
         nodes: all,
         settings: {
@@ -52,9 +52,10 @@ export function sandboxEnvironment(): CliEnvironment {
   };
 }
 
-function sandboxNode(layout: Layout, name: string): ClusterNode {
+function sandboxNode(layout: Layout, name: string, refreshesVolumes: boolean): ClusterNode {
   const { configDirectory, autostartDirectory, runDirectory, xen } = nodeOf(layout, name);
-  const node = commandNode(name, sandboxMachine(name), { configDirectory, autostartDirectory, runDirectory });
+  const paths = { configDirectory, autostartDirectory, runDirectory };
+  const node = commandNode(name, sandboxMachine(name), paths, { refreshesVolumes });
   // The bridges of this machine are none of the simulated host's.
   const system = {
     ...node.system,
