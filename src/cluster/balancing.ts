@@ -1,42 +1,41 @@
 /**
  * From what the nodes say to what the balancer is told. A node's memory for VMs is what is free and what its VMs have now.
- * CPU comes as rates, from two readings some seconds apart.
+ * Pure; who measures CPU is metrics-balance.ts.
  */
 import type { BalanceNode, BalanceVm, ClusterState } from '../balance/state.ts';
-import { runsHere, type DomainRow } from '../xen/domain-list.ts';
-import { cpuPercent, type CpuReading } from '../xen/metrics.ts';
+import { runsHere, type DomainRow, type HostInfo } from '../xen/domain-list.ts';
 import type { VmDefinition } from './definition.ts';
-import type { NodeSight } from './survey.ts';
 
-/** An earlier reading of a node's CPU seconds, and when the sight was taken on the same clock. */
-export interface Baseline {
-  readonly reading: CpuReading;
-  readonly uptimeSeconds: number;
+export interface LookedAtNode {
+  readonly node: string;
+  readonly info: Pick<HostInfo, 'freeMemoryMib' | 'cpus'>;
+  readonly rows: readonly DomainRow[];
 }
 
 /**
- * @param baselines by node; without one, the CPU of its VMs counts as 0
  * @param silent nodes that don't answer: they get no VMs, and theirs are not seen
+ * @param cpuPercentOf of a VM; 0 for all when left out, which is right where only memory counts
  */
-export function stateOf(
-  sights: readonly NodeSight[],
-  baselines: ReadonlyMap<string, Baseline> = new Map(),
+export function stateOf<T extends LookedAtNode>(
+  looks: readonly T[],
   silent: readonly string[] = [],
+  cpuPercentOf: (row: DomainRow, look: T) => number = () => 0,
 ): ClusterState {
-  const nodes: BalanceNode[] = sights.map(({ node, info, rows }) => ({
+  const nodes = looks.map(({ node, info, rows }): BalanceNode => ({
     name: node,
-    memoryMib: info.freeMemoryMib + guestsOf(rows).reduce((sum, { memoryMib }) => sum + memoryMib, 0),
+    memoryMib: info.freeMemoryMib + rows.filter(runsHere).reduce((sum, { memoryMib }) => sum + memoryMib, 0),
     cpus: info.cpus,
     ready: true,
     accepting: true,
   }));
   const away = silent.map((name): BalanceNode => ({ name, memoryMib: 0, cpus: 0, ready: false, accepting: false }));
-  const vms = sights.flatMap(({ node, rows }) =>
-    guestsOf(rows).map((row): BalanceVm => ({
+  const vms = looks.flatMap((look) =>
+    look.rows.filter(runsHere).map((row): BalanceVm => ({
       name: row.name ?? '',
-      node,
+      node: look.node,
       memoryMib: row.memoryMib,
-      cpuPercent: rate(row, baselines.get(node)),
+      // The balancer counts thousandths.
+      cpuPercent: Math.round(cpuPercentOf(row, look) * 1000) / 1000,
     })),
   );
   return { nodes: [...nodes, ...away], vms };
@@ -51,14 +50,4 @@ export function withNewVms(state: ClusterState, definitions: readonly VmDefiniti
     cpuPercent: 0,
   }));
   return { ...state, vms: [...state.vms, ...added] };
-}
-
-function guestsOf(rows: readonly DomainRow[]): readonly DomainRow[] {
-  return rows.filter(runsHere);
-}
-
-function rate(row: DomainRow, baseline: Baseline | undefined): number {
-  if (baseline === undefined) return 0;
-  const percent = cpuPercent(row, baseline.reading, baseline.uptimeSeconds);
-  return Math.round(percent * 1000) / 1000;
 }

@@ -13,17 +13,17 @@ export function nodeLoadPercent(node: NodeMemory & { readonly dynamicIrqs: numbe
   return Math.round(Math.max(percent(used(node), node.totalMemoryMib), percent(node.dynamicIrqs, allIrqs)));
 }
 
-/** Used memory by all memory but the largest node's: over 100 that node's failure can't be absorbed. One node alone: 100. */
+/**
+ * Used memory by all memory but the largest node's: over 100 that node's failure can't be absorbed. One node alone: 100.
+ * Whole, and over 100 whenever the exact figure is.
+ */
 export function clusterLoadPercent(nodes: readonly NodeMemory[]): number {
   if (nodes.length < 2) return 100;
   const total = nodes.reduce((sum, { totalMemoryMib }) => sum + totalMemoryMib, 0);
   const largest = Math.max(...nodes.map(({ totalMemoryMib }) => totalMemoryMib));
-  return Math.round(
-    percent(
-      nodes.reduce((sum, node) => sum + used(node), 0),
-      total - largest,
-    ),
-  );
+  const sum = nodes.reduce((all, node) => all + used(node), 0);
+  const exact = percent(sum, total - largest);
+  return exact > 100 ? Math.ceil(exact) : Math.round(exact);
 }
 
 function used({ totalMemoryMib, freeMemoryMib }: NodeMemory): number {

@@ -41,11 +41,8 @@ export async function planEvacuation(cluster: Cluster, node: string, rules: Bala
   const survey = await surveyNodes(cluster);
   const silent = survey.silent.find((one) => one.node === node);
   if (silent !== undefined) requireAll({ answers: [], silent: [silent] });
-  const state = stateOf(
-    survey.sights,
-    new Map(),
-    survey.silent.map((one) => one.node),
-  );
+  const silentNodes = survey.silent.map((one) => one.node);
+  const state = stateOf(survey.sights, silentNodes);
   const pinned = rules.pinned ?? (await findHomes(cluster));
   return planEject(state, [node], { rules: { ...rules, pinned }, mayDisplace: false });
 }

@@ -5,11 +5,11 @@
 import type { ClusterState } from '../balance/state.ts';
 import { CxmError } from '../errors.ts';
 import type { Clock } from '../host/clock.ts';
-import { runsHere, virtualMachineName } from '../xen/domain-list.ts';
 import { cpuPercent, cpuReading } from '../xen/metrics.ts';
+import { stateOf } from './balancing.ts';
 import type { SilentNode } from './cluster.ts';
-import { areConsecutive, memoryOf } from './metrics.ts';
-import { readNodes, type ClusterReading, type MeasuredNode, type NodeReading } from './metrics-read.ts';
+import { areConsecutive } from './metrics.ts';
+import { readNodes, type ClusterReading, type MeasuredNode } from './metrics-read.ts';
 
 export interface Measurement {
   readonly state: ClusterState;
@@ -38,35 +38,20 @@ export function stateBetween(earlier: ClusterReading, later: ClusterReading): Me
     reading,
     before: earlier.readings.find((candidate) => areConsecutive(candidate, reading)),
   }));
-  const measured = pairs.flatMap(({ reading, before }) => (before === undefined ? [] : [{ reading, before }]));
+  const measured = pairs.flatMap(({ reading, before }) =>
+    before === undefined ? [] : [{ ...reading, baseline: cpuReading(before.rows, before.uptimeSeconds) }],
+  );
   const silent = [
     ...later.silent,
     ...pairs.flatMap(({ reading: { node }, before }) =>
       before === undefined ? [silentBefore(node, earlier.silent)] : [],
     ),
   ];
-  const ready = measured.map(({ reading }) => ({
-    name: reading.node,
-    memoryMib: memoryOf(reading).availableMib,
-    cpus: reading.info.cpus,
-    ready: true,
-    accepting: true,
-  }));
-  const unready = silent.map(({ node }) => ({ name: node, memoryMib: 0, cpus: 0, ready: false, accepting: false }));
-  return {
-    state: { nodes: [...ready, ...unready], vms: measured.flatMap(({ before, reading }) => vmsOf(before, reading)) },
-    silent,
-  };
-}
-
-function vmsOf(before: NodeReading, reading: NodeReading): ClusterState['vms'] {
-  const baseline = cpuReading(before.rows, before.uptimeSeconds);
-  return reading.rows.filter(runsHere).map((row) => ({
-    name: virtualMachineName(row) ?? '',
-    node: reading.node,
-    memoryMib: row.memoryMib,
-    cpuPercent: Math.round(cpuPercent(row, baseline, reading.uptimeSeconds) * 1000) / 1000,
-  }));
+  const names = silent.map(({ node }) => node);
+  const state = stateOf(measured, names, (row, { baseline, uptimeSeconds }) =>
+    cpuPercent(row, baseline, uptimeSeconds),
+  );
+  return { state, silent };
 }
 
 function silentBefore(node: string, silent: readonly SilentNode[]): SilentNode {

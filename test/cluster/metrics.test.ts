@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryOf, ratesBetween } from '../../src/cluster/metrics.ts';
 import { stateBetween } from '../../src/cluster/metrics-balance.ts';
+import { clusterLoadPercent } from '../../src/cluster/load.ts';
 import { infosOf } from '../../src/cluster/metrics-infos.ts';
 import type { NodeReading } from '../../src/cluster/metrics-read.ts';
 import { CxmError } from '../../src/errors.ts';
@@ -32,6 +33,21 @@ describe('memory and load', () => {
     expect(loads(node('node1', 8000, 8000)).totals.loadPercent).toBe(100);
     expect(loads(node('node1', 16_000, 12_000), node('node2', 8000, 6000)).totals.loadPercent).toBe(75);
     expect(loads(node('node1', 8000, 1000), node('node2', 8000, 6000)).totals.loadPercent).toBeGreaterThan(100);
+  });
+
+  it('of the cluster is never shown as 100 when it is more, by however little', () => {
+    const load = (used: number) =>
+      clusterLoadPercent([
+        { totalMemoryMib: 1000, freeMemoryMib: 1000 - used },
+        { totalMemoryMib: 1000, freeMemoryMib: 1000 },
+      ]);
+    expect([994, 996, 1000].map(load)).toEqual([99, 100, 100]);
+    const large = 64 * 1024 * 1024;
+    const over = [
+      { totalMemoryMib: large, freeMemoryMib: 0 },
+      { totalMemoryMib: large, freeMemoryMib: large - 1 },
+    ];
+    expect(clusterLoadPercent(over)).toBe(101);
   });
 
   it('infos count VMs that run, sum up what answered, and name who did not', () => {
