@@ -39,7 +39,7 @@ export function explainStep({ vm, source, destination, why }: PlanStep): string 
 
 const resourceWords: Readonly<Record<Resource, string>> = { memory: 'RAM', cpu: 'CPU load' };
 
-function explainReason(reason: StepReason): string {
+export function explainReason(reason: StepReason): string {
   switch (reason.kind) {
     case 'empties':
       return `${reason.node} is to be empty`;
@@ -68,7 +68,7 @@ const obstacleWords: Readonly<Record<Obstacle, string>> = {
   fixed: 'the VM is not to be moved',
   'same-node': 'the VM is there already',
   node: 'the node may not get VMs',
-  pin: 'the VM is pinned to other nodes',
+  pin: 'the VM can not be there, or is pinned to other nodes',
   apart: 'another VM of its group is there',
   memory: 'the node has too little free RAM',
   count: 'the node has as many VMs as allowed',
@@ -98,7 +98,7 @@ export function explainNothingBetter(reason: NothingBetter): string {
   }
 }
 
-function explainUnresolved({ rule, vm, node }: Unresolved): string {
+export function explainUnresolved({ rule, vm, node }: Unresolved): string {
   switch (rule) {
     case 'empty':
       return `${vm} stays on ${node}, which is to be empty`;
@@ -118,6 +118,7 @@ export function explainLeftOver({ vm, memoryMib, obstacles }: LeftOver): string 
     counts.set(obstacle, [...(counts.get(obstacle) ?? []), node]);
   }
   const reasons = [...counts].map(([obstacle, nodes]) => `${nodes.join(', ')}: ${obstacleWords[obstacle]}`);
+  if (reasons.length === 0) return `${vm} (${memoryMib} MiB) fits nowhere: there is no other node`;
   return `${vm} (${memoryMib} MiB) fits on no other node (${reasons.join('; ')})`;
 }
 

@@ -120,7 +120,7 @@ export const commandTable = {
     group: 'Virtual machines',
     summary: 'start several VMs, spread over the nodes',
     description: [
-      'For each the node is chosen where it fits best: the largest first, each to the node with the least free memory that is enough. Those that run already are left alone, and what fails does not keep the others from being started. Each gets its autostart link where it starts.',
+      'For each the node is chosen where it fits best: the largest first, each to the node with the least free memory that is enough and that the rules of cxm.conf (LB_PIN and others) allow. Those that run already are left alone, and what fails does not keep the others from being started. Each gets its autostart link where it starts.',
     ],
     operands: [{ ...vm, many: true }],
     options: ['dryRun', 'json'],
@@ -218,7 +218,8 @@ export const commandTable = {
     summary: 'even out the load by migrations',
     description: [
       'Measures memory and CPU of all VMs for a few seconds, looks for the migrations that make the nodes most alike within LB_MAX_MIGRATION, LB_MAX_VM_PER_NODE and LB_MIN_GAIN, shows the plan and asks. The score is 0 when all nodes are alike, and 141 with everything on one node.',
-      'With --state it plans for a cluster that a file describes; --save-state writes such a file.',
+      'The rules of cxm.conf (LB_PIN, LB_IGNORE, LB_TOGETHER, LB_APART, LB_EMPTY) hold in every step, and what breaks them is mended first. A rule that can not be mended is told as a warning.',
+      'With --state it plans for a cluster that a file describes, with the rules of that file; --save-state writes such a file.',
     ],
     options: ['dryRun', 'yes', 'state', 'saveState', 'json'],
     examples: [
@@ -231,7 +232,7 @@ export const commandTable = {
     group: 'Nodes',
     summary: 'move all VMs off a node',
     description: [
-      'Off the local node, or --force-node, for its maintenance. Largest first, each to the node with the least free memory that is enough. A migration that fails does not keep the others from their turn; all failures are told at the end.',
+      'Off the local node, or --force-node, for its maintenance. Largest first, each to the node with the least free memory that is enough and that the rules of cxm.conf (LB_PIN and others) allow. A migration that fails does not keep the others from their turn; all failures are told at the end.',
     ],
     options: ['forceNode', 'dryRun', 'json'],
     examples: [

@@ -36,7 +36,7 @@ function fault({ node, configuration }: NodeFacts, path: string): Fault | undefi
     };
   }
   try {
-    parseSettingsOf(cxmConfTable, configuration.text, `${path} on ${node}`);
+    resolveOf(cxmConfTable, parseSettingsOf(cxmConfTable, configuration.text, `${path} on ${node}`));
     return undefined;
   } catch (error) {
     const { message, hint } = error instanceof CxmError ? error : new CxmError('CONFIG', String(error));

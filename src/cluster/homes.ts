@@ -10,13 +10,22 @@ import { askNodes, type Cluster } from './cluster.ts';
 import { definitionOf, type VmDefinition } from './definition.ts';
 import { lookAt, volumeIdentity, whereabouts, type NodeSight } from './survey.ts';
 
+export interface Homes {
+  /** VMs that can't be everywhere, and where they can. */
+  readonly pinned: readonly Pin[];
+  /** Every VM of which there is a configuration. */
+  readonly configured: ReadonlySet<string>;
+}
+
 /** Of the nodes that answer; the others get no VMs anyway. */
-export async function findHomes(cluster: Cluster): Promise<readonly Pin[]> {
+export async function findHomes(cluster: Cluster): Promise<Homes> {
   const { answers } = await askNodes(cluster.nodes, async (node) => {
     const [sight, configs] = await Promise.all([lookAt(node), node.files.readConfigs()]);
     return { sight, configs };
   });
-  return homesOf(answers.map(({ value }) => value));
+  const nodes = answers.map(({ value }) => value);
+  const configured = new Set(nodes.flatMap(({ configs }) => configs.map(({ vm }) => vm)));
+  return { pinned: homesOf(nodes), configured };
 }
 
 /** Only VMs that can't be everywhere. Where one runs now is always among its nodes. Pure. */

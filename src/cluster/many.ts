@@ -2,10 +2,12 @@
  * Operations on many VMs, each by the operation for one: emptying nodes, carrying out a plan of the balancer, starting a
  * list, ending all. One that fails never keeps the others from their turn; all failures are told at the end.
  */
+import { explainLeftOver } from '../balance/explain.ts';
 import { planEject, planPlacement, type EjectPlan, type LeftOver, type PlacementPlan } from '../balance/place.ts';
 import type { BalanceRules } from '../balance/state.ts';
 import { asCxmError, CxmError } from '../errors.ts';
 import { runsHere } from '../xen/domain-list.ts';
+import { withHomes, withNamedNodes } from './balance-rules.ts';
 import { stateOf, withNewVms } from './balancing.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import type { VmDefinition } from './definition.ts';
@@ -34,6 +36,7 @@ export interface PlannedMove {
 
 /**
  * How to empty a node: its VMs by memory, the largest first, each to the fitting node with the least free memory.
+ * @param rules beside what the cluster itself allows, see withHomes
  * @throws CxmError NOT_FOUND, HOST_UNREACHABLE when that node does not answer
  */
 export async function planEvacuation(cluster: Cluster, node: string, rules: BalanceRules = {}): Promise<EjectPlan> {
@@ -42,9 +45,9 @@ export async function planEvacuation(cluster: Cluster, node: string, rules: Bala
   const silent = survey.silent.find((one) => one.node === node);
   if (silent !== undefined) requireAll({ answers: [], silent: [silent] });
   const silentNodes = survey.silent.map((one) => one.node);
-  const state = stateOf(survey.sights, silentNodes);
-  const pinned = rules.pinned ?? (await findHomes(cluster));
-  return planEject(state, [node], { rules: { ...rules, pinned }, mayDisplace: false });
+  const all = withHomes(rules, (await findHomes(cluster)).pinned);
+  const state = withNamedNodes(stateOf(survey.sights, silentNodes), all);
+  return planEject(state, [node], { rules: all, mayDisplace: false });
 }
 
 /** In the order of the plan, one after the other. */
@@ -65,9 +68,14 @@ export interface StartManyPlan {
 
 /**
  * Where to start VMs: by configured memory, the largest first, each on the fitting node with the least free memory.
+ * @param rules as for planEvacuation
  * @throws CxmError HOST_UNREACHABLE
  */
-export async function planStartMany(cluster: Cluster, vms: readonly string[]): Promise<StartManyPlan> {
+export async function planStartMany(
+  cluster: Cluster,
+  vms: readonly string[],
+  rules: BalanceRules = {},
+): Promise<StartManyPlan> {
   const survey = await surveyNodes(cluster);
   requireAll(answersOf(survey));
   const definitions: VmDefinition[] = [];
@@ -83,10 +91,10 @@ export async function planStartMany(cluster: Cluster, vms: readonly string[]): P
       );
     }
   }
-  const state = withNewVms(stateOf(survey.sights), definitions);
+  const all = withHomes(rules, (await findHomes(cluster)).pinned);
+  const state = withNamedNodes(withNewVms(stateOf(survey.sights), definitions), all);
   const names = definitions.map(({ vm }) => vm);
-  const rules = { pinned: await findHomes(cluster) };
-  return { placement: planPlacement(state, names, { rules }), running, failures };
+  return { placement: planPlacement(state, names, { rules: all }), running, failures };
 }
 
 /** The first node that has one. @throws CxmError NOT_FOUND */
@@ -120,10 +128,8 @@ export async function startMany(cluster: Cluster, plan: StartManyPlan): Promise<
 }
 
 /** Why a VM is on no node after a plan. */
-export function leftBehind({ vm, memoryMib, obstacles }: LeftOver): Failure {
-  const reasons = Object.entries(obstacles).map(([node, obstacle]) => `${node}: ${obstacle}`);
-  const why = reasons.length === 0 ? 'there is no other node' : reasons.join(', ');
-  return { vm, error: new CxmError('REFUSED', `there is no room for ${vm} (${memoryMib} MiB): ${why}`) };
+export function leftBehind(left: LeftOver): Failure {
+  return { vm: left.vm, error: new CxmError('REFUSED', explainLeftOver(left)) };
 }
 
 /** How many guests are asked to shut down at the same time: each takes a lock, so one of eight channels, on every node. */

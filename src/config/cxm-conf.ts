@@ -3,8 +3,22 @@
  * example and the reference in docs/ come. The file used to be executed as Python; the same text is only read here.
  * Keys of the old program keep their names, defaults and meaning.
  */
-import type { ConfigurationOf, KeySchema } from './schema.ts';
-import { devicePath, hostNames, integer, path, program, searchPath, socketPath, text, truth } from './types.ts';
+import { balanceContradiction } from './balance-keys.ts';
+import type { ConfigurationOf, ConfigurationTable, KeySchema } from './schema.ts';
+import { isHostName } from '../host-name.ts';
+import {
+  decimal,
+  devicePath,
+  hostNames,
+  integer,
+  path,
+  program,
+  searchPath,
+  socketPath,
+  text,
+  truth,
+  wordLists,
+} from './types.ts';
 import type { ValueType } from './types.ts';
 
 type Group = 'Cluster' | 'Heartbeat' | 'Fencing' | 'Virtual machines' | 'Load balancer' | 'Nodes' | 'Messages';
@@ -83,6 +97,48 @@ const keys = {
     '5',
     'A plan must make the score of the cluster better by so much, or it is not proposed.',
   ),
+  LB_COST_PER_MIGRATION: key(
+    'Load balancer',
+    decimal(0, 100, '%'),
+    '0',
+    'What each migration of cxm loadbalance has to earn, in percent of the score before, beside LB_MIN_GAIN.',
+  ),
+  LB_COST_PER_GIB: key(
+    'Load balancer',
+    decimal(0, 100, '%'),
+    '0',
+    'The same for each GiB of memory that is moved, so that large VMs are moved only when it is worth it.',
+  ),
+  LB_PIN: key(
+    'Load balancer',
+    wordLists('the name of a VM and of the nodes on which it may be, with blanks between them', 2, isHostName),
+    '[]',
+    "VMs that may be on some nodes only: ['shop.example.org node1 node2']. cxm start, eject and loadbalance take no other node for them, and loadbalance brings one home that is elsewhere.",
+  ),
+  LB_IGNORE: key(
+    'Load balancer',
+    wordLists('the name of a VM', 1, isHostName),
+    '[]',
+    "VMs that cxm loadbalance and eject never move: ['router.example.org'].",
+  ),
+  LB_TOGETHER: key(
+    'Load balancer',
+    wordLists('the names of two or more VMs, with blanks between them', 2, isHostName),
+    '[]',
+    "Groups of VMs that belong on one node: ['shop.example.org db.example.org'].",
+  ),
+  LB_APART: key(
+    'Load balancer',
+    wordLists('the names of two or more VMs, with blanks between them', 2, isHostName),
+    '[]',
+    "Groups of VMs of which no node may have two: ['ns1.example.org ns2.example.org']. One for which there is no other node is not started by cxm start.",
+  ),
+  LB_EMPTY: key(
+    'Load balancer',
+    hostNames(),
+    '[]',
+    'Nodes that get no VM from cxm start, eject and loadbalance, and that lose those they have by loadbalance.',
+  ),
   SSH_USER: optional(
     'Nodes',
     text('a user name', /^[a-z_][a-z0-9_-]{0,31}$/),
@@ -106,7 +162,12 @@ const keys = {
   QUIET: key('Messages', truth(), 'False', 'No questions and no more output than needed, as with --quiet.'),
 } as const;
 
-export const cxmConfTable = { name: 'cxm.conf', literals: 'python', keys } as const;
+export const cxmConfTable: ConfigurationTable<typeof keys> = {
+  name: 'cxm.conf',
+  literals: 'python',
+  keys,
+  contradictionIn: balanceContradiction,
+};
 
 export type CxmConfKey = keyof typeof keys;
 

@@ -48,7 +48,7 @@ export function parseSettingsOf<K extends KeySchemas>(
 
 /**
  * The configuration of some settings; later ones win.
- * @throws CxmError CONFIG if a key without a default is missing
+ * @throws CxmError CONFIG if a key without a default is missing, or two keys contradict each other
  */
 export function resolveOf<K extends KeySchemas>(
   table: ConfigurationTable<K>,
@@ -57,7 +57,12 @@ export function resolveOf<K extends KeySchemas>(
   const merged = new Map(layers.flatMap((layer) => [...layer]));
   const values: Record<string, unknown> = {};
   for (const key of Object.keys(table.keys)) values[key] = read(table, key, merged.get(key) ?? fallback(table, key));
-  return values as ConfigurationOf<K>;
+  const configuration = values as ConfigurationOf<K>;
+  const contradiction = table.contradictionIn?.(configuration);
+  if (contradiction === undefined) return configuration;
+  const { key, problem } = contradiction;
+  const origin = (merged as ReadonlyMap<string, Setting>).get(key)?.origin ?? table.name;
+  throw new CxmError('CONFIG', `${origin}: ${key} ${problem}`);
 }
 
 /** The settings of a cxmrc, see `parseSettingsOf`. */
@@ -131,7 +136,7 @@ function isWrittenAs(literal: Literal, { value, isQuoted }: Setting): boolean {
     case 'string':
       return typeof value === 'string' && isQuoted;
     case 'number':
-      return typeof value === 'string' && !isQuoted && /^(0|[1-9]\d*)$/.test(value);
+      return typeof value === 'string' && !isQuoted && /^(0|[1-9]\d*)(\.\d+)?$/.test(value);
     case 'truth':
       return typeof value === 'string' && !isQuoted;
     case 'list':

@@ -25,6 +25,14 @@ export interface ConfigurationTable<K extends KeySchemas> {
    */
   readonly literals: 'shell' | 'python';
   readonly keys: K;
+  /** What no single key can tell: the first key whose value does not go with the others'. */
+  contradictionIn?(configuration: ConfigurationOf<K>): Contradiction | undefined;
+}
+
+export interface Contradiction {
+  readonly key: string;
+  /** As the end of a sentence that begins with the key. */
+  readonly problem: string;
 }
 
 /** A complete, validated configuration. */

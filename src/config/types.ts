@@ -38,6 +38,19 @@ export function integer(min: number, max: number, unit = ''): ValueType<number> 
   };
 }
 
+/** A number with up to three digits behind the point. */
+export function decimal(min: number, max: number, unit = ''): ValueType<number> {
+  return {
+    literal: 'number',
+    allowed: `a number from ${min} to ${max}${unit && ` (${unit})`}`,
+    parse(raw) {
+      if (typeof raw !== 'string' || !/^\d{1,12}(\.\d{1,3})?$/.test(raw)) return undefined;
+      const value = Number(raw);
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
+}
+
 /** One of some words, whatever their case; the value is the word as listed. */
 export function oneOf<const W extends string>(words: readonly W[]): ValueType<W> {
   return {
@@ -146,6 +159,26 @@ export function words(allowed: string, isAllowed: (word: string) => boolean): Va
     parse(raw) {
       const list = typeof raw === 'string' ? raw.split(/\s+/).filter((word) => word !== '') : raw;
       return list.length <= 1000 && list.every((word) => word.length <= 255 && isAllowed(word)) ? list : undefined;
+    },
+  };
+}
+
+/** Texts of several words each, with single blanks between them. @param allowed what each text is */
+export function wordLists(
+  allowed: string,
+  minWords: number,
+  isAllowed: (word: string) => boolean,
+): ValueType<readonly string[]> {
+  return {
+    literal: 'list',
+    allowed: `a list of texts, each ${allowed}`,
+    parse(raw) {
+      if (typeof raw === 'string' || raw.length > 10_000) return undefined;
+      const lists = raw.map((item) => item.split(/\s+/).filter((word) => word !== ''));
+      const areRight = lists.every(
+        (list) => list.length >= minWords && list.every(isAllowed) && new Set(list).size === list.length,
+      );
+      return areRight ? lists.map((list) => list.join(' ')) : undefined;
     },
   };
 }

@@ -1,5 +1,6 @@
 /** `cxm eject`: empties this node, or the forced one. */
 import type { EjectPlan } from '../../balance/place.ts';
+import { rulesOf } from '../../cluster/balance-rules.ts';
 import { carryOutMoves, leftBehind, planEvacuation } from '../../cluster/many.ts';
 import type { Step } from '../../cluster/steps.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
@@ -11,7 +12,7 @@ import { count, partOf } from '../words.ts';
 export const eject: CommandBody = async (context) => {
   const node = context.ownNode;
   const cluster = await context.open();
-  const planning = planEvacuation(cluster, node);
+  const planning = planEvacuation(cluster, node, rulesOf(context.environment.configuration().configuration));
   const plan = await context.progress.during(() => `looking for room for the VMs of ${node}`, planning);
   const left = plan.left.map(leftBehind);
   if (context.options.dryRun) return show(context, node, plan);

@@ -1,13 +1,15 @@
 /** `cxm loadbalance`: measures, plans, shows the plan, asks, and migrates in order. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { explainNothingBetter, explainReason, explainUnresolved } from '../../balance/explain.ts';
 import { parseClusterFile, type ClusterFile } from '../../balance/file.ts';
 import { renderTextFile } from '../../balance/file-text.ts';
 import { planBalance, type BalancePlan } from '../../balance/plan.ts';
+import { costOf, rulesAbout, rulesOf, vmsNamedBy, withHomes, withNamedNodes } from '../../cluster/balance-rules.ts';
 import { measureState } from '../../cluster/metrics-balance.ts';
 import { findHomes } from '../../cluster/homes.ts';
 import { carryOutMoves } from '../../cluster/many.ts';
+import type { CxmConf } from '../../config/cxm-conf.ts';
 import { CxmError } from '../../errors.ts';
-import { whyNothingBetter, whyStep } from '../balance-words.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { tellSilent } from '../look.ts';
@@ -25,7 +27,8 @@ export const loadbalance: CommandBody = async (context) => {
   }
   const file = state === undefined ? await measured(context) : readState(state);
   if (saveState !== undefined) writeState(saveState, file);
-  const plan = planBalance(file.state, limitsOf(context), { rules: file.rules });
+  const { configuration } = context.environment.configuration();
+  const plan = planBalance(file.state, limitsOf(configuration), { rules: file.rules, cost: costOf(configuration) });
   for (const vm of plan.unknownVms) context.progress.note('WARN', `a rule names ${vm}, which does not run`);
   const onlyShown = dryRun || state !== undefined;
   if (!json || onlyShown) show(context, plan, onlyShown);
@@ -49,14 +52,20 @@ async function measured(context: CommandContext): Promise<ClusterFile> {
   const cluster = await context.open();
   const measuring = Promise.all([measureState(cluster.nodes, cluster.clock, measureMs), findHomes(cluster)]);
   const measurement = context.progress.during(() => 'measuring the load of the VMs', measuring);
-  const [{ state, silent }, pinned] = await measurement;
+  const [{ state, silent }, homes] = await measurement;
   tellSilent(context, silent);
   const running = new Set(state.vms.map(({ name }) => name));
-  return { state, rules: { pinned: pinned.filter(({ vm }) => running.has(vm)) } };
+  const given = rulesOf(context.environment.configuration().configuration);
+  const strangers = vmsNamedBy(given).filter((vm) => !running.has(vm) && !homes.configured.has(vm));
+  // A rule outlives its VM; a name that nobody knows may be a slip.
+  for (const vm of silent.length > 0 ? [] : strangers) {
+    context.progress.note('WARN', `a rule of cxm.conf names ${vm}, of which there is no configuration`);
+  }
+  const rules = rulesAbout(withHomes(given, homes.pinned), running);
+  return { state: withNamedNodes(state, rules), rules };
 }
 
-function limitsOf({ environment }: CommandContext) {
-  const { LB_MAX_VM_PER_NODE, LB_MAX_MIGRATION, LB_MIN_GAIN } = environment.configuration().configuration;
+function limitsOf({ LB_MAX_VM_PER_NODE, LB_MAX_MIGRATION, LB_MIN_GAIN }: CxmConf) {
   return { maxVmsPerNode: LB_MAX_VM_PER_NODE, maxMigrations: LB_MAX_MIGRATION, minGainPercent: LB_MIN_GAIN };
 }
 
@@ -82,8 +91,9 @@ function show(context: CommandContext, plan: BalancePlan, onlyShown: boolean): v
     context.json({ plan: planJson(plan) });
     return;
   }
-  const { before, after } = plan;
-  const why = whyNothingBetter(plan.nothingBetter);
+  const { before, after, unresolved } = plan;
+  for (const one of unresolved) context.progress.note('WARN', explainUnresolved(one));
+  const why = explainNothingBetter(plan.nothingBetter);
   if (plan.plan.length === 0) {
     context.print(`Nothing to do, with a score of ${figure(before.score)}: ${why}.`);
     return;
@@ -107,7 +117,7 @@ function show(context: CommandContext, plan: BalancePlan, onlyShown: boolean): v
     step.memoryMib,
     figure(step.cpuPercent),
     figure(step.scoreAfter),
-    step.why.map(whyStep).join('; '),
+    step.why.map(explainReason).join('; '),
   ]);
   context.table(columns, rows);
   const spread = `memory ${figure(before.memoryPercent)} to ${figure(after.memoryPercent)} %, CPU ${figure(before.cpuPercent)} to ${figure(after.cpuPercent)} %`;

@@ -1,4 +1,5 @@
 /** `cxm start FQDN...`: many VMs, each where it fits best. */
+import { rulesOf } from '../../cluster/balance-rules.ts';
 import { leftBehind, planStartMany, startMany, type StartManyPlan } from '../../cluster/many.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
@@ -7,7 +8,7 @@ import { concludeMany, failuresJson } from '../many-output.ts';
 
 export const start: CommandBody = async (context) => {
   const cluster = await context.open();
-  const planning = planStartMany(cluster, context.operands);
+  const planning = planStartMany(cluster, context.operands, rulesOf(context.environment.configuration().configuration));
   const plan = await context.progress.during(() => 'looking for room on all nodes', planning);
   for (const { vm, node } of plan.running) context.progress.note('INFO', `${vm} runs on ${node} already`);
   if (context.options.dryRun) return show(context, plan);
