@@ -78,7 +78,7 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 const share = (values: readonly boolean[]): string => `${count(values)} of ${values.length}`;
 
 export function duration(seconds: number): string {
-  if (seconds < 1) return `${(seconds * 1000).toPrecision(2)} ms`;
+  if (seconds < 1) return `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
   return `${seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0)} s`;
 }
 
@@ -321,7 +321,7 @@ export function replay(seeds: number): Part {
   const score = (pick: (one: (typeof results)[number]) => number): number => sum(pick) / seeds;
   const [own, without] = [score((one) => one.careful.meanScore), score((one) => one.none.meanScore)];
   return {
-    title: `${seeds} days of changing load: 6 nodes, 48 VMs, sampled each minute`,
+    title: `${seeds === 1 ? 'A day' : `${seeds} days`} of changing load: 6 nodes, 48 VMs, sampled each minute`,
     lines: [
       {
         what: 'VMs moved back within an hour',
