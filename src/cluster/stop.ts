@@ -233,7 +233,14 @@ export async function rebootVm(
 ): Promise<RebootResult> {
   const { node, row } = await requireRunning(cluster, vm);
   cluster.reporter.step(`${node.name}: reboot ${vm}`);
-  await node.toolstack.reboot(row.id);
+  await node.toolstack.reboot(row.id).catch((error: unknown) => {
+    if (!isToolstackError(error, 'unresponsiveGuest')) throw error;
+    throw new CxmError('TIMEOUT', `${vm} on ${node.name} does not react to being asked to reboot`, {
+      hint: `look at its console; \`cxm destroy ${vm}\` and \`cxm create ${vm}\` restart it by force`,
+      cause: error,
+      changed: 'maybe',
+    });
+  });
   const left = await waitForReboot(cluster, { vm, node, row }).catch(tellChange);
   if (left === undefined) return 'rebooted';
   cluster.reporter.note('WARN', `nobody restarts ${vm} on ${node.name}, whose monitor was lost: it is started anew`);

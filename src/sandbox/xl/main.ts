@@ -5,6 +5,7 @@
  */
 import { release } from 'node:os';
 import { basename } from 'node:path';
+import { console } from './console.ts';
 import { findDomain, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
 import { create } from './create.ts';
@@ -101,6 +102,7 @@ const commands: Readonly<Record<string, Command>> = {
   'block-list': lists.blockList,
   'block-detach': devices.blockDetach,
   uptime: lists.uptime,
+  console,
   'simulated-guest': simulatedGuest,
   [guest.endCommand]: guest.guestEnds,
 };
