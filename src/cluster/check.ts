@@ -1,7 +1,7 @@
 /** What is wrong with a cluster, by looking only. Each finding is one sentence with what it is about. Pure. */
 import { CxmError } from '../errors.ts';
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
-import { meaningOf, needsMonitor, rowsOf, runsHere, virtualMachineName } from '../xen/domain-list.ts';
+import { meaningOf, needsMonitor, rowsOf, runsHere, virtualMachineName, type DomainRow } from '../xen/domain-list.ts';
 import { definitionOf, type VmDefinition } from './definition.ts';
 import { fingerprint, type VmConfig } from './node-files.ts';
 import { volumeIn, whereabouts, type NodeSight } from './survey.ts';
@@ -13,6 +13,7 @@ export const findingKinds = {
   'missing-config': 'A configuration is missing on a node that others have.',
   'config-differs': 'Nodes have different configurations of a VM.',
   'bad-config': 'A configuration can not be read.',
+  'two-configs': 'A node has two configurations of a VM: FQDN and FQDN.cfg.',
   'missing-volume': 'A volume that a configuration names does not exist.',
   'active-elsewhere': 'A volume is active on a node where its VM does not run.',
   'inactive-where-running': 'A volume is not active where its VM runs.',
@@ -49,6 +50,7 @@ export function findProblems(nodes: readonly CheckedNode[]): readonly Finding[] 
     ...groups(nodes),
     ...bridges(nodes),
     ...configs(nodes),
+    ...twoConfigs(nodes),
     ...sharedVolumes(readings.definitions),
     ...readings.definitions.flatMap((definition) => volumes(nodes, definition)),
     ...links(nodes),
@@ -149,6 +151,18 @@ function configs(nodes: readonly CheckedNode[]): Finding[] {
   });
 }
 
+/** Such a VM can't be started: nobody knows which one is right. */
+function twoConfigs(nodes: readonly CheckedNode[]): Finding[] {
+  return nodes.flatMap(({ sight, configs: own }) =>
+    [...new Set(own.map(({ vm }) => vm))].flatMap((vm) => {
+      const paths = own.filter((one) => one.vm === vm).map(({ path }) => path);
+      if (paths.length < 2) return [];
+      const text = `${sight.node} has two configurations of ${vm}: ${paths.sort().join(' and ')}`;
+      return [finding('two-configs', 'error', [sight.node], text, vm)];
+    }),
+  );
+}
+
 /** Volumes that a VM writes to while another one uses them; any number may read one that nobody writes to. */
 function sharedVolumes(definitions: readonly VmDefinition[]): Finding[] {
   const users = new Map<string, string[]>();
@@ -236,10 +250,19 @@ function leftovers(nodes: readonly CheckedNode[]): Finding[] {
             finding('left-by-migration', 'warning', [sight.node], `${where} was left by a migration or save`, vm),
           ];
         }
+        if (vm !== undefined && meaningOf(row) === 'incoming' && isNowhereElse(nodes, vm, row)) {
+          const text = `${where} is half of a migration, and no node that answers has the other half`;
+          return [finding('left-by-migration', 'warning', [sight.node], text, vm)];
+        }
         if (vm === undefined || known.has(vm) || !runsHere(row)) return [];
         return [finding('no-config', 'warning', [sight.node], `${where} has no configuration on any node`, vm)];
       }),
   );
+}
+
+/** Where a migration is under way, its source has a row of the VM, too. */
+function isNowhereElse(nodes: readonly CheckedNode[], vm: string, row: DomainRow): boolean {
+  return nodes.every(({ sight }) => rowsOf(sight.rows, vm).every((other) => other === row));
 }
 
 function finding(

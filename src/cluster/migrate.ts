@@ -325,13 +325,15 @@ async function outcomeOf(cluster: Cluster, plan: MigratePlan, ended: boolean): P
 
 /**
  * What the rows of both nodes mean together. A source that does not answer decides nothing: it may have resumed its
- * domain. Pure.
+ * domain. A destination that does not answer leaves the word to a source whose guest runs: xl suspends it for good before
+ * the other one may run, so it never was let run there. Pure.
  */
 export function judge(
   here: readonly DomainRow[] | undefined,
   there: readonly DomainRow[] | undefined,
 ): Outcome | 'pending' {
-  if (here === undefined || there === undefined) return 'unknown';
+  if (here === undefined) return 'unknown';
+  if (there === undefined) return here.length > 0 && here.every(runsHere) ? 'stayed' : 'unknown';
   const [runsOnSource, runsOnDestination] = [here.some(runsHere), there.some(runsHere)];
   if (runsOnSource && runsOnDestination) return 'both';
   // A suspended or renamed domain at the source beside a running one at the destination is only its shell.

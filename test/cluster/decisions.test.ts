@@ -72,7 +72,8 @@ describe('after a migration', () => {
     '%s here and %s there is judged as it must be',
     (here, there) => {
       const found = judge(side(here, 1), side(there, 2));
-      if (here === 'silent' || there === 'silent') expect(found).toBe('unknown');
+      if (here === 'silent') expect(found).toBe('unknown');
+      else if (there === 'silent') expect(found).toBe(runs(here) ? 'stayed' : 'unknown');
       else if (runs(here) && runs(there)) expect(found).toBe('both');
       else if (runs(there)) expect(found).toBe(isShell(here) ? 'moved' : 'pending');
       else if (runs(here)) expect(found).toBe(there === 'none' ? 'stayed' : 'pending');
@@ -239,6 +240,10 @@ describe('check', () => {
     'several-links': nodes({}, { links }),
     'lost-monitor': nodes({ rows: [row(1, 'vm1', { shutdown: 'reboot' })] }),
     'left-by-migration': nodes({}, { rows: [rowOfKind.away(3, 'vm1')] }),
+    'two-configs': nodes({}, {}, [
+      [config(body), { ...config(body), path: '/etc/xen/vm/vm1.cfg' }],
+      [config(body)],
+    ]),
     'no-config': nodes({ rows: [row(1, 'vm1'), row(5, 'stranger')] }),
     'group-differs': nodes({}, { groups: [{ ...there.groups[0]!, uuid: 'other' }] }),
   };
@@ -246,6 +251,17 @@ describe('check', () => {
   it.each(Object.keys(findingKinds) as FindingKind[])('finds %s', (kind) =>
     expect(kindsOf(provoked[kind])).toContain(kind),
   );
+
+  it('finds a domain that arrives from nowhere, but none that comes from a node', () => {
+    const incoming = { rows: [rowOfKind.incoming(3, 'vm1')] };
+    const lone = findProblems(nodes({ rows: [] }, incoming)).filter(({ kind }) => kind === 'left-by-migration');
+    expect(lone).toMatchObject([{ nodes: ['node2'], vm: 'vm1' }]);
+    expect(lone[0]?.text).toContain('is half of a migration');
+    for (const source of [row(1, 'vm1'), rowOfKind.away(1, 'vm1')]) {
+      const found = findProblems(nodes({ rows: [source] }, incoming));
+      expect(found.filter(({ text: said }) => said.includes('domain 3'))).toEqual([]);
+    }
+  });
 
   it('finds a writer beside a reader', () => {
     expect(
