@@ -111,7 +111,10 @@ function deactivateIfIdle(cluster: Cluster, body: ClusterNode, { vm, steps, seen
 function idleVolumes(sight: NodeSight, { volumes, readOnlyVolumes }: VmDefinition): PlainStep[] {
   const isActive = (volume: VmDefinition['volumes'][number]): boolean => volumeIn(sight, volume)?.active === true;
   const unread = readOnlyVolumes.filter((volume) => volumeIn(sight, volume)?.open === false);
-  return [...volumes, ...unread]
-    .filter(isActive)
-    .map((volume) => ({ kind: 'deactivate', node: sight.node, volume, wasActive: true }));
+  const step = (volume: VmDefinition['volumes'][number]) =>
+    ({ kind: 'deactivate', node: sight.node, volume, wasActive: true }) as const;
+  return [
+    ...volumes.filter(isActive).map(step),
+    ...unread.filter(isActive).map((volume) => ({ ...step(volume), unlessRead: true as const })),
+  ];
 }

@@ -13,7 +13,7 @@ import type { ClusterNode } from './node.ts';
 import { volumeIdentity, volumeIn, whereabouts, type NodeSight, type RowsOfNode } from './survey.ts';
 
 /** Between the end of a rebooting domain and its successor's row; twice what was seen of real xl on slow hosts. */
-const restartGapMs = 5000;
+export const restartGapMs = 5000;
 /** A guest is there for longer than this before it reboots again. */
 const presenceMs = 3000;
 const watchLimitMs = 60_000;

@@ -3,10 +3,13 @@
  * is told, too. Starting and migrating are not in here: whether they have failed only a look at the nodes can tell.
  */
 import { asCxmError, CxmError } from '../errors.ts';
-import { formatVolumeName } from '../lvm/device-path.ts';
+import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import { restartGapMs } from './alone.ts';
 import { changedAfter } from './certainty.ts';
 import { nodeNamed, type Cluster } from './cluster.ts';
+import { definitionOf } from './definition.ts';
 import type { ClusterNode } from './node.ts';
+import type { VmConfig } from './node-files.ts';
 import { describeStep, type Step } from './steps.ts';
 import type { VmLock } from './vm-lock.ts';
 
@@ -84,6 +87,7 @@ async function perform(cluster: Cluster, step: PlainStep, { vm }: VmLock): Promi
       await node.volumes(step.volume.group).activate(step.volume.volume, step.mode);
       return;
     case 'deactivate':
+      if (step.unlessRead === true && (await isReadByAnother(cluster, node, step.volume, vm))) return;
       return deactivate(cluster, node, step);
     case 'link':
       return node.files.setLink(step.vm, step.configPath);
@@ -94,6 +98,38 @@ async function perform(cluster: Cluster, step: PlainStep, { vm }: VmLock): Promi
 
 /** How long the VM's own backend may still hold what it has only read; whoever holds it longer is another one. */
 const readPatienceMs = 3000;
+
+/**
+ * Whether another VM of the node may be reading this volume. One that reboots holds it for seconds by no device, and would
+ * not come up without it; so where another one has it in its configuration, it is watched for that time.
+ */
+async function isReadByAnother(
+  { clock }: Cluster,
+  node: ClusterNode,
+  volume: VolumeName,
+  vm: string,
+): Promise<boolean> {
+  const configs = await node.files.readConfigs();
+  if (!configs.some((config) => config.vm !== vm && readsVolume(config, volume))) return false;
+  const began = clock.now();
+  let closedSince: number | undefined;
+  for (;;) {
+    const isOpen = (await node.volumes(volume.group).find(volume.volume))?.open === true;
+    const now = clock.now();
+    closedSince = isOpen ? undefined : (closedSince ?? now);
+    if (closedSince !== undefined && now - closedSince >= restartGapMs) return false;
+    if (isOpen && now - began >= readPatienceMs) return true;
+    await clock.sleep(500);
+  }
+}
+
+function readsVolume(config: VmConfig, { group, volume }: VolumeName): boolean {
+  try {
+    return definitionOf(config).readOnlyVolumes.some((own) => own.group === group && own.volume === volume);
+  } catch {
+    return true; // nobody knows
+  }
+}
 
 /** Xen's backends let go of a device a moment after their domain has gone. */
 async function deactivate(

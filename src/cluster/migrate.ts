@@ -161,17 +161,19 @@ function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: 
   const linked = sights.filter(({ links }) => links.has(vm));
   const onlyThere = linked.length === 1 && linked[0]?.node === destination.node;
   const links = onlyThere || configPath === undefined ? [] : linked;
+  const shared = (volume: VolumeName) => ({
+    kind: 'activate' as const,
+    node: destination.node,
+    volume,
+    mode: 'shared' as const,
+    wasActive: volumeIn(destination, volume)?.active === true,
+  });
   const before: PlainStep[] = [
     ...links.map(({ node, links: own }) => ({ kind: 'unlink' as const, node, vm, configPath: own.get(vm) ?? '' })),
     ...awayFromOthers(sights, facts),
     ...sharedAtSource(source, volumes),
-    ...[...volumes, ...readOnlyVolumes].map((volume) => ({
-      kind: 'activate' as const,
-      node: destination.node,
-      volume,
-      mode: 'shared' as const,
-      wasActive: volumeIn(destination, volume)?.active === true,
-    })),
+    ...volumes.map(shared),
+    ...readOnlyVolumes.map((volume) => ({ ...shared(volume), unlessRead: true as const })),
   ];
   const after: PlainStep[] = [
     ...volumes.map((volume) => ({ kind: 'deactivate' as const, node: source.node, volume, wasActive: true })),

@@ -178,7 +178,11 @@ export function activateExclusively(
       mode,
       wasActive: volumeIn(own, volume)?.active === true,
     }) as const;
-  return [...away, ...volumes.map(here('exclusive')), ...readOnlyVolumes.map(here('shared'))];
+  return [
+    ...away,
+    ...volumes.map(here('exclusive')),
+    ...readOnlyVolumes.map(here('shared')).map((step) => ({ ...step, unlessRead: true as const })),
+  ];
 }
 
 async function create(cluster: Cluster, plan: StartPlan, lock: VmLock): Promise<void> {

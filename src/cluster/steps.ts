@@ -23,6 +23,8 @@ export type Step =
       readonly mode: ActivationMode;
       /** Undoing it leaves it active. */
       readonly wasActive: boolean;
+      /** It is only read: undoing it leaves it active, too, if another VM has begun to read it. */
+      readonly unlessRead?: true;
     }
   | { readonly kind: 'create'; readonly node: string; readonly vm: string; readonly configPath: string }
   | { readonly kind: 'migrate'; readonly vm: string; readonly source: string; readonly destination: string }
