@@ -10,8 +10,11 @@ import { startVm } from '../../../src/cluster/start.ts';
 import { destroyVm, rebootVm, shutdownVm } from '../../../src/cluster/stop.ts';
 import { CxmError } from '../../../src/errors.ts';
 import type { ClusterNode } from '../../../src/cluster/node.ts';
-import { allPromises, Operator, type Faults, type NodePromises } from './operator.ts';
+import { drawKind, ifAbsent, ifPresent, kinds, quiet, type Kind, type KindName, type Operation } from './kinds.ts';
+import { actByHand } from './people.ts';
+import { allPromises, Operator, type NodePromises } from './operator.ts';
 import { Random, Scheduler } from './scheduler.ts';
+import { Watch } from './watch.ts';
 import { isLive, World, type Disk, type ModelConfig, type ModelDomain, type ModelNode } from './world.ts';
 
 export interface HistoryOptions {
@@ -53,68 +56,6 @@ export async function playHistory(seed: number, options: HistoryOptions = {}): P
   };
 }
 
-interface Kind {
-  /** One VM, often without volumes, is started again and again by operators who die. */
-  readonly deadStarters?: boolean;
-  readonly faults: Faults;
-  readonly kills: boolean;
-  readonly outages: boolean;
-  readonly guests: boolean;
-}
-
-const quiet: Kind = {
-  faults: { call: 0, migration: 0, deafGuest: 0.2, slowCreate: 0.1 },
-  kills: false,
-  outages: false,
-  guests: false,
-};
-
-const rough: Faults = { call: 0.04, migration: 0.5, deafGuest: 0.2, slowCreate: 0.1 };
-
-/** What befalls the operators; `share` of all histories. */
-const kindTable = {
-  quiet: { share: 0.25, kind: quiet },
-  guests: { share: 0.15, kind: { ...quiet, guests: true } },
-  faults: { share: 0.15, kind: { ...quiet, faults: rough } },
-  kills: { share: 0.1, kind: { ...quiet, kills: true } },
-  deadStarters: {
-    share: 0.07,
-    kind: { ...quiet, kills: true, deadStarters: true, faults: { ...quiet.faults, call: 0.02, slowCreate: 0.6 } },
-  },
-  outages: { share: 0.08, kind: { ...quiet, outages: true } },
-  everything: {
-    share: 0.2,
-    kind: { kills: true, outages: true, guests: true, faults: { ...rough, call: 0.02, migration: 0.3 } },
-  },
-} as const satisfies Readonly<Record<string, { readonly share: number; readonly kind: Kind }>>;
-
-export type KindName = keyof typeof kindTable;
-
-function drawKind(random: Random, wanted: KindName | undefined): Kind {
-  let draw = random.next();
-  if (wanted !== undefined) return kindTable[wanted].kind;
-  const found = Object.values(kindTable).find(({ share }) => (draw -= share) < 0);
-  return found?.kind ?? quiet;
-}
-
-interface Operation {
-  readonly kind: 'start' | 'shutdown' | 'destroy' | 'reboot' | 'migrate' | 'activate' | 'deactivate' | 'idle';
-  readonly vm: string;
-  /** Of the operation; undefined lets the library choose. */
-  readonly node: string | undefined;
-}
-
-const kinds = ['start', 'migrate', 'shutdown', 'destroy', 'reboot', 'activate', 'deactivate', 'idle'] as const;
-const ifAbsent = [0.75, 0.8, 0.8, 0.83, 0.83, 0.93, 0.97, 1];
-const ifPresent = [0.12, 0.6, 0.72, 0.84, 0.92, 0.94, 0.96, 1];
-
-/** What an operation may leave no trace in. */
-interface Snapshot {
-  readonly active: ReadonlySet<string>;
-  readonly links: string;
-  readonly domains: string;
-}
-
 class Play {
   operations = 0;
   succeeded = 0;
@@ -142,6 +83,7 @@ class Play {
     for (let number = 1; number <= operators; number += 1) this.beginOperator(`operator${number}`);
     if (this.kind.outages) this.scheduleOutages();
     if (this.kind.guests) this.scheduleGuests();
+    if (this.kind.hands === true) this.scheduleHands();
     const isQuiet = await this.scheduler.drain(maxEvents);
     if (!isQuiet) this.world.fail('it never came to rest');
     if (this.unfinished > 0) this.world.fail('an operation never ended');
@@ -410,6 +352,14 @@ class Play {
     }
   }
 
+  private scheduleHands(): void {
+    const isIdle = (vm: string): boolean =>
+      [...this.running].every((operation) => operation.vm !== vm && operation.kind !== 'idle');
+    for (let acts = 1 + this.random.below(4); acts > 0; acts -= 1) {
+      this.scheduler.later(this.drawMs(), '', () => actByHand(this.world, this.random, this.vms, isIdle));
+    }
+  }
+
   /** Some time within what the operators do. */
   private drawMs(): number {
     return this.random.next() * this.random.pick([3000, 10_000, 25_000]);
@@ -418,119 +368,4 @@ class Play {
 
 function disk(volume: string, readOnly = false): Disk {
   return { group: 'san', volume, readOnly };
-}
-
-/** Looks at what an operation that nobody disturbs does to its VM. */
-class Watch {
-  private readonly before: Snapshot;
-  private readonly disturbances: number;
-  private readonly wasAloneAtFirst: boolean;
-  private readonly volumes: ReadonlySet<string>;
-
-  constructor(
-    private readonly world: World,
-    private readonly operation: Operation,
-    others: readonly Operation[],
-  ) {
-    const configs = world.nodes.flatMap((node) => node.configs.get(operation.vm) ?? []);
-    this.volumes = new Set(
-      configs.flatMap(({ disks }) => disks.filter((own) => !own.readOnly).map(({ volume }) => volume)),
-    );
-    this.wasAloneAtFirst = others.length === 0 && this.isAtRest() && world.scheduler.now >= world.restlessUntil;
-    this.disturbances = world.disturbances;
-    this.before = this.snapshot();
-    world.watches.add(this);
-  }
-
-  disturbed = false;
-
-  wasAlone(others: readonly Operation[]): boolean {
-    this.world.watches.delete(this);
-    for (const watch of this.world.watches) watch.disturbed = true;
-    return (
-      this.wasAloneAtFirst && !this.disturbed && others.length === 0 && this.world.disturbances === this.disturbances
-    );
-  }
-
-  /** Nothing of an earlier operation is still at work. */
-  isAtRest(): boolean {
-    return this.world.nodes.every(({ busy }) => [...busy.values()].every((count) => count === 0));
-  }
-
-  private snapshot(): Snapshot {
-    const { vm } = this.operation;
-    const { nodes } = this.world;
-    const active = nodes.flatMap((node) =>
-      [...node.active].filter((volume) => this.volumes.has(volume)).map((volume) => `${node.name} ${volume}`),
-    );
-    const domains = nodes.flatMap((node) =>
-      node.domains
-        .filter((domain) => domain.vm === vm && domain.phase !== 'dying')
-        .map((domain) => `${node.name} ${domain.id} ${domain.phase}`),
-    );
-    const links = nodes.filter((node) => node.links.has(vm)).map(({ name }) => name);
-    return { active: new Set(active), domains: domains.join(', '), links: links.join(', ') };
-  }
-
-  requireNoTrace(error: CxmError, words: string): void {
-    if (error.changed === 'maybe') return;
-    const after = this.snapshot();
-    const { before, world } = this;
-    const added = [...after.active].filter((volume) => !before.active.has(volume));
-    if (added.length > 0) world.fail(`${words}: ${error.changed}, but active are now ${added.join(', ')}`);
-    if (after.links !== before.links)
-      world.fail(`${words}: ${error.changed}, but links were ${before.links}, are ${after.links}`);
-    if (after.domains !== before.domains) {
-      world.fail(`${words}: ${error.changed}, but domains were ${before.domains}, are ${after.domains}`);
-    }
-  }
-
-  requireEffect(result: unknown, words: string): void {
-    const { operation, world } = this;
-    const { kind, vm } = operation;
-    const where = world.nodes.filter((node) => node.domains.some((domain) => domain.vm === vm && isLive(domain)));
-    const places = where.map(({ name }) => name).join(' and ');
-    const rows = world.nodes.filter((node) =>
-      node.domains.some((domain) => domain.vm === vm && domain.phase !== 'dying'),
-    );
-    // What runs may have been started from one node's own configuration.
-    const running = where.flatMap((node) => node.domains).find((domain) => domain.vm === vm && isLive(domain));
-    const named = world.nodes.find(({ name }) => name === operation.node)?.configs.get(vm);
-    const own = running?.disks ?? (kind === 'activate' || kind === 'deactivate' ? named?.disks : undefined);
-    const volumes = own?.filter(({ readOnly }) => !readOnly).map(({ volume }) => volume) ?? [...this.volumes];
-    const activeOn = world.nodes.filter(({ active }) =>
-      volumes.some((volume) => active.has(volume) && !world.sharedVolumes.has(volume)),
-    );
-    const isOnly = (list: readonly ModelNode[], name: string): boolean =>
-      list.every((node) => node.name === name || node.groupUuid !== world.node(name).groupUuid);
-    switch (kind) {
-      case 'start':
-        if (places !== result || !isOnly(activeOn, places)) world.fail(`${words}: runs on ${places}`);
-        return;
-      case 'migrate':
-        if (places !== operation.node) world.fail(`${words}: runs on ${places}`);
-        if (!(result as { alreadyThere: boolean }).alreadyThere && !isOnly(activeOn, places)) {
-          world.fail(`${words}: volumes are active on ${activeOn.map(({ name }) => name).join(', ')}`);
-        }
-        return;
-      case 'shutdown':
-      case 'destroy':
-        if (rows.length > 0) world.fail(`${words}: it is on ${rows.map(({ name }) => name).join(', ')}`);
-        if (activeOn.some((node) => node.groupUuid === world.node((result as { node: string }).node).groupUuid)) {
-          world.fail(`${words}: volumes are active on ${activeOn.map(({ name }) => name).join(', ')}`);
-        }
-        return;
-      case 'reboot':
-        if (where.length !== 1) world.fail(`${words}: runs on ${places}`);
-        return;
-      case 'activate':
-        if (activeOn.length > 0 && !isOnly(activeOn, operation.node ?? '')) world.fail(`${words}: active on several`);
-        return;
-      case 'deactivate':
-        if (activeOn.some(({ name }) => name === operation.node)) world.fail(`${words}: still active`);
-        return;
-      case 'idle':
-        return;
-    }
-  }
 }

@@ -5,13 +5,10 @@
 import type { ClusterNode, NodeLock, NodeVolumes } from '../../../src/cluster/node.ts';
 import type { NodeFiles } from '../../../src/cluster/node-files.ts';
 import { CxmError, type Changed } from '../../../src/errors.ts';
-import type { Inventory } from '../../../src/lvm/inventory.ts';
-import type { GroupedVolume } from '../../../src/lvm/report.ts';
-import { monitorGraceMs, needsMonitor, type HostInfo } from '../../../src/xen/domain-list.ts';
-import type { ShutdownOutcome, Toolstack } from '../../../src/xen/toolstack.ts';
-import { create, migrate, runProgram, xlError, type MigrationFault, type Stages } from './programs.ts';
+import { configText, inventoryOf, volumeOf } from './answers.ts';
 import type { Random } from './scheduler.ts';
-import { detailsOf, rowOf, type ModelConfig, type ModelNode, type World } from './world.ts';
+import { ModelToolstack } from './toolstack.ts';
+import type { ModelConfig, ModelNode, World } from './world.ts';
 
 export interface Faults {
   /** Of a call whose request or answer is lost. */
@@ -49,8 +46,8 @@ export class Operator {
   constructor(
     readonly name: string,
     readonly world: World,
-    private readonly random: Random,
-    private readonly options: { readonly faults: Faults; readonly promises: NodePromises },
+    readonly random: Random,
+    readonly options: { readonly faults: Faults; readonly promises: NodePromises },
   ) {}
 
   nodes(): ClusterNode[] {
@@ -78,18 +75,18 @@ export class Operator {
     this.world.freeLock(lock.node, lock.vm, lock.token);
   }
 
-  private unreachable(node: ModelNode, changed: Changed): CxmError {
+  unreachable(node: ModelNode, changed: Changed): CxmError {
     return new CxmError('HOST_UNREACHABLE', `${node.name} does not answer`, { changed });
   }
 
-  private drawFault(): boolean {
+  drawFault(): boolean {
     if (!this.random.chance(this.options.faults.call)) return false;
     this.faults += 1;
     return true;
   }
 
   /** Never settles for an operator who is dead by then. */
-  private call<T>(node: ModelNode, label: string, effect: () => T): Promise<T> {
+  call<T>(node: ModelNode, label: string, effect: () => T): Promise<T> {
     return this.arrive(node, label, (reply) => {
       const value = effect();
       if (this.drawFault()) throw this.unreachable(node, 'maybe');
@@ -98,7 +95,7 @@ export class Operator {
   }
 
   /** `begin` at the node; its answer comes whenever it calls `reply`. */
-  private arrive<T>(node: ModelNode, label: string, begin: (reply: (outcome: () => T) => void) => void): Promise<T> {
+  arrive<T>(node: ModelNode, label: string, begin: (reply: (outcome: () => T) => void) => void): Promise<T> {
     const { scheduler } = this.world;
     return new Promise<T>((resolve, reject) => {
       const reply = (outcome: () => T): void =>
@@ -138,7 +135,7 @@ export class Operator {
   private body(node: ModelNode, lockedVm: string | undefined): ClusterNode {
     return {
       name: node.name,
-      toolstack: this.toolstack(node, lockedVm),
+      toolstack: new ModelToolstack(this).of(node, lockedVm),
       files: this.files(node, lockedVm),
       system: {
         bridges: () => Promise.resolve(['br0']),
@@ -152,7 +149,7 @@ export class Operator {
         startDetached: () => Promise.resolve(),
       },
       programs: { run: () => Promise.reject(new Error('the model runs no programs')) },
-      inventory: () => this.call(node, 'lvs', () => this.inventory(node)),
+      inventory: () => this.call(node, 'lvs', () => inventoryOf(this.world, node)),
       volumes: (group) => this.volumes(node, group, lockedVm),
       lock: (vm, waitMs) => this.lock(node, vm, waitMs),
       under: (vm) => this.body(node, vm),
@@ -160,7 +157,7 @@ export class Operator {
   }
 
   /** What begins only when another one has the lock is refused. */
-  private requireToken(node: ModelNode, vm: string | undefined): void {
+  requireToken(node: ModelNode, vm: string | undefined): void {
     if (vm === undefined || !this.options.promises.lateStepsRefused) return;
     if (node.tokens.get(vm) !== this.tokens.get(`${node.name} ${vm}`)) {
       throw new CxmError('INTERRUPTED', `another cxm has taken the lock of ${vm} on ${node.name}`);
@@ -213,38 +210,14 @@ export class Operator {
     });
   }
 
-  private inventory(node: ModelNode): Inventory {
-    const names = new Set(
-      this.world.nodes
-        .flatMap((any) => [...any.configs.values()])
-        .flatMap(({ disks }) => disks.map(({ volume }) => volume)),
-    );
-    const group = { name: 'san', uuid: node.groupUuid, sizeBytes: 0, freeBytes: 0, extentBytes: 0, lockType: '' };
-    return { groups: [group], volumes: [...names].map((name) => this.volumeOf(node, name)) };
-  }
-
-  private volumeOf(node: ModelNode, name: string): GroupedVolume {
-    return {
-      group: 'san',
-      name,
-      uuid: `${node.groupUuid} ${name}`,
-      sizeBytes: 1,
-      tags: [],
-      active: node.active.has(name),
-      open: this.world.isOpen(node, name),
-      path: `/dev/san/${name}`,
-      origin: '',
-    };
-  }
-
   private volumes(node: ModelNode, group: string, lockedVm: string | undefined): NodeVolumes {
     return {
-      find: (name) => this.call(node, `lvs ${name}`, () => this.volumeOf(node, name)),
+      find: (name) => this.call(node, `lvs ${name}`, () => volumeOf(this.world, node, name)),
       activate: (name, mode) =>
         this.call(node, `activate ${group}/${name} (${mode})`, () => {
           this.requireToken(node, lockedVm);
           node.active.add(name);
-          return this.volumeOf(node, name);
+          return volumeOf(this.world, node, name);
         }),
       deactivate: (name) =>
         this.call(node, `deactivate ${group}/${name}`, () => {
@@ -278,158 +251,9 @@ export class Operator {
     };
   }
 
-  private toolstack(node: ModelNode, lockedVm: string | undefined): Toolstack {
-    const unused = (): never => {
-      throw new Error('the library does not use this');
-    };
-    const { world } = this;
-    return {
-      list: () => this.call(node, 'xl list', () => node.domains.map(rowOf)),
-      find: (id) => this.call(node, `xl list ${id}`, () => node.domains.map(rowOf).find((row) => row.id === id)),
-      details: () =>
-        this.call(node, 'xl list -l', () => node.domains.filter(({ phase }) => phase !== 'dying').map(detailsOf)),
-      info: () => this.call(node, 'xl info', () => infoOf(node)),
-      create: (path) => {
-        const vm = path.slice('/etc/xen/vm/'.length);
-        return this.program(node, { vm, lockedVm, label: `xl create ${vm}` }, () =>
-          create(world, node, vm, this.createDelayMs()),
-        );
-      },
-      migrate: (id, destination, options) => {
-        const vm = node.domains.find((domain) => domain.id === id)?.vm ?? '';
-        const migration = {
-          source: node,
-          destination: world.node(destination),
-          domainId: Number(id),
-          deadlineMs: options?.deadlineMs ?? 3_600_000,
-          fault: this.migrationFault(),
-        };
-        const label = `xl migrate ${vm} ${destination}${migration.fault === 'none' ? '' : ` (${migration.fault})`}`;
-        return this.program(node, { vm, lockedVm, label }, () => migrate(world, this.random, migration));
-      },
-      destroy: (id) =>
-        this.call(node, `xl destroy ${id}`, () => {
-          this.requireToken(node, lockedVm);
-          const domain = node.domains.find((one) => one.id === id);
-          if (domain === undefined) throw xlError('unknownDomain');
-          if (domain.phase !== 'dying') world.tearDown(node, domain);
-        }),
-      shutdown: (id, options) => this.shutdown(node, Number(id), options.timeoutMs),
-      reboot: (id) =>
-        this.call(node, `xl reboot ${id}`, () => {
-          const domain = node.domains.find((one) => one.id === id);
-          if (domain === undefined) throw xlError('unknownDomain');
-          world.stir();
-          world.scheduler.later(1000, `${node.name}: ${domain.vm} reboots`, () => world.guestReboots(node, domain));
-        }),
-      vcpuList: unused,
-      pause: unused,
-      unpause: unused,
-      rename: unused,
-      save: unused,
-      restore: unused,
-      blockAttach: unused,
-      blockDetach: unused,
-      blockList: unused,
-      networkAttach: unused,
-      networkDetach: unused,
-      networkList: unused,
-      setMemory: unused,
-      setMaximumMemory: unused,
-      setVcpus: unused,
-    };
-  }
-
-  private createDelayMs(): number | undefined {
-    return this.random.chance(this.options.faults.slowCreate) ? 5000 + this.random.below(20_000) : undefined;
-  }
-
-  private migrationFault(): MigrationFault {
-    if (!this.random.chance(this.options.faults.migration)) return 'none';
-    this.faults += 1;
-    return this.random.pick(['early', 'late', 'late', 'lostBeforeGo', 'lostAfterGo'] as const);
-  }
-
-  private program(
-    node: ModelNode,
-    { vm, lockedVm, label }: { readonly vm: string; readonly lockedVm: string | undefined; readonly label: string },
-    begin: () => Stages,
-  ): Promise<void> {
-    const { world } = this;
-    return this.arrive<void>(node, label, (reply) => {
-      this.requireToken(node, lockedVm);
-      const boots = node.boots;
-      world.setBusy(node, vm, 1);
-      runProgram(world, node, begin(), {
-        label,
-        ended: (result) => {
-          if (node.boots === boots) world.setBusy(node, vm, -1);
-          reply(() => {
-            if (result === 'done') return;
-            throw result === 'gone' ? this.unreachable(node, 'maybe') : result;
-          });
-        },
-      });
-      if (!this.drawFault()) return;
-      world.scheduler.note(`  the connection of ${this.name} to ${label} breaks`);
-      throw this.unreachable(node, 'maybe');
-    });
-  }
-
-  /** As xl.ts asks and waits. */
-  private async shutdown(node: ModelNode, id: number, timeoutMs: number): Promise<ShutdownOutcome> {
-    const { world } = this;
-    const deadline = world.scheduler.now + timeoutMs;
-    const deaf = this.random.chance(this.options.faults.deafGuest);
-    const wasThere = await this.call(node, `xl shutdown ${id}`, () => {
-      const domain = node.domains.find((one) => one.id === id);
-      if (domain === undefined) return false;
-      world.stir();
-      if (!deaf) {
-        const act = (): void => world.guestShutsDown(node, domain);
-        world.scheduler.later(1000, `${node.name}: ${domain.vm} shuts down`, act);
-      }
-      return true;
-    });
-    if (!wasThere) return 'gone';
-    let unattendedSince: number | undefined;
-    for (;;) {
-      const row = await this.call(node, 'xl list', () => node.domains.map(rowOf).find((one) => one.id === id));
-      const { now } = world.scheduler;
-      if (row === undefined) return 'gone';
-      unattendedSince = needsMonitor(row) ? (unattendedSince ?? now) : undefined;
-      if (unattendedSince !== undefined && now - unattendedSince >= monitorGraceMs) return 'leftBehind';
-      if (now >= deadline) return unattendedSince === undefined ? 'stillRunning' : 'leftBehind';
-      await this.sleep(1000);
-    }
-  }
-
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) =>
       this.world.scheduler.later(milliseconds, '', () => void (this.killed || resolve())),
     );
   }
-}
-
-function infoOf(node: ModelNode): HostInfo {
-  const used = node.domains.reduce((sum, { memoryMib }) => sum + memoryMib, 0);
-  return {
-    host: node.name,
-    cpus: 1,
-    cpuMhz: 1,
-    totalMemoryMib: node.totalMemoryMib,
-    freeMemoryMib: node.totalMemoryMib - used,
-    xenVersion: '4.17',
-    cpuFeatures: '',
-    simulated: true,
-    fields: {},
-  };
-}
-
-function configText(vm: string, { memoryMib, disks }: ModelConfig): string {
-  const items = disks.map(({ group, volume, readOnly }, index) => {
-    const vdev = `xvd${String.fromCharCode(97 + index)}`;
-    return `"phy:/dev/${group}/${volume},${vdev},${readOnly ? 'r' : 'w'}"`;
-  });
-  return `name = "${vm}"\nmemory = ${memoryMib}\ndisk = [${items.join(', ')}]\n`;
 }

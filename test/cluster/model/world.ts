@@ -5,7 +5,8 @@
 import type { DomainDetails, DomainRow } from '../../../src/xen/domain-list.ts';
 import type { Scheduler } from './scheduler.ts';
 
-export type Phase = 'building' | 'running' | 'incoming' | 'suspended' | 'away' | 'poweredOff' | 'rebooting' | 'dying';
+export type Phase =
+  'building' | 'running' | 'paused' | 'incoming' | 'suspended' | 'away' | 'poweredOff' | 'rebooting' | 'dying';
 
 export interface Disk {
   readonly group: string;
@@ -17,7 +18,8 @@ export interface ModelDomain {
   readonly id: number;
   readonly vm: string;
   readonly memoryMib: number;
-  readonly disks: readonly Disk[];
+  /** More than its configuration's when somebody has attached one. */
+  disks: readonly Disk[];
   readonly bornMs: number;
   phase: Phase;
   hasMonitor: boolean;
@@ -55,7 +57,8 @@ export interface ModelNode {
   boots: number;
 }
 
-export const isLive = ({ phase }: ModelDomain): boolean => phase === 'running';
+/** Its guest runs, or will when somebody unpauses it. */
+export const isLive = ({ phase }: ModelDomain): boolean => phase === 'running' || phase === 'paused';
 
 export interface WorldOptions {
   readonly nodes: readonly ModelNode[];
@@ -69,6 +72,8 @@ export class World {
   readonly endedMs = new Map<string, number>();
   /** VMs whose volumes may be taken from a reboot: somebody wants them ended. */
   readonly ending = new Map<string, number>();
+  /** Volumes that people have attached to guests. */
+  readonly hotVolumes = new Set<string>();
   /** Of operations under way: each is disturbed by whichever ends beside it. */
   readonly watches = new Set<{ disturbed: boolean }>();
   violation: string | undefined;
@@ -308,6 +313,7 @@ export class World {
 const stateOf: Readonly<Record<Phase, Partial<DomainRow['state']>>> = {
   building: { paused: true },
   running: { blocked: true },
+  paused: { paused: true },
   incoming: { paused: true },
   suspended: { shutdown: 'suspend' },
   away: { shutdown: 'suspend' },
