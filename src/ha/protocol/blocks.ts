@@ -63,6 +63,7 @@ export interface Lease {
   readonly epoch: number;
   readonly owner: NodeIndex;
   readonly incarnation: number;
+  /** 1 is a claim, which another one may still replace; who writes a higher one was master in this epoch. */
   readonly sequence: number;
   /** The owner has stopped acting before it wrote this: whoever is next needn't wait. */
   readonly released: boolean;

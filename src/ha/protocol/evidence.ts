@@ -98,7 +98,7 @@ export function isLater(
   );
 }
 
-/** Epochs only rise; whose it is, is known from the lease. */
+/** Epochs only rise; whose one is, is known once somebody has become master in it. */
 export function learnEpoch(state: NodeState, epoch: number, owner: NodeIndex | -1): void {
   if (epoch > state.epoch) {
     state.epoch = epoch;

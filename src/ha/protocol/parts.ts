@@ -128,6 +128,8 @@ export interface Recovery {
   readonly surveyRound: number;
   readonly surveyedMs: number;
   readonly planId: number;
+  /** What the plan under way was asked about. */
+  readonly planVms: readonly string[];
   readonly todo: readonly Todo[];
   /** Why the recovery can't end well; panic once everything else is done. */
   readonly shortage: string;

@@ -23,6 +23,7 @@ const emptyRecovery: Recovery = {
   surveyRound: 0,
   surveyedMs: 0,
   planId: 0,
+  planVms: [],
   todo: [],
   shortage: '',
 };

@@ -97,18 +97,20 @@ function claimantOf(state: NodeState, vm: string, recovery: Recovery, origin: nu
 }
 
 function planStarts(step: Step): void {
-  const { state, effects } = step;
+  const { state, effects, timing } = step;
   const { recovery } = state;
   if (recovery === undefined || recovery.planId !== 0) return;
   const exhausted = (one: Todo): boolean => one.phase === 'pending' && one.attempts >= attemptLimit;
   const todo = recovery.todo.map((one) => (exhausted(one) ? { ...one, phase: 'failed' as const } : one));
-  const vms = todo.filter(({ phase }) => phase === 'pending').map(({ vm }) => vm);
+  // What was refused a moment ago may have been for a reason that passes.
+  const isDue = ({ attempts, sentMs }: Todo): boolean => attempts === 0 || state.nowMs - sentMs >= 2 * timing.periodMs;
+  const vms = todo.filter((one) => one.phase === 'pending' && isDue(one)).map(({ vm }) => vm);
   state.recovery = { ...recovery, todo };
   if (vms.length === 0) return;
   const nodes = [state.config.self, ...otherMembers(step)].filter((node) => mayReceive(step, node));
   const failed = todo.filter(({ attempts, to }) => attempts > 0 && to >= 0).map(({ vm, to }) => ({ vm, node: to }));
   const planId = takeId(state);
-  state.recovery = { ...recovery, todo, planId };
+  state.recovery = { ...recovery, todo, planId, planVms: vms };
   effects.push({ kind: 'plan', id: planId, vms, nodes, failed });
 }
 
@@ -126,13 +128,14 @@ export function planDone(step: Step, id: number, result: Extract<Result, { kind:
   const where = new Map(result.placements.map(({ vm, node }) => [vm, node]));
   const why = new Map(result.left.map(({ vm, reason }) => [vm, reason]));
   const todo = recovery.todo.map((one): Todo => {
-    if (one.phase !== 'pending') return one;
+    // A later survey may have added VMs that the plan knows nothing of.
+    if (one.phase !== 'pending' || !recovery.planVms.includes(one.vm)) return one;
     const to = where.get(one.vm);
     if (to !== undefined) return { ...one, phase: 'planned', to };
     return { ...one, phase: 'failed', reason: why.get(one.vm) ?? 'no place was found' };
   });
   const shortage = result.left.find(({ panic }) => panic);
-  state.recovery = { ...recovery, planId: 0, todo, shortage: shortage?.reason ?? recovery.shortage };
+  state.recovery = { ...recovery, planId: 0, planVms: [], todo, shortage: shortage?.reason ?? recovery.shortage };
 }
 
 function orderStarts(step: Step): void {

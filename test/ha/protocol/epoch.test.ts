@@ -1,0 +1,50 @@
+/** Two nodes may claim the same epoch at once; orders of the one that became master are obeyed by everybody. */
+import { expect, test } from 'vitest';
+import { leaseOf, Member } from './member.ts';
+
+const names = ['alpha', 'beta', 'gamma'];
+
+function refusals(node: Member): readonly string[] {
+  return node.take('answer').flatMap(({ answer }) => (answer.kind === 'start' ? [answer.reason] : []));
+}
+
+function order(node: Member, owner: number, epoch: number): void {
+  node.happen({
+    kind: 'asked',
+    askId: 7,
+    from: owner,
+    request: { kind: 'start', vm: 'web', token: { epoch, owner } },
+  });
+}
+
+test('who has seen the claim that lost obeys the one that won', () => {
+  const gamma = new Member(2, names);
+  gamma.join(leaseOf(0, 1, 5));
+  gamma.tick();
+  gamma.read(leaseOf(0, 2, 1));
+  gamma.tick();
+  gamma.read(leaseOf(1, 2, 1));
+  gamma.tick();
+  gamma.read(leaseOf(1, 2, 2));
+  order(gamma, 1, 2);
+  expect(refusals(gamma)).toEqual([]);
+  expect(gamma.state.works.map(({ vm }) => vm)).toEqual(['web']);
+});
+
+test('of the same epoch, an order of somebody else than its master is refused', () => {
+  const gamma = new Member(2, names);
+  gamma.join(leaseOf(0, 1, 5));
+  gamma.tick();
+  gamma.read(leaseOf(1, 2, 2));
+  order(gamma, 0, 2);
+  expect(refusals(gamma)).toEqual(['epoch 2 of alpha is over: 2 was seen']);
+});
+
+test('an order of a lower epoch than one seen anywhere is refused', () => {
+  const gamma = new Member(2, names);
+  gamma.join(leaseOf(0, 1, 5));
+  gamma.tick();
+  gamma.read(leaseOf(1, 2, 2));
+  order(gamma, 0, 1);
+  expect(refusals(gamma)).toEqual(['epoch 1 of alpha is over: 2 was seen']);
+});
