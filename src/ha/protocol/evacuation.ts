@@ -100,7 +100,8 @@ export function evacuationAnswered(step: Step, askId: number, answer: Answer | n
   const { evacuation } = state;
   if (evacuation?.askId !== askId) return;
   if (evacuation.phase === 'moving') {
-    return endAttempt(step, evacuation, answer?.kind === 'start' ? `${answer.outcome} ${answer.reason}` : 'no answer');
+    if (answer?.kind === 'start' && answer.outcome === 'running') return endMove(step, evacuation);
+    return endAttempt(step, evacuation, answer?.kind === 'start' ? answer.reason : 'no answer');
   }
   if (evacuation.phase !== 'checking') return;
   if (answer?.kind !== 'survey' || answer.vms.length > 0) return endAttempt(step, evacuation, 'it is not empty');
@@ -134,15 +135,30 @@ export function emptyFenceDone(step: Step, id: number, result: Result): void {
     recovered: withEntry(state.ledger.recovered, evacuation.node, incarnation),
   });
   state.slotWantedAgain = true;
-  endAttempt(step, evacuation, 'off');
+  because(step, nameOf(state, evacuation.node), 'off', 'it was empty and without the disk');
+  holdOff(step, evacuation);
 }
 
-function endAttempt(step: Step, { node, vm }: Evacuation, how: string): void {
-  const { state, timing } = step;
+function endMove(step: Step, evacuation: Evacuation): void {
+  because(step, evacuation.vm, `has left ${nameOf(step.state, evacuation.node)}`, 'the migration has succeeded');
+  holdOff(step, evacuation);
+}
+
+function endAttempt(step: Step, evacuation: Evacuation, how: string): void {
+  const { node, vm } = evacuation;
+  const name = nameOf(step.state, node);
+  alarm(
+    step,
+    vm === '' ? name : vm,
+    vm === '' ? `${name} is not fenced: ${how}` : `${vm} could not leave ${name}: ${how}`,
+  );
+  holdOff(step, evacuation);
+}
+
+function holdOff({ state, timing }: Step, { node, vm }: Evacuation): void {
   const untilMs = state.nowMs + timing.holdMs * (vm === '' ? 1 : patience);
   state.holds = { ...state.holds, [holdKey(node, vm)]: untilMs };
   state.evacuation = undefined;
-  alarm(step, vm === '' ? nameOf(state, node) : vm, `${nameOf(state, node)} is being emptied: ${vm} ${how}`);
 }
 
 function holdKey(node: NodeIndex, vm: string): string {

@@ -5,12 +5,14 @@
  * still shows life, is being recovered, or uses another list of nodes or another disk isn't let in; a clean leave is the
  * last word of a slot and never looks like a death; VMs that a node leaves behind stay claimed by it.
  */
-import { isMember, type NodeIndex, type Read, type Slot } from './blocks.ts';
+import { isMember, mergeSwitches, type NodeIndex, type Read, type Slot } from './blocks.ts';
 import type { Answer, Request } from './messages.ts';
+import { isOut } from './election.ts';
+import { isLater, learnEpoch, learnLedger } from './evidence.ts';
 import { clusterState } from './panic.ts';
 import { mayAct, releaseLease } from './lease.ts';
 import { adoptFormerClaims, reply } from './orders.ts';
-import { because, nameOf, never, peerAt, setPeer, takeId, type Step } from './state.ts';
+import { alarm, because, nameOf, never, peerAt, setPeer, takeId, type Step } from './state.ts';
 
 export function join(step: Step, callId: number): void {
   const { state } = step;
@@ -29,7 +31,7 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
   const { state } = step;
   const { self } = state.config;
   if (state.role === 'alone') return;
-  if (state.role !== 'joining' || state.incarnation !== 0) return guardOwnSlot(step, read);
+  if (state.incarnation !== 0) return state.farewellMs === never ? guardOwnSlot(step, read) : bidFarewell(step, read);
   // Torn: nobody can say how far they came.
   const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? 1_000_000 : 0;
   const { fenced, excluded } = state.ledger;
@@ -39,10 +41,33 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
     (fenced[self] ?? 0) + 1,
     (excluded[self] ?? 0) + 1,
   );
-  if (typeof read !== 'object') return;
-  setPeer(state, self, { ...peerAt(state, self), slot: read });
-  state.sequence = Math.max(state.sequence, read.sequence);
-  adoptFormerClaims(step, read.vms);
+  if (typeof read === 'object') {
+    setPeer(state, self, { ...peerAt(state, self), slot: read });
+    // What only we had said would be lost with the first slot that we write.
+    state.maintenance = read.maintenance;
+    state.switches = mergeSwitches(state.switches, read.switches);
+    learnEpoch(state, read.epoch, -1);
+    learnLedger(state, read.ledger);
+    state.sequence = Math.max(state.sequence, read.sequence);
+    adoptFormerClaims(step, read.vms);
+  }
+  if (state.farewellMs !== never && !hasFormerMembership(step)) finishLeave(step, 'it was no member yet');
+}
+
+function hasFormerMembership({ state }: Step): boolean {
+  const { slot } = peerAt(state, state.config.self);
+  return slot !== undefined && isMember(slot.role) && !isOut(state, state.config.self);
+}
+
+/** Our former daemon went without a word. It gets one, if it was really ours: nobody else has written meanwhile. */
+function bidFarewell(step: Step, read: Read<Slot>): void {
+  const { state } = step;
+  const known = peerAt(state, state.config.self).slot;
+  if (typeof read !== 'object' || known === undefined) return;
+  if (isLater(read, known)) return finishLeave(step, 'another daemon writes the slot of this name');
+  if (state.nowMs < state.farewellMs) return;
+  state.farewellMs = never;
+  state.slotWantedAgain = true;
 }
 
 /** A slot has one writer. Another one with our index means two machines with one name. */
@@ -109,8 +134,25 @@ function enter(step: Step): void {
 export function answerJoinCall(step: Step): void {
   const { state } = step;
   if (state.joinCallId === 0) return;
+  tellWhatIsGone(step);
   reply(step, state.joinCallId, true, 'joined');
   state.joinCallId = 0;
+}
+
+/**
+ * A machine that was back before anybody found it dead has lost its VMs, and nobody recovers them: they may as well
+ * have been shut down while no daemon looked.
+ */
+function tellWhatIsGone(step: Step): void {
+  const { state } = step;
+  const former = peerAt(state, state.config.self).slot;
+  if (former === undefined || !isMember(former.role) || isOut(state, state.config.self)) return;
+  const present = new Set(state.vms);
+  for (const { slot } of state.peers) if (slot !== former) slot?.vms.forEach(({ name }) => present.add(name));
+  const gone = former.vms.filter(({ name, phase }) => phase === 'running' && !present.has(name));
+  if (gone.length === 0) return;
+  const names = gone.map(({ name }) => name).join(' ');
+  alarm(step, nameOf(state, state.config.self), `ran here before this start of cxmd and run nowhere now: ${names}`);
 }
 
 /** The master is asked to let a node in. */
@@ -161,8 +203,15 @@ export function leave(step: Step, callId: number): void {
   releaseLease(step, 'this node leaves');
   state.claiming = undefined;
   state.role = 'leaving';
-  if (!wasMember) return finishLeave(step, 'it was no member yet');
+  if (!wasMember) return leaveUnadmitted(step);
   state.slotWantedAgain = true;
+}
+
+/** The slot may still call it a member, from before a crash: left so, it would be taken for dead. */
+function leaveUnadmitted(step: Step): void {
+  const { state, timing } = step;
+  if (state.incarnation !== 0 && !hasFormerMembership(step)) return finishLeave(step, 'it was no member yet');
+  state.farewellMs = state.nowMs + timing.gapMs;
 }
 
 /** May the last word be written? Not before the lease was given back, or has run out. */

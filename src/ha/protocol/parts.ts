@@ -95,8 +95,12 @@ export interface Errand {
 export interface Target {
   readonly node: NodeIndex;
   readonly incarnation: number;
-  readonly phase: 'pinging' | 'fencing' | 'confirming' | 'recording' | 'off';
+  /** `looking`: everything speaks for it, and a read that begins after decidedMs has the last word. */
+  readonly phase: 'pinging' | 'looking' | 'fencing' | 'confirming' | 'recording' | 'off';
+  readonly decidedMs: number;
   readonly vms: readonly string[];
+  /** Those of them that don't run on another member: the answer of one would say nothing about this node. */
+  readonly pinged: readonly string[];
   readonly round: number;
   readonly asks: readonly PendingAsk[];
   readonly effectId: number;

@@ -14,7 +14,7 @@ import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, PingResult, Result } from './messages.ts';
 import { advanceStarts } from './restart.ts';
 import type { PendingAsk, Recovery, Target, Todo } from './parts.ts';
-import { alarm, because, nameOf, peerAt, takeId, type Step } from './state.ts';
+import { alarm, because, nameOf, never, peerAt, takeId, type Step } from './state.ts';
 import { evidenceOf, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const emptyRecovery: Recovery = {
@@ -49,16 +49,30 @@ function beginTarget(step: Step, node: NodeIndex, incarnation: number): void {
   const { state } = step;
   because(step, nameOf(state, node), 'presumed dead', evidenceOf(step, node));
   const vms = peerAt(state, node).slot?.vms.map(({ name }) => name) ?? [];
+  const elsewhere = runningOnLivingMembers(step, node);
+  const pinged = vms.filter((vm) => !elsewhere.has(vm));
   addTarget(step, {
     node,
     incarnation,
     phase: 'pinging',
+    decidedMs: never,
     vms,
+    pinged,
     round: 1,
-    asks: askPings(step, vms, node),
+    asks: askPings(step, pinged, node),
     effectId: 0,
     startedMs: state.nowMs,
   });
+}
+
+function runningOnLivingMembers(step: Step, lost: NodeIndex): ReadonlySet<string> {
+  const { state } = step;
+  const running = new Set(state.vms);
+  for (const node of otherMembers(step)) {
+    if (node === lost || judge(step, node) !== 'alive') continue;
+    for (const { name, phase } of peerAt(state, node).slot?.vms ?? []) if (phase === 'running') running.add(name);
+  }
+  return running;
 }
 
 /** Fenced by a former master, who did not live to finish. */
@@ -79,7 +93,9 @@ function offTarget(step: Step, node: NodeIndex): Target {
     node,
     incarnation: slot?.incarnation ?? 0,
     phase: 'off',
+    decidedMs: never,
     vms: slot?.vms.map(({ name }) => name) ?? [],
+    pinged: [],
     round: 0,
     asks: [],
     effectId: 0,
@@ -110,6 +126,7 @@ export function advanceRecovery(step: Step): void {
   if (!mayAct(step)) return;
   for (const target of state.recovery.targets) {
     if (target.phase === 'pinging') advancePing(step, target);
+    else if (target.phase === 'looking') lastLook(step, target);
     else if (target.phase === 'recording') advanceRecording(step, target);
   }
   const { recovery } = state;
@@ -127,22 +144,36 @@ function advancePing(step: Step, target: Target): void {
   if (!areOver(step, target.asks)) return;
   const missing = unanswered(target.asks).filter((to) => to === state.config.self || judge(step, to) !== 'dead');
   if (missing.length > 0) return pingAgain(step, target, missing);
-  if (target.vms.length > 0 && results.flat().every((result) => result === 'unknown')) {
+  if (target.pinged.length > 0 && results.flat().every((result) => result === 'unknown')) {
     return raisePanicOnce(step, `no VM of ${nameOf(state, target.node)} could be pinged: no information`);
   }
-  const unresolved = target.vms.filter((_, at) => results.every((list) => list[at] === 'unknown'));
+  const unresolved = target.pinged.filter((_, at) => results.every((list) => list[at] === 'unknown'));
   if (unresolved.length > 0) alarm(step, nameOf(state, target.node), `could not be pinged: ${unresolved.join(' ')}`);
   if (rules.looksAgain && judge(step, target.node) !== 'dead') return giveUp(step, target, 'it shows life again');
   if (state.switches.disarmed.on) return giveUp(step, target, 'the cluster is disarmed');
   if (state.config.fencing === 'disabled') {
     return raisePanicOnce(step, `${nameOf(state, target.node)} would have to be fenced, and DISABLE_FENCING is set`);
   }
+  if (!rules.readsBeforeFencing) return fence(step, target);
+  state.readWanted = true;
+  replaceTarget(step, { ...target, phase: 'looking', decidedMs: state.nowMs });
+}
+
+/** The disk as it is now: is the lease still ours (or we would not be here), and the slot still silent? */
+function lastLook(step: Step, target: Target): void {
+  const { state, rules } = step;
+  if (rules.looksAgain && judge(step, target.node) !== 'dead') return giveUp(step, target, 'it shows life again');
+  if (state.switches.disarmed.on) return giveUp(step, target, 'the cluster is disarmed');
+  if (state.readIssuedMs < target.decidedMs) {
+    state.readWanted = true;
+    return;
+  }
   fence(step, target);
 }
 
-function answering({ vms, asks }: Target, results: readonly (readonly PingResult[])[]): string {
+function answering({ pinged, asks }: Target, results: readonly (readonly PingResult[])[]): string {
   const index = results.findIndex((list) => list.includes('answer'));
-  return `${vms[results[index]?.indexOf('answer') ?? 0] ?? '?'} to slot ${String(asks[index]?.to ?? '?')}`;
+  return `${pinged[results[index]?.indexOf('answer') ?? 0] ?? '?'} to slot ${String(asks[index]?.to ?? '?')}`;
 }
 
 /** A member that could not ping has given no information: until it can, or is found dead itself, or a person decides. */
@@ -153,7 +184,7 @@ function pingAgain(step: Step, target: Target, missing: readonly NodeIndex[]): v
   if (state.nowMs - target.startedMs > timing.netLostMs + 2 * timing.timerMs) {
     return raisePanicOnce(step, `${names} could not ping the VMs of ${nameOf(state, target.node)}: no information`);
   }
-  const asks = askPings(step, target.vms, target.node);
+  const asks = askPings(step, target.pinged, target.node);
   replaceTarget(step, { ...target, round: target.round + 1, asks });
 }
 
@@ -181,7 +212,7 @@ function fence(step: Step, target: Target): void {
   const id = takeId(state);
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
   replaceTarget(step, { ...target, phase: 'fencing', effectId: id });
-  because(step, nameOf(state, target.node), 'fence', `no VM answers (${String(target.vms.length)} pinged)`);
+  because(step, nameOf(state, target.node), 'fence', `no VM answers (${String(target.pinged.length)} pinged)`);
   effects.push({ kind: 'fence', id, node: target.node, token, notAfterMs: actUntilMs(step) });
 }
 

@@ -170,12 +170,10 @@ function finish(step: Step): void {
     alarm(step, vm, `${vm} was not started: ${reason}`);
   }
   const names = recovery.targets.map(({ node }) => nameOf(state, node)).join(' ');
-  because(
-    step,
-    names,
-    'recovered',
-    recovery.todo.map(({ vm, phase, to }) => `${vm} ${phase} ${String(to)}`).join(', '),
+  const ends = recovery.todo.map((one) =>
+    one.phase === 'done' ? `${one.vm} on ${nameOf(state, one.to)}` : `${one.vm} not started`,
   );
+  because(step, names, 'recovered', ends.length === 0 ? 'nothing ran there' : ends.join(', '));
   state.recovery = undefined;
   if (recovery.shortage !== '') raisePanicOnce(step, recovery.shortage);
 }

@@ -47,6 +47,8 @@ export interface Rules {
   readonly respectsClaim: (entry: VmEntry) => boolean;
   /** After the VMs were pinged, the evidence is looked at again. */
   readonly looksAgain: boolean;
+  /** Before a node is fenced, the disk is read once more. */
+  readonly readsBeforeFencing: boolean;
   /** Only who has been seen alive by us can have died. */
   readonly judgesUnseen: boolean;
 }
@@ -72,5 +74,6 @@ export const realRules: Rules = {
   believesOthersHear: true,
   respectsClaim: () => true,
   looksAgain: true,
+  readsBeforeFencing: true,
   judgesUnseen: false,
 };

@@ -93,6 +93,8 @@ export interface NodeState {
   joinCallId: number;
   leaveCallId: number;
   leaveMs: number;
+  /** Leaving before it was let in: its word over its former one is not written earlier; never: no such case. */
+  farewellMs: number;
 
   verdicts: readonly (readonly [Channel, Channel])[];
   recovery: Recovery | undefined;
@@ -153,6 +155,7 @@ export function copyState(state: NodeState): NodeState {
     joinCallId: state.joinCallId,
     leaveCallId: state.leaveCallId,
     leaveMs: state.leaveMs,
+    farewellMs: state.farewellMs,
     verdicts: state.verdicts,
     recovery: state.recovery,
     evacuation: state.evacuation,
@@ -232,6 +235,7 @@ export function createNode(config: NodeConfig): NodeState {
     joinCallId: 0,
     leaveCallId: 0,
     leaveMs: never,
+    farewellMs: never,
     verdicts: config.nodes.map(() => ['unknown', 'unknown'] as const),
     recovery: undefined,
     evacuation: undefined,
@@ -281,6 +285,8 @@ export function alarm(step: Step, subject: string, text: string): void {
 
 /** What our slot says of VMs: those that run, and those that are claimed and don't run yet. */
 export function ownEntries(state: NodeState): readonly VmEntry[] {
+  // Before the first list of domains has come, what our predecessor has said still holds.
+  if (state.vmsSampledMs === never) return peerAt(state, state.config.self).slot?.vms ?? [];
   const running = state.vms.map((name): VmEntry => ({ name, phase: 'running' }));
   if (state.works.length === 0) return running;
   const claimed = state.works

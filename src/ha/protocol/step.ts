@@ -120,7 +120,7 @@ function flush(current: Step): void {
 
 function writeSlot(current: Step): void {
   const { state, rules, effects } = current;
-  const mayWrite = isMember(state.role) || state.role === 'leaving';
+  const mayWrite = isMember(state.role) || (state.role === 'leaving' && state.farewellMs === never);
   if (!mayWrite || state.slotPendingMs !== never || state.incarnation === 0) return;
   state.slotWantedAgain = false;
   state.sequence += 1;

@@ -6,12 +6,12 @@
  * down and stays silent, on the disk it calls a person.
  */
 import { isMember, type NodeIndex } from './blocks.ts';
-import { diskChannel, isHeard, netChannel, netSilenceMs } from './evidence.ts';
+import { diskChannel, hold, isHeard, netChannel, netSilenceMs } from './evidence.ts';
 import { isOut } from './election.ts';
 import { releaseLease, seconds } from './lease.ts';
 import { raisePanic } from './panic.ts';
 import type { Channel } from './rules.ts';
-import { because, nameOf, peerAt, type Step } from './state.ts';
+import { alarm, because, nameOf, peerAt, type Step } from './state.ts';
 
 export type Verdict = 'alive' | 'cut-off' | 'without-disk' | 'dead' | 'unclear';
 
@@ -28,10 +28,11 @@ export function otherMembers(step: Step): readonly NodeIndex[] {
   return members;
 }
 
-/** A new daemon of the node wants in, so its slot stands still for a good reason. */
+/** A new daemon of the node wants in, or out again, so its slot stands still for a good reason. */
 function isReturning({ state, timing }: Step, node: NodeIndex): boolean {
   const { slot, datagram } = peerAt(state, node);
-  if (datagram?.role !== 'joining' || datagram.incarnation <= (slot?.incarnation ?? 0)) return false;
+  if (datagram?.role !== 'joining' && datagram?.role !== 'leaving') return false;
+  if (datagram.incarnation <= (slot?.incarnation ?? 0)) return false;
   return isHeard(state, node, timing.netLostMs);
 }
 
@@ -96,7 +97,18 @@ function noteChannels(step: Step, node: NodeIndex): void {
   verdicts[node] = now;
   state.verdicts = verdicts;
   because(step, nameOf(state, node), `net ${now[0]}, disk ${now[1]}`, evidenceOf(step, node));
+  const trouble = oneChannelLost[judge(step, node)];
+  if (trouble !== undefined)
+    hold(step, `trouble/${String(node)}/${now.join('/')}`, () =>
+      alarm(step, nameOf(state, node), `${nameOf(state, node)} ${trouble}`),
+    );
 }
+
+/** A person should know, also of a node on which nothing runs. */
+const oneChannelLost: Partial<Record<Verdict, string>> = {
+  'cut-off': 'is cut off from the network and alive on the disk: it is emptied, and not fenced',
+  'without-disk': 'has lost its path to the heartbeat disk: it is emptied, and fenced when nothing runs on it',
+};
 
 export function evidenceOf(step: Step, node: NodeIndex): string {
   const { state } = step;
