@@ -23,6 +23,9 @@ export class Checks {
   private readonly world: World;
   /** By receiver and sender: when a datagram last reached the process. */
   private readonly heardMs: number[][] = [];
+  private readonly orders: number[][] = [];
+  /** By receiver and sender: two moments at which it was heard, some seconds apart. */
+  private readonly stages: (readonly [number, number])[][] = [];
   /** By asking node: pings that came back to it. */
   private readonly pings: { atMs: number; target: number; results: readonly PingResult[] }[][] = [];
 
@@ -89,6 +92,17 @@ export class Checks {
     if (this.world.rules.persistedEpoch(held.epoch) <= state.writtenEpoch) this.risingEpoch(node, held.epoch);
   }
 
+  /** S2 already when it is decided; when it is carried out, others look. */
+  decided(node: SimNode, effect: Effect): void {
+    const isOrder = effect.kind === 'ask' && (effect.request.kind === 'start' || effect.request.kind === 'receive');
+    if (!isOrder && effect.kind !== 'fence') return;
+    if (!this.isMaster(node)) this.fail('S2', `${node.name} decides as master (${effect.kind}) without a valid lease`);
+    if (effect.kind === 'fence' && node.state.evacuation?.node !== effect.node) {
+      this.bothLost(node, this.world.node(effect.node));
+      this.pinged(node, this.world.node(effect.node));
+    }
+  }
+
   startBegins(node: SimNode, { vm, token }: Extract<Effect, { kind: 'start' }>): void {
     if (token === undefined) return;
     const newer = this.world.nodes.find((one) => this.isMaster(one) && (one.state.held?.epoch ?? 0) > token.epoch);
@@ -100,9 +114,23 @@ export class Checks {
     }
   }
 
-  heard(from: number, to: number): void {
+  /** What is older than something heard before is no sign of life. */
+  heard(from: number, to: number, order = Infinity): void {
+    const { nowMs } = this.world.queue;
+    const orders = (this.orders[to] ??= []);
+    if (order <= (orders[from] ?? 0)) return;
+    if (order !== Infinity) orders[from] = order;
     const row = (this.heardMs[to] ??= []);
-    row[from] = this.world.queue.nowMs;
+    row[from] = nowMs;
+    const stages = (this.stages[to] ??= []);
+    const stage = stages[from];
+    if (stage === undefined) stages[from] = [nowMs, -1e9];
+    else if (nowMs - stage[0] > 3100) stages[from] = [nowMs, stage[0]];
+  }
+
+  /** The last time but some seconds: old enough to have been told to others. */
+  private heardBeforeMs(from: number, to: number): number {
+    return this.stages[to]?.[from]?.[1] ?? -1e9;
   }
 
   private lastHeardMs(from: number, to: number): number {
@@ -126,13 +154,8 @@ export class Checks {
     }
     this.noOtherMaster(node, `fences ${target.name}`);
     if (!this.mayFence) this.fail('L2', `${node.name} fences ${target.name} although nothing bad has happened`);
-    if (node.state.evacuation?.node === victim) {
-      if (target.vms.size > 0)
-        this.fail('S3', `${target.name} is fenced as empty and runs ${[...target.vms].join(' ')}`);
-      return;
-    }
-    this.bothLost(node, target);
-    this.pinged(node, target);
+    if (node.state.evacuation?.node === victim && target.vms.size > 0)
+      this.fail('S3', `${target.name} is fenced as empty and runs ${[...target.vms].join(' ')}`);
   }
 
   private bothLost(node: SimNode, target: SimNode): void {
@@ -140,17 +163,16 @@ export class Checks {
     const { timing, queue } = world;
     const netBoundMs = timing.netLostMs * 0.98 - 50;
     for (const other of world.nodes) {
-      if (other === target || !other.alive) continue;
-      const atMs = this.lastHeardMs(target.index, other.index);
+      if (other === target || !other.alive || this.isDeaf(other)) continue;
+      const lastMs = this.lastHeardMs(target.index, other.index);
+      const toldMs = this.lastHeardMs(other.index, node.index) - 2 * timing.periodMs - 1000;
       // What another node heard is known here when a heartbeat of it came later.
-      const isKnown = other === node || atMs < this.lastHeardMs(other.index, node.index) - 2 * timing.periodMs - 1000;
-      const silentMs = queue.nowMs - atMs;
-      // What arrives while the command is being executed comes too late.
-      if (isKnown && silentMs > 40 && silentMs < netBoundMs && !this.isDeaf(other)) {
-        this.fail(
-          'S3',
-          `${target.name} is fenced, ${other.name} heard it ${String(Math.round(queue.nowMs - atMs))} ms ago`,
-        );
+      const known = [lastMs, this.heardBeforeMs(target.index, other.index)].filter(
+        (ms) => other === node || ms < toldMs,
+      );
+      const silentMs = queue.nowMs - Math.max(-1e9, ...known);
+      if (silentMs < netBoundMs) {
+        this.fail('S3', `${target.name} is fenced, ${other.name} heard it ${String(Math.round(silentMs))} ms ago`);
       }
     }
     const landedMs = world.disk.landedMs[target.index] ?? -1e9;
@@ -158,7 +180,12 @@ export class Checks {
       this.fail('S3', `${target.name} is fenced by ${node.name}, which has never seen it alive`);
     }
     const readMs = (node.state.readIssuedMs - node.clockBaseMs) / node.clockRate;
-    if (landedMs < readMs && queue.nowMs - landedMs < timing.diskLostMs * 0.98 - 50) {
+    const readAgoMs = node.clockMs - node.state.readDoneMs;
+    if (readAgoMs > 50) {
+      this.fail('S3', `${target.name} is fenced, and the disk was last looked at ${String(readAgoMs)} ms ago`);
+    }
+    const isReadable = (world.disk.tornMs[target.index] ?? -1e9) < landedMs;
+    if (isReadable && landedMs < readMs && queue.nowMs - landedMs < timing.diskLostMs * 0.98 - 50) {
       this.fail(
         'S3',
         `${target.name} is fenced, its slot was written ${String(Math.round(queue.nowMs - landedMs))} ms ago`,
@@ -178,7 +205,7 @@ export class Checks {
       .filter((one) => one.target === target.index && one.atMs >= round.startedMs)
       .flatMap((one) => one.results);
     if (results.includes('answer')) this.fail('S3', `${target.name} is fenced, and one of its VMs has answered`);
-    if (round.vms.length > 0 && !results.includes('silent'))
+    if (round.pinged.length > 0 && !results.includes('silent'))
       this.fail('S3', `${target.name} is fenced without information`);
   }
 }

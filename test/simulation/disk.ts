@@ -15,7 +15,14 @@ export interface Path {
   /** The next so many writes hang this long and land at the end of it. */
   stuckWrites: number;
   stuckMs: number;
-  stuckLeaseOnly: boolean;
+  stuckOnly: 'any' | 'lease' | 'claim';
+  /** The next so many reads come back this late; `vacant`: such as find the lease released, after the first one. */
+  stuckReads: number;
+  stuckReadMs: number;
+  stuckReadsOnly: 'any' | 'vacant';
+  vacantReads: number;
+  /** Hung for this long from the moment on in which its node has become master. */
+  hangsMasterMs: number;
   /** Stuck writes are reported as failed soon, and land nevertheless. */
   ghosts: boolean;
   /** What waits for the path. */
@@ -28,6 +35,8 @@ export class Disk {
   readonly paths: Path[];
   /** When a slot last reached the disk with news in it, for the checkers. */
   readonly landedMs: number[];
+  /** When its checksum was last wrong, so that what had landed before could not be read. */
+  readonly tornMs: number[];
   private readonly highest: number[];
   /** A ghost of a slot lands within this after the write was reported as failed. */
   ghostBoundMs: number;
@@ -40,13 +49,19 @@ export class Disk {
     this.ghostBoundMs = ghostBoundMs;
     this.slots = new Array<Read<Slot>>(size).fill('empty');
     this.landedMs = new Array<number>(size).fill(-1e9);
+    this.tornMs = new Array<number>(size).fill(-1e9);
     this.highest = new Array<number>(size).fill(0);
     this.paths = Array.from({ length: size }, () => ({
       mode: 'fine',
       slowMs: 0,
       stuckWrites: 0,
       stuckMs: 0,
-      stuckLeaseOnly: false,
+      stuckOnly: 'any',
+      stuckReads: 0,
+      stuckReadMs: 0,
+      stuckReadsOnly: 'any',
+      vacantReads: 0,
+      hangsMasterMs: 0,
       ghosts: false,
       waiting: [],
     }));
@@ -57,6 +72,8 @@ export class Disk {
     const path = this.path(node);
     path.mode = 'fine';
     path.stuckWrites = 0;
+    path.stuckReads = 0;
+    path.hangsMasterMs = 0;
     path.ghosts = false;
     const waiting = path.waiting.splice(0);
     for (const go of waiting) this.queue.after(this.random.between(0, 500), go);
@@ -73,7 +90,16 @@ export class Disk {
     const look = (): void => {
       done(this.lease, [...this.slots]);
     };
-    if (path.mode === 'fine') this.queue.after(1 + 4 * this.random.next(), look);
+    const isVacant = typeof this.lease === 'object' && this.lease.released;
+    path.vacantReads = isVacant ? path.vacantReads + 1 : 0;
+    if (path.stuckReads > 0 && (path.stuckReadsOnly === 'any' || path.vacantReads > 1)) {
+      path.stuckReads -= 1;
+      const { lease } = this;
+      const slots = [...this.slots];
+      this.queue.after(path.stuckReadMs, () => {
+        done(lease, slots);
+      });
+    } else if (path.mode === 'fine') this.queue.after(1 + 4 * this.random.next(), look);
     else if (path.mode === 'failing') this.queue.after(this.random.between(10, 1000), failed);
     else if (path.mode === 'hung') path.waiting.push(look);
     else this.lookSlowly(this.random.between(0.2, 1) * path.slowMs, done);
@@ -94,12 +120,21 @@ export class Disk {
   writeLease(node: number, lease: Lease, written: () => void, failed: () => void, isOn: () => boolean): void {
     this.write(
       node,
-      () => (this.lease = lease),
+      () => {
+        this.lease = lease;
+        const path = this.path(node);
+        // The second write of an epoch is that of a node that has become master in it.
+        if (path.hangsMasterMs === 0 || lease.sequence !== 2) return;
+        path.mode = 'hung';
+        this.queue.after(path.hangsMasterMs, () => {
+          this.heal(node);
+        });
+      },
       () => (this.lease = 'torn'),
       written,
       failed,
       isOn,
-      Infinity,
+      lease.sequence === 1 ? 'claim' : 'lease',
     );
   }
 
@@ -112,9 +147,14 @@ export class Disk {
       this.landedMs[node] = this.queue.nowMs;
     };
     const tear = (): void => {
-      this.slots[node] = 'torn';
+      this.tearSlot(node);
     };
-    this.write(node, land, tear, written, failed, isOn, this.ghostBoundMs);
+    this.write(node, land, tear, written, failed, isOn, 'slot');
+  }
+
+  tearSlot(node: number): void {
+    this.slots[node] = 'torn';
+    this.tornMs[node] = this.queue.nowMs;
   }
 
   /** `isOn`: whether the machine that wrote is still powered; what its controller had not sent is lost with it. */
@@ -125,17 +165,18 @@ export class Disk {
     written: () => void,
     failed: () => void,
     isOn: () => boolean,
-    ghostBoundMs: number,
+    what: 'slot' | 'lease' | 'claim',
   ): void {
     const { queue, random } = this;
     const path = this.path(node);
+    const ghostBoundMs = what === 'slot' ? this.ghostBoundMs : Infinity;
     const end = (): void => {
       if (isOn()) land();
       else if (random.chance(0.3)) land();
       else if (random.chance(0.3)) tear();
       written();
     };
-    if (path.stuckWrites > 0 && (!path.stuckLeaseOnly || ghostBoundMs === Infinity)) {
+    if (path.stuckWrites > 0 && (path.stuckOnly === 'any' || path.stuckOnly === what || what === 'claim')) {
       path.stuckWrites -= 1;
       return this.stick(path, land, written, failed, ghostBoundMs);
     }

@@ -1,11 +1,31 @@
 /** What can go wrong, each as data, so that a plan can be printed, shrunk and written down as a scenario. */
 import type { FenceMode } from './power.ts';
+import { operate } from './operators.ts';
+import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
+
+/** Whoever is master at that moment. */
+export const theMaster = -1;
 
 export type Fault =
   | { readonly kind: 'power-loss'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'crash'; readonly node: number; readonly forMs: number }
-  | { readonly kind: 'pause'; readonly node: number; readonly forMs: number; readonly midway: boolean }
+  /** The process is stopped. `deaf`: the whole machine is, and what arrives meanwhile is lost. */
+  | {
+      readonly kind: 'pause';
+      readonly node: number;
+      readonly forMs: number;
+      readonly midway: boolean;
+      readonly deaf?: boolean;
+    }
+  /** A machine that gets hardly any time: deaf most of the time, awake in between. */
+  | {
+      readonly kind: 'stutter';
+      readonly node: number;
+      readonly times: number;
+      readonly deafMs: number;
+      readonly awakeMs: number;
+    }
   | { readonly kind: 'cut'; readonly from: number; readonly to: number; readonly forMs: number }
   | { readonly kind: 'isolate'; readonly node: number; readonly forMs: number; readonly pings: boolean }
   | { readonly kind: 'partition'; readonly nodes: readonly number[]; readonly forMs: number; readonly pings: boolean }
@@ -34,15 +54,34 @@ export type Fault =
   | {
       readonly kind: 'stuck-write';
       readonly node: number;
-      readonly leaseOnly?: boolean;
+      /** `claim`: the first write of the lease in an epoch. */
+      readonly only?: 'lease' | 'claim';
       readonly count: number;
       readonly forMs: number;
       readonly ghosts: boolean;
     }
+  | {
+      readonly kind: 'stuck-read';
+      readonly node: number;
+      readonly count: number;
+      /** `vacant`: such as find the lease released, after the first one of them. */
+      readonly only?: 'vacant';
+      readonly forMs: number;
+    }
+  /** Its disk hangs as soon as it has become master. */
+  | { readonly kind: 'hung-when-master'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'torn'; readonly block: number; readonly forMs: number }
   | { readonly kind: 'wall-clock'; readonly node: number; readonly byMs: number }
   | { readonly kind: 'fence-mode'; readonly mode: FenceMode }
   | { readonly kind: 'starts'; readonly fails: number; readonly unknown: number; readonly startMs: number }
+  /** `xl` hangs: no list of domains, and what is started does not come back before the deadline. */
+  | { readonly kind: 'toolstack-hung'; readonly node: number; readonly forMs: number }
+  /** The next so many plans find no room. */
+  | { readonly kind: 'shortage'; readonly count: number }
+  /** Pings come back so much later than they should. */
+  | { readonly kind: 'late-pings'; readonly node: number; readonly byMs: number; readonly forMs: number }
+  /** The watchdog can't be fed. */
+  | { readonly kind: 'watchdog-unfed'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'unresolved'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'leave'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'election' }
@@ -65,20 +104,18 @@ export type Fault =
       readonly forMs: number;
     };
 
-export type Trapped = 'fence' | 'start' | 'ask' | 'plan' | 'write-lease' | 'write-slot' | 'fence-status';
+/** `order`: asking a node to start or receive a VM. */
+export type Trapped = 'fence' | 'start' | 'ask' | 'order' | 'plan' | 'write-lease' | 'write-slot' | 'fence-status';
 
 export function apply(world: World, fault: Fault): void {
   const { network, disk, queue } = world;
   world.log(undefined, `FAULT ${JSON.stringify(fault)}`);
   switch (fault.kind) {
     case 'power-loss':
-      world.node(fault.node).powerOff();
-      queue.after(fault.forMs, () => {
-        powerOn(world, fault.node);
-      });
+      losePower(world, victim(world, fault.node), fault.forMs);
       return;
     case 'crash': {
-      const node = world.node(fault.node);
+      const node = victim(world, fault.node);
       node.crash();
       queue.after(fault.forMs, () => {
         if (!node.stopped) node.boot();
@@ -86,13 +123,17 @@ export function apply(world: World, fault: Fault): void {
       return;
     }
     case 'pause':
-      return world.node(fault.node).pause(fault.forMs, fault.midway);
-    case 'cut':
-      network.cut(fault.from, fault.to);
+      return victim(world, fault.node).pause(fault.forMs, fault);
+    case 'stutter':
+      return stutter(world, victim(world, fault.node), fault);
+    case 'cut': {
+      const { index: to } = victim(world, fault.to);
+      network.cut(fault.from, to);
       queue.after(fault.forMs, () => {
-        network.cut(fault.from, fault.to, false);
+        network.cut(fault.from, to, false);
       });
       return;
+    }
     case 'isolate':
       return part(world, [fault.node], fault.forMs, fault.pings);
     case 'partition':
@@ -116,13 +157,23 @@ export function apply(world: World, fault: Fault): void {
       for (const { index } of world.nodes) breakPath(world, index, { ...fault, ghosts: false });
       return;
     case 'stuck-write': {
-      const path = disk.path(fault.node);
+      const path = disk.path(victim(world, fault.node).index);
       path.stuckWrites = fault.count;
       path.stuckMs = fault.forMs;
-      path.stuckLeaseOnly = fault.leaseOnly === true;
+      path.stuckOnly = fault.only ?? 'any';
       path.ghosts = fault.ghosts;
       return;
     }
+    case 'stuck-read': {
+      const path = disk.path(fault.node);
+      path.stuckReads = fault.count;
+      path.stuckReadMs = fault.forMs;
+      path.stuckReadsOnly = fault.only ?? 'any';
+      return;
+    }
+    case 'hung-when-master':
+      disk.path(fault.node).hangsMasterMs = fault.forMs;
+      return;
     case 'torn':
       return tear(world, fault.block, fault.forMs);
     case 'fence-mode':
@@ -147,75 +198,72 @@ export function apply(world: World, fault: Fault): void {
     case 'trap':
       world.trap = fault;
       return;
-    default:
-      return actOnNode(world, fault);
-  }
-}
-
-type NodeFault = Extract<
-  Fault,
-  {
-    kind:
-      | 'wall-clock'
-      | 'unresolved'
-      | 'leave'
-      | 'election'
-      | 'maintenance'
-      | 'disarm'
-      | 'panic'
-      | 'raw-migrate'
-      | 'managed-migrate'
-      | 'restart-vm'
-      | 'kill';
-  }
->;
-
-/** What administrators do. */
-function actOnNode(world: World, fault: NodeFault): void {
-  const { queue } = world;
-  switch (fault.kind) {
     case 'wall-clock':
       world.node(fault.node).wallOffsetMs += fault.byMs;
       return;
     case 'unresolved':
-      world.node(fault.node).pingsUnresolved = true;
-      queue.after(fault.forMs, () => {
-        world.node(fault.node).pingsUnresolved = false;
-      });
-      return;
-    case 'leave': {
-      const node = world.node(fault.node);
-      node.call({ kind: 'leave' });
-      queue.after(fault.forMs, () => {
-        node.boot();
-      });
-      return;
-    }
-    case 'election':
-      world.master()?.call({ kind: 'force-election' });
-      return;
-    case 'maintenance':
-    case 'disarm': {
-      const node = world.node(fault.node);
-      node.call({ kind: fault.kind, on: true });
-      queue.after(fault.forMs, () => {
-        node.call({ kind: fault.kind, on: false });
-      });
-      return;
-    }
-    case 'panic':
-      world.node(fault.node).call({ kind: 'force-panic', reason: 'a person said so' });
-      return;
-    case 'raw-migrate':
-      return rawMigrate(world, fault.from, fault.to);
-    case 'managed-migrate':
-      return managedMigrate(world, fault.from, fault.to);
-    case 'restart-vm':
-      return restartVm(world, fault.from, fault.to);
-    case 'kill':
-      world.master()?.call({ kind: 'kill', node: fault.node, confirmedOff: !world.node(fault.node).powered });
-      return;
+    case 'toolstack-hung':
+    case 'watchdog-unfed':
+    case 'late-pings':
+    case 'shortage':
+      return breakHost(world, fault);
+    default:
+      return operate(world, fault);
   }
+}
+
+function victim(world: World, node: number): SimNode {
+  return node === theMaster ? (world.master() ?? world.node(0)) : world.node(node);
+}
+
+function losePower(world: World, node: SimNode, forMs: number): void {
+  node.powerOff();
+  const { powerCycle } = node;
+  world.queue.after(forMs, () => {
+    if (node.powerCycle === powerCycle) powerOn(world, node.index);
+  });
+}
+
+function stutter(world: World, node: SimNode, fault: Extract<Fault, { kind: 'stutter' }>): void {
+  if (fault.times === 0) return;
+  node.pause(fault.deafMs, { midway: false, deaf: true });
+  world.queue.after(fault.deafMs + fault.awakeMs, () => {
+    stutter(world, node, { ...fault, times: fault.times - 1 });
+  });
+}
+
+type HostFault = Extract<
+  Fault,
+  { kind: 'unresolved' | 'toolstack-hung' | 'watchdog-unfed' | 'late-pings' | 'shortage' }
+>;
+
+/** What the programs of a machine do wrong. */
+function breakHost(world: World, fault: HostFault): void {
+  if (fault.kind === 'shortage') {
+    world.guests.shortages = fault.count;
+    return;
+  }
+  const { troubles } = world.node(fault.node);
+  const set = (isOn: boolean): void => {
+    switch (fault.kind) {
+      case 'unresolved':
+        troubles.pingsUnresolved = isOn;
+        return;
+      case 'toolstack-hung':
+        troubles.toolstackHung = isOn;
+        return;
+      case 'watchdog-unfed':
+        troubles.watchdogUnfed = isOn;
+        return;
+      case 'late-pings':
+        troubles.pingsLateMs = isOn ? fault.byMs : 0;
+        return;
+    }
+  };
+  set(true);
+  world.queue.after(fault.forMs, () => {
+    set(false);
+  });
 }
 
 export function powerOn(world: World, index: number): void {
@@ -276,53 +324,8 @@ function tear(world: World, block: number, forMs: number): void {
   const untilMs = queue.nowMs + forMs;
   const again = (): void => {
     if (block < 0) disk.lease = 'torn';
-    else disk.slots[block] = 'torn';
+    else disk.tearSlot(block);
     if (queue.nowMs < untilMs) queue.after(world.random.between(100, 1500), again);
   };
   again();
-}
-
-/** `xl migrate` by hand, which asks nobody. */
-function rawMigrate(world: World, from: number, to: number): void {
-  const [vm] = world.node(from).vms;
-  const target = world.node(to);
-  if (vm === undefined || !target.powered || from === to) return;
-  world.guests.migrate(target, vm, from, () => undefined);
-}
-
-/** A migration through cxm: the destination claims first. */
-function managedMigrate(world: World, from: number, to: number): void {
-  const [vm] = world.node(from).vms;
-  const target = world.node(to);
-  if (vm === undefined || from === to) return;
-  claimed(target, vm, from, (end) => {
-    world.guests.migrate(target, vm, from, end);
-  });
-}
-
-/** Shut down here, and at once started there through cxm. */
-function restartVm(world: World, from: number, to: number): void {
-  const node = world.node(from);
-  const [vm] = node.vms;
-  if (vm === undefined) return;
-  world.guests.down(node, vm);
-  createVm(world, to, vm);
-}
-
-/** `cxm create`: only under a claim of the node's cxmd. */
-export function createVm(world: World, to: number, vm: string): void {
-  const target = world.node(to);
-  claimed(target, vm, -1, (end) => {
-    world.guests.create(target, vm, end);
-  });
-}
-
-function claimed(target: World['nodes'][number], vm: string, source: number, go: (end: () => void) => void): void {
-  const { powerCycle } = target;
-  target.call({ kind: 'claim', vm, source }, ({ ok }) => {
-    if (!ok || target.powerCycle !== powerCycle) return;
-    go(() => {
-      target.call({ kind: 'release', vm });
-    });
-  });
 }

@@ -45,9 +45,10 @@ export class Guests {
   ping(node: SimNode, effect: Extract<Effect, { kind: 'ping' }>): void {
     const { world } = this;
     const finish = node.finisher(effect.id);
-    world.queue.after(world.random.between(0.3, 0.95) * effect.deadlineMs, () => {
+    const lateMs = node.troubles.pingsLateMs;
+    world.queue.after(world.random.between(0.3, 0.95) * effect.deadlineMs + lateMs, () => {
       const results = effect.vms.map((vm): PingResult => {
-        if (node.pingsUnresolved) return 'unknown';
+        if (node.troubles.pingsUnresolved) return 'unknown';
         const host = this.hostOf(vm);
         return host !== undefined && world.network.pings(node.index, host.index) ? 'answer' : 'silent';
       });
@@ -99,11 +100,21 @@ export class Guests {
     const fails = world.random.chance(this.startFails);
     world.log(node, `${vm} is being started`);
     this.began(vm);
+    if (node.troubles.toolstackHung) return this.hang(node, end);
     world.queue.after(durationMs, () => {
       if (node.powerCycle !== powerCycle) return;
       if (!fails) this.up(node, vm);
       if (world.random.chance(this.startUnknown)) return end('unknown', 'no word');
       end(fails ? 'failed' : 'running', fails ? 'xl create failed' : '');
+    });
+  }
+
+  /** Ended by the shell at the deadline, with everything it had begun. */
+  private hang(node: SimNode, end: (outcome: 'failed', reason: string) => void): void {
+    const { world } = this;
+    const { powerCycle } = node;
+    world.queue.after(world.timing.startDeadlineMs, () => {
+      if (node.powerCycle === powerCycle) end('failed', 'xl create took too long');
     });
   }
 

@@ -39,5 +39,6 @@ export const mutants: readonly Mutant[] = [
   mutant('believes nobody else', { believesOthersHear: false }),
   mutant('starts what another node has claimed', { respectsClaim: () => false }),
   mutant('does not look again after the pings', { looksAgain: false }),
+  mutant('fences without a last look at the disk', { readsBeforeFencing: false }),
   mutant('judges nodes it has never seen', { judgesUnseen: true }),
 ];

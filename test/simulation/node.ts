@@ -7,11 +7,35 @@ import type { Answer, Call, Effect, Event, Result } from '../../src/ha/protocol/
 import { createNode, type NodeState } from '../../src/ha/protocol/state.ts';
 import { step } from '../../src/ha/protocol/step.ts';
 import type { Lease, Read, Slot } from '../../src/ha/protocol/blocks.ts';
+import type { Trapped } from './faults.ts';
 import type { World } from './world.ts';
 
 export interface Reply {
   readonly ok: boolean;
   readonly text: string;
+}
+
+/** What the programs of the machine do wrong at the moment. */
+export interface Troubles {
+  pingsUnresolved: boolean;
+  pingsLateMs: number;
+  toolstackHung: boolean;
+  watchdogUnfed: boolean;
+}
+
+export function noTroubles(): Troubles {
+  return { pingsUnresolved: false, pingsLateMs: 0, toolstackHung: false, watchdogUnfed: false };
+}
+
+function springs(trapped: Trapped, effect: Effect): boolean {
+  if (trapped !== 'order') return effect.kind === trapped;
+  return effect.kind === 'ask' && (effect.request.kind === 'start' || effect.request.kind === 'receive');
+}
+
+/** `midway`: what the next step decides is carried out only on waking. `deaf`: what arrives is lost. */
+interface PauseKind {
+  readonly midway: boolean;
+  readonly deaf?: boolean;
 }
 
 type Timeless<T> = T extends unknown ? Omit<T, 'nowMs'> : never;
@@ -32,7 +56,10 @@ export class SimNode {
   leftCleanly = false;
   bootedMs = 0;
   paused = false;
+  /** Stopped as a machine: what arrives is lost. */
+  deaf = false;
   stallForMs = 0;
+  private stallDeaf = false;
   readonly clockRate: number;
   readonly clockBaseMs: number;
   wallOffsetMs = 0;
@@ -40,7 +67,7 @@ export class SimNode {
   /** Migrations under way: they show up in no list. */
   readonly arriving = new Set<string>();
   watchdogFedMs = 0;
-  pingsUnresolved = false;
+  troubles = noTroubles();
   private backlog: (() => void)[] = [];
   private tickMissed = false;
   private replies = new Map<number, (reply: Reply) => void>();
@@ -70,6 +97,7 @@ export class SimNode {
     this.alive = true;
     this.stopped = false;
     this.paused = false;
+    this.deaf = false;
     this.stallForMs = 0;
     this.backlog = [];
     this.tickMissed = false;
@@ -105,16 +133,18 @@ export class SimNode {
     this.world.log(this, 'power on');
   }
 
-  /** Like SIGSTOP; `midway`: what the next step decides is carried out only on waking. */
-  pause(durationMs: number, midway: boolean): void {
+  /** Like SIGSTOP, or like an NMI of the firmware. */
+  pause(durationMs: number, { midway, deaf }: PauseKind): void {
     if (!this.alive || this.paused) return;
+    this.stallDeaf = deaf === true;
     if (midway) this.stallForMs = durationMs;
     else this.freeze(durationMs);
   }
 
   private freeze(durationMs: number): void {
     this.paused = true;
-    this.world.log(this, `paused for ${String(Math.round(durationMs))} ms`);
+    this.deaf = this.stallDeaf;
+    this.world.log(this, `${this.deaf ? 'stands still' : 'paused'} for ${String(Math.round(durationMs))} ms`);
     const { generation } = this;
     this.world.queue.after(durationMs, () => {
       if (this.generation === generation) this.wake();
@@ -124,6 +154,7 @@ export class SimNode {
   wake(): void {
     if (!this.paused) return;
     this.paused = false;
+    this.deaf = false;
     this.world.log(this, 'wakes');
     const backlog = this.backlog.splice(0);
     const tickFirst = this.world.random.chance(0.5);
@@ -171,8 +202,9 @@ export class SimNode {
     if (state.role !== before.role || state.journal !== before.journal || state.writtenEpoch !== before.writtenEpoch)
       world.checks.changed(this, before);
     if (effects.length === 0) return;
+    for (const effect of effects) world.checks.decided(this, effect);
     const { trap } = world;
-    if (trap !== undefined && effects.some(({ kind }) => kind === trap.effect)) {
+    if (trap !== undefined && effects.some((effect) => springs(trap.effect, effect))) {
       world.trap = undefined;
       if (this.spring(trap.action, trap.forMs)) return;
     }
@@ -193,6 +225,7 @@ export class SimNode {
     this.world.log(this, `trapped: ${action}`);
     if (action === 'pause') {
       this.stallForMs = forMs;
+      this.stallDeaf = false;
       return false;
     }
     const { world, powerCycle } = this;
@@ -264,7 +297,7 @@ export class SimNode {
       case 'plan':
         return world.guests.plan(this, effect);
       case 'feed-watchdog':
-        this.watchdogFedMs = world.queue.nowMs;
+        if (!this.troubles.watchdogUnfed) this.watchdogFedMs = world.queue.nowMs;
         return;
       case 'alarm':
         world.log(this, `alarm: ${effect.text}`);
@@ -327,6 +360,7 @@ export class SimNode {
     const { world, generation } = this;
     world.queue.after(delayMs, () => {
       if (this.generation !== generation || !this.powered) return;
+      if (this.troubles.toolstackHung) return this.listVms(1000);
       this.happen({ kind: 'vms', sampledMs: this.clockMs, vms: [...this.vms] });
     });
   }

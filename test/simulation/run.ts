@@ -6,8 +6,10 @@
 import type { Rules } from '../../src/ha/protocol/rules.ts';
 import { isMember } from '../../src/ha/protocol/blocks.ts';
 import { Violation } from './checks.ts';
-import { apply, createVm, powerOn } from './faults.ts';
+import { apply, powerOn } from './faults.ts';
+import { createVm } from './operators.ts';
 import type { Episode, Plan } from './plan.ts';
+import { noTroubles } from './node.ts';
 import { World } from './world.ts';
 
 export interface Outcome {
@@ -109,7 +111,7 @@ function mend(world: World): void {
   for (const node of world.nodes) {
     world.disk.heal(node.index);
     node.wake();
-    node.pingsUnresolved = false;
+    Object.assign(node.troubles, noTroubles());
     node.wallOffsetMs = 0;
   }
   world.trap = undefined;

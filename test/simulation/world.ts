@@ -107,7 +107,8 @@ export class World {
   received(from: number, to: number, datagram: Datagram): void {
     const node = this.node(to);
     if (!node.alive) return;
-    this.checks.heard(from, to);
+    this.checks.heard(from, to, datagram.incarnation * 1e8 + datagram.sequence);
+    if (node.deaf) return;
     node.happen({ kind: 'datagram', datagram });
   }
 
@@ -124,6 +125,8 @@ export class World {
         this.queue.after(5, fail);
         return;
       }
+      // Who asks to be let in is alive.
+      if (request.kind === 'join') this.checks.heard(from.index, to);
       const askId = this.nextCall;
       this.nextCall += 1;
       this.calls.set(askId, (answer) => {
