@@ -145,6 +145,20 @@ export function lateOrder(random: Random, nodes: number): TimedFault[] {
   ];
 }
 
+/** A renewal that was stuck in a sleeping master lands over the lease of the next one, who just can't look. */
+export function lateRenewal(random: Random, nodes: number): TimedFault[] {
+  const asleepMs = random.between(13_500, 22_000);
+  const node = random.integer(0, nodes - 1);
+  return [
+    { afterMs: 0, fault: { kind: 'trap', effect: 'write-lease', action: 'pause', forMs: asleepMs } },
+    { afterMs: asleepMs - 200, fault: { kind: 'lan-gone', pings: false, forMs: 20_000 } },
+    {
+      afterMs: asleepMs + random.between(-500, 800),
+      fault: { kind: 'san-cut', node, mode: 'hung', slowMs: 0, ghosts: false, forMs: 9000 },
+    },
+  ];
+}
+
 type Recipe = readonly [share: number, fewestNodes: number, make: (random: Random, nodes: number) => TimedFault[]];
 
 const recipes: readonly Recipe[] = [
@@ -157,6 +171,7 @@ const recipes: readonly Recipe[] = [
   [2, 2, badFence],
   [2, 2, movedUnseen],
   [3, 3, lateOrder],
+  [3, 2, lateRenewal],
 ];
 
 export function combination(random: Random, nodes: number): TimedFault[] {

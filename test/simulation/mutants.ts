@@ -34,6 +34,7 @@ export const mutants: readonly Mutant[] = [
   mutant('ignores leaseStop', { leaseExpired: () => false, mayAct: () => true }),
   mutant('starts VMs before the fence is confirmed', { fenceConfirmed: () => true }),
   mutant('does not persist the epoch', { persistedEpoch: () => 0 }),
+  mutant('claims over a lease of which it has only heard', { higherEpochIsChange: false }),
   mutant('takes a torn block for a change', { tornIsChange: true }),
   mutant('counts its own pause as silence of the others', { noticesOwnPause: false }),
   mutant('believes nobody else', { believesOthersHear: false }),

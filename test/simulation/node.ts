@@ -106,7 +106,7 @@ export class SimNode {
     this.state = createNode(this.world.configOf(this.index));
     this.world.log(this, 'cxmd starts');
     this.call({ kind: 'join' });
-    this.scheduleTick(this.generation, this.world.random.between(0, this.world.timing.periodMs));
+    this.scheduleTick(this.generation, this.world.tickPhaseMs(this.index));
   }
 
   crash(): void {

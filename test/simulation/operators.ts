@@ -57,7 +57,7 @@ export function operate(world: World, fault: OperatorFault): void {
 }
 
 /** `xl migrate` by hand, which asks nobody. */
-function rawMigrate(world: World, from: number, to: number): void {
+export function rawMigrate(world: World, from: number, to: number): void {
   const [vm] = world.node(from).vms;
   const target = world.node(to);
   if (vm === undefined || !target.powered || from === to) return;

@@ -41,3 +41,14 @@ export class Random {
     return value;
   }
 }
+
+/** Always the middle: for scenarios, whose times then change with the protocol only. */
+export class Steady extends Random {
+  constructor() {
+    super(1);
+  }
+
+  override next(): number {
+    return 0.5;
+  }
+}

@@ -163,9 +163,10 @@ function isWell(world: World): boolean {
 export function complaint(world: World): string {
   const masters = world.nodes.filter((node) => world.checks.isMaster(node));
   if (masters.length !== 1) return `${String(masters.length)} masters`;
-  for (const { name, alive, powered, state } of world.nodes) {
+  for (const { name, alive, powered, state, clockMs } of world.nodes) {
     if (!powered || !alive) return `${name} is down`;
     if (!isMember(state.role) || state.role === 'voting') return `${name} is ${state.role}, ${state.joinRefused}`;
+    if (clockMs - state.slotWrittenMs > 4000) return `${name} can't write its slot`;
     if (state.switches.panic.on) return `${name} is in panic`;
     if (state.switches.disarmed.on || state.maintenance) return `${name} is disarmed or in maintenance`;
     if (state.works.length > 0) return `${name} has ${state.works.map(({ vm, phase }) => `${vm} ${phase}`).join(', ')}`;

@@ -12,7 +12,7 @@ import { Network } from './network.ts';
 import { SimNode } from './node.ts';
 import { Power } from './power.ts';
 import { EventQueue } from './queue.ts';
-import { Random } from './random.ts';
+import { Random, Steady } from './random.ts';
 
 export interface WorldOptions {
   readonly seed: number;
@@ -24,6 +24,10 @@ export interface WorldOptions {
   readonly rules?: Rules;
   /** Called with every line of the trace. */
   readonly trace?: (line: string) => void;
+  /** The same, in parts. */
+  readonly tell?: (atMs: number, node: string, text: string) => void;
+  /** Nothing is drawn at random. */
+  readonly isSteady?: boolean;
 }
 
 export class World {
@@ -45,12 +49,18 @@ export class World {
   readonly fencing: NodeConfig['fencing'];
   /** Snaps at the next effect of its kind. */
   trap: Extract<Fault, { kind: 'trap' }> | undefined;
+  /** Of each node: the key it signs with, and those it accepts. */
+  readonly keys = new Map<number, { readonly own: string; readonly accepted: readonly string[] }>();
+  private readonly isSteady: boolean;
   private readonly trace: ((line: string) => void) | undefined;
+  private readonly tell: ((atMs: number, node: string, text: string) => void) | undefined;
   private readonly calls = new Map<number, (answer: Answer) => void>();
   private nextCall = 1;
 
   constructor(options: WorldOptions) {
-    this.random = new Random(options.seed, 1);
+    this.isSteady = options.isSteady === true;
+    this.random = this.isSteady ? new Steady() : new Random(options.seed, 1);
+    this.tell = options.tell;
     this.rules = options.rules ?? realRules;
     this.trace = options.trace;
     this.watchdogMs = options.watchdogMs ?? 0;
@@ -97,16 +107,27 @@ export class World {
   }
 
   get isTracing(): boolean {
-    return this.trace !== undefined;
+    return this.trace !== undefined || this.tell !== undefined;
   }
 
   log(node: SimNode | undefined, text: string): void {
+    this.tell?.(this.queue.nowMs, node?.name ?? '-', text);
     this.trace?.(`${this.seconds.toFixed(3).padStart(10)} ${(node?.name ?? '-').padEnd(6)} ${text}`);
+  }
+
+  /** When in a period a node ticks. */
+  tickPhaseMs(index: number): number {
+    return this.timing.periodMs * (this.isSteady ? (index * 0.37) % 1 : this.random.next());
+  }
+
+  private knowsKey(from: number, to: number): boolean {
+    if (this.keys.size === 0) return true;
+    return this.keys.get(to)?.accepted.includes(this.keys.get(from)?.own ?? '') === true;
   }
 
   received(from: number, to: number, datagram: Datagram): void {
     const node = this.node(to);
-    if (!node.alive) return;
+    if (!node.alive || !this.knowsKey(from, to)) return;
     this.checks.heard(from, to, datagram.incarnation * 1e8 + datagram.sequence);
     if (node.deaf) return;
     node.happen({ kind: 'datagram', datagram });
@@ -121,7 +142,7 @@ export class World {
   ): void {
     this.network.call(from.index, to, () => {
       const node = this.node(to);
-      if (!node.alive) {
+      if (!node.alive || !this.knowsKey(from.index, to)) {
         this.queue.after(5, fail);
         return;
       }

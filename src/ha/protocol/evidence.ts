@@ -43,13 +43,14 @@ export function observeDatagram(step: Step, datagram: Datagram): void {
     netIncarnation: incarnation,
     netSequence: sequence,
     netSeenMs: state.nowMs,
+    heardSinceMs: state.nowMs - peer.netSeenMs < step.timing.netLostMs ? peer.heardSinceMs : state.nowMs,
     datagram,
     enteredMs: hasEntered(peer, datagram) ? state.nowMs : peer.enteredMs,
     seenAlive: true,
     ghosts: 0,
   });
   state.isolated = false;
-  learnEpoch(state, datagram.epoch, -1);
+  learnEpoch(step, datagram.epoch, -1);
   state.switches = mergeSwitches(state.switches, datagram.switches);
 }
 
@@ -84,7 +85,7 @@ export function observeSlot(step: Step, index: NodeIndex, read: Read<Slot>): voi
     slotChangedMs: state.nowMs,
     seenAlive: peer.seenAlive || (known !== undefined && !isFenced),
   });
-  learnEpoch(state, read.epoch, -1);
+  learnEpoch(step, read.epoch, -1);
   learnLedger(state, read.ledger);
   state.switches = mergeSwitches(state.switches, read.switches);
 }
@@ -98,11 +99,15 @@ export function isLater(
   );
 }
 
-/** Epochs only rise; whose one is, is known once somebody has become master in it. */
-export function learnEpoch(state: NodeState, epoch: number, owner: NodeIndex | -1): void {
+/**
+ * Epochs only rise; whose one is, is known once somebody has become master in it. Whoever has it has the lease, also
+ * while a late write of a former master hides that from us, so the time to wait before claiming begins anew.
+ */
+export function learnEpoch({ state, rules }: Step, epoch: number, owner: NodeIndex | -1): void {
   if (epoch > state.epoch) {
     state.epoch = epoch;
     state.epochOwner = owner;
+    if (rules.higherEpochIsChange) state.leaseChangedMs = state.nowMs;
   } else if (epoch === state.epoch && state.epochOwner === -1) state.epochOwner = owner;
 }
 

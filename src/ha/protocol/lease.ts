@@ -39,7 +39,7 @@ export function observeLease(step: Step, read: Read<Lease>): void {
   learnLedger(state, read.ledger);
   if (read.epoch < state.epoch) return;
   // Two may have claimed the same epoch. Only whose claim was confirmed renews, so a renewal tells whose it is.
-  learnEpoch(state, read.epoch, read.sequence > 1 ? read.owner : -1);
+  learnEpoch(step, read.epoch, read.sequence > 1 ? read.owner : -1);
   const seen = state.leaseSeen;
   if (seen !== undefined && sameLease(seen, read)) return;
   state.leaseSeen = read;
@@ -132,7 +132,7 @@ function mayClaim(step: Step, read: Read<Lease>, issuedMs: number): boolean {
 function claim(step: Step, readIssuedMs: number): void {
   const { state } = step;
   const epoch = state.epoch + 1;
-  learnEpoch(state, epoch, -1);
+  learnEpoch(step, epoch, -1);
   const writeIssuedMs = state.nowMs;
   state.claiming = { phase: 'writing', epoch, sequence: 1, readIssuedMs, writeIssuedMs, writtenMs: never };
   because(
@@ -161,7 +161,7 @@ function confirm(step: Step, read: Read<Lease>, issuedMs: number): void {
   if (!rules.claimSettled(claiming.writtenMs, issuedMs, timing)) return;
   state.claiming = undefined;
   if (rules.leaseExpired(claiming.writeIssuedMs, state.nowMs, timing)) return voidClaim(step, 'it was read too late');
-  learnEpoch(state, claiming.epoch, state.config.self);
+  learnEpoch(step, claiming.epoch, state.config.self);
   state.role = 'active';
   state.electionMs = never;
   state.held = {

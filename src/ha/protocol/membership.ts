@@ -46,7 +46,7 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
     // What only we had said would be lost with the first slot that we write.
     state.maintenance = read.maintenance;
     state.switches = mergeSwitches(state.switches, read.switches);
-    learnEpoch(state, read.epoch, -1);
+    learnEpoch(step, read.epoch, -1);
     learnLedger(state, read.ledger);
     state.sequence = Math.max(state.sequence, read.sequence);
     adoptFormerClaims(step, read.vms);

@@ -24,6 +24,8 @@ export interface Peer {
   readonly netIncarnation: number;
   readonly netSequence: number;
   readonly netSeenMs: number;
+  /** Since when it has been heard without a silence after which it would have been lost. */
+  readonly heardSinceMs: number;
   /** Its last datagram in the order of its counter. */
   readonly datagram: Datagram | undefined;
   /** Has it shown life since we have been watching? */

@@ -37,6 +37,8 @@ export interface Rules {
   readonly forbidsFencing: (results: readonly PingResult[]) => boolean;
   /** Exit status 0, and where the power state can be asked, `off`. */
   readonly fenceConfirmed: (ok: boolean, power: 'off' | 'on' | 'unknown' | 'not-asked') => boolean;
+  /** A higher epoch, wherever it was seen, means that the lease has changed. */
+  readonly higherEpochIsChange: boolean;
   /** A block with a wrong checksum was not read. */
   readonly tornIsChange: boolean;
   /** After an own pause the silence of others is counted anew. */
@@ -69,6 +71,7 @@ export const realRules: Rules = {
   presumedDead: (net, disk) => net === 'lost' && disk === 'lost',
   forbidsFencing: (results) => results.includes('answer'),
   fenceConfirmed: (ok, power) => ok && (power === 'off' || power === 'not-asked'),
+  higherEpochIsChange: true,
   tornIsChange: false,
   noticesOwnPause: true,
   believesOthersHear: true,

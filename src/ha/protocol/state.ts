@@ -180,6 +180,7 @@ const unknownPeer: Peer = {
   netIncarnation: 0,
   netSequence: 0,
   netSeenMs: never,
+  heardSinceMs: never,
   datagram: undefined,
   seenAlive: false,
   enteredMs: never,

@@ -50,7 +50,12 @@ export function judge(step: Step, node: NodeIndex): Verdict {
   if ((state.config.nodes[node] ?? '') === '') return 'unclear';
   if (rules.presumedDead(net, disk)) return 'dead';
   if (net === 'lost' && disk === 'ok') return 'cut-off';
-  return net === 'ok' && disk === 'lost' ? 'without-disk' : 'unclear';
+  return net === 'ok' && disk === 'lost' && hadTimeToWrite(step, node) ? 'without-disk' : 'unclear';
+}
+
+/** Who has just come back on the network, from a sleep perhaps, is given the time to come back on the disk, too. */
+function hadTimeToWrite({ state, timing }: Step, node: NodeIndex): boolean {
+  return state.nowMs - peerAt(state, node).heardSinceMs >= timing.timerMs;
 }
 
 /** Notes every change of a channel with what it rests on, and returns whether the master may trust its own view. */
@@ -60,19 +65,26 @@ export function lookAround(step: Step): boolean {
   for (const node of members) noteChannels(step, node);
   // Those whom we have never seen are not lost to us.
   const seen = members.filter((node) => peerAt(state, node).seenAlive);
-  if (seen.length < 2) return true;
-  if (seen.every((node) => state.verdicts[node]?.[1] === 'lost')) {
+  if (seen.length > 1 && seen.every((node) => state.verdicts[node]?.[1] === 'lost')) {
     raisePanicOnce(step, 'the marks of all other nodes on the heartbeat disk stand still');
     return false;
   }
-  if (seen.every((node) => state.verdicts[node]?.[0] === 'lost')) {
+  if (seen.length > 1 && seen.every((node) => state.verdicts[node]?.[0] === 'lost')) {
     // Whether they are dead or we are deaf, their slots will tell.
     if (!seen.some((node) => state.verdicts[node]?.[1] === 'ok')) return false;
     state.isolated = true;
     releaseLease(step, 'nobody is heard: it may be this node that is cut off');
     return false;
   }
+  for (const node of seen) tellOfTrouble(step, node);
   return true;
+}
+
+function tellOfTrouble(step: Step, node: NodeIndex): void {
+  const trouble = oneChannelLost[judge(step, node)];
+  const name = nameOf(step.state, node);
+  if (trouble !== undefined)
+    hold(step, `trouble/${String(node)}/${trouble}`, () => alarm(step, name, `${name} ${trouble}`));
 }
 
 /** Whom nobody hears, though others live, stays silent; when none of them lives any more, it wasn't that. */
@@ -97,11 +109,6 @@ function noteChannels(step: Step, node: NodeIndex): void {
   verdicts[node] = now;
   state.verdicts = verdicts;
   because(step, nameOf(state, node), `net ${now[0]}, disk ${now[1]}`, evidenceOf(step, node));
-  const trouble = oneChannelLost[judge(step, node)];
-  if (trouble !== undefined)
-    hold(step, `trouble/${String(node)}/${now.join('/')}`, () =>
-      alarm(step, nameOf(state, node), `${nameOf(state, node)} ${trouble}`),
-    );
 }
 
 /** A person should know, also of a node on which nothing runs. */
@@ -115,6 +122,7 @@ export function evidenceOf(step: Step, node: NodeIndex): string {
   const { slotChangedMs, slot, seenAlive } = peerAt(state, node);
   const silence = netSilenceMs(step, node);
   const net = silence > 9e8 ? 'never heard' : `last heard ${seconds(silence)} ago by us or a member we hear`;
-  const disk = slot === undefined ? 'no slot' : `slot unchanged for ${seconds(state.readIssuedMs - slotChangedMs)}`;
+  const disk =
+    slot === undefined ? 'no slot' : `slot unchanged for ${seconds(Math.max(0, state.readIssuedMs - slotChangedMs))}`;
   return `${net}; ${disk}${seenAlive ? '' : '; not seen alive since we started'}`;
 }

@@ -1,6 +1,6 @@
 /** Two nodes may claim the same epoch at once; orders of the one that became master are obeyed by everybody. */
 import { expect, test } from 'vitest';
-import { leaseOf, Member } from './member.ts';
+import { leaseOf, Member, slotOf } from './member.ts';
 
 const names = ['alpha', 'beta', 'gamma'];
 
@@ -47,4 +47,21 @@ test('an order of a lower epoch than one seen anywhere is refused', () => {
   gamma.read(leaseOf(1, 2, 2));
   order(gamma, 0, 1);
   expect(refusals(gamma)).toEqual(['epoch 1 of alpha is over: 2 was seen']);
+});
+
+test('a higher epoch that is only heard of is a changed lease: nobody claims over it', () => {
+  const gamma = new Member(2, names);
+  gamma.join(leaseOf(0, 1, 5));
+  for (let second = 0; second < 6; second += 1) {
+    gamma.tick();
+    for (const { slot } of gamma.take('write-slot')) gamma.happen({ kind: 'slot-written', sequence: slot.sequence });
+    gamma.read(leaseOf(0, 1, 5));
+  }
+  const beta = { ...slotOf(1, 'beta', 9, 2), role: 'active' as const };
+  for (let second = 0; second < 6; second += 1) {
+    gamma.tick();
+    for (const { slot } of gamma.take('write-slot')) gamma.happen({ kind: 'slot-written', sequence: slot.sequence });
+    gamma.read(leaseOf(0, 1, 6), ['empty', { ...beta, sequence: 9 + second }]);
+  }
+  expect(gamma.take('write-lease')).toEqual([]);
 });
