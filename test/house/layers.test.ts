@@ -26,6 +26,8 @@ const allowed = new Set(['agent one']);
 const pure = [
   ...(readdirSync('src/balance') as string[]).map((file) => `src/balance/${file}`),
   ...(readdirSync('src/ha/protocol') as string[]).map((file) => `src/ha/protocol/${file}`),
+  'src/ha/bytes.ts',
+  'src/ha/records.ts',
   'src/config/size.ts',
   'src/config/language.ts',
   'src/config/types.ts',

@@ -1,0 +1,4 @@
+/** Entry of the thread's program, which the build makes a text inside cxmd. */
+import { runDiskWorker } from './disk-worker.ts';
+
+runDiskWorker();

@@ -1,0 +1,61 @@
+/**
+ * The thread that waits for the heartbeat disk, so that nobody else has to. One order after the other, each answered once;
+ * an order to a disk that hangs is answered when it wakes, or never.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { asCxmError } from '../../errors.ts';
+import type { Lease, Read, Slot } from '../protocol/blocks.ts';
+import { HeartbeatDisk } from './heartbeat-disk.ts';
+
+export interface DiskWorkerData {
+  readonly path: string;
+  readonly cluster: string;
+}
+
+export type DiskOrder =
+  | { readonly kind: 'read' }
+  | { readonly kind: 'write-slot'; readonly slot: Slot }
+  | { readonly kind: 'write-lease'; readonly lease: Lease };
+
+/** Only what differs from the last answer of the kind. */
+export interface DiskNews {
+  readonly lease: Read<Lease>;
+  readonly slots: readonly (readonly [number, Read<Slot>])[];
+}
+
+export type DiskAnswer =
+  | { readonly kind: 'open'; readonly diskId: string }
+  | { readonly kind: 'done'; readonly news?: DiskNews }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string };
+
+export function runDiskWorker(): void {
+  const port = parentPort;
+  if (port === null) throw new Error('the disk worker is no program of its own');
+  const answer = (value: DiskAnswer): void => port.postMessage(value);
+  const { path, cluster } = workerData as DiskWorkerData;
+  attempt(answer, () => {
+    const disk = HeartbeatDisk.open(path, cluster);
+    const told: Read<Slot>[] = [];
+    port.on('message', (order: DiskOrder) => attempt(answer, () => answer(carryOut(disk, order, told))));
+    answer({ kind: 'open', diskId: disk.header.diskId });
+  });
+}
+
+function carryOut(disk: HeartbeatDisk, order: DiskOrder, told: Read<Slot>[]): DiskAnswer {
+  if (order.kind === 'write-slot') disk.writeSlot(order.slot);
+  else if (order.kind === 'write-lease') disk.writeLease(order.lease);
+  if (order.kind !== 'read') return { kind: 'done' };
+  const { lease, slots } = disk.read();
+  const changed = slots.flatMap((slot, index) => (told[index] === slot ? [] : [[index, slot] as const]));
+  for (const [index, slot] of changed) told[index] = slot;
+  return { kind: 'done', news: { lease, slots: changed } };
+}
+
+function attempt(answer: (value: DiskAnswer) => void, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    const { code, message, hint } = asCxmError(error);
+    answer({ kind: 'failed', code, message, hint });
+  }
+}

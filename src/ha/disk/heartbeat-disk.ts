@@ -1,0 +1,135 @@
+/**
+ * A heartbeat disk that is open: reads all of it, writes one node's slot and the lease. Blocks the calling thread.
+ *
+ * Guarantees: it reads the lease first, then the slots, past every cache; a disk that was formatted anew or exchanged
+ * meanwhile is neither read nor written any more; what has not changed since the last read is not decoded again.
+ */
+import { CxmError } from '../../errors.ts';
+import type { Lease, Read, Slot } from '../protocol/blocks.ts';
+import { DirectFile } from './direct-file.ts';
+import {
+  blockBytes,
+  decodeHeader,
+  decodeLease,
+  decodeSlot,
+  diskBytes,
+  encodeLease,
+  encodeSlot,
+  firstHeadBlock,
+  leaseBlock,
+  overflowBlock,
+  overflowBlocks,
+  overflowOf,
+  slotCount,
+  type DiskHeader,
+} from './format.ts';
+
+export interface DiskContents {
+  readonly lease: Read<Lease>;
+  /** Of every slot, by its number. */
+  readonly slots: readonly Read<Slot>[];
+}
+
+export class HeartbeatDisk {
+  /** Of each slot the head and what it says. */
+  private readonly known: { head: Buffer; slot: Read<Slot> }[] = [];
+  /** The area to which our slot on the disk leads; undefined when that has to be looked up. */
+  private area: 0 | 1 | undefined;
+
+  private constructor(
+    private readonly file: DirectFile,
+    readonly header: DiskHeader,
+  ) {}
+
+  /** @throws CxmError CONFIG for a disk of another cluster or without a header, IO, NOT_FOUND */
+  static open(path: string, cluster: string): HeartbeatDisk {
+    const file = DirectFile.open(path, 'write', slotCount * blockBytes);
+    try {
+      const header = readHeader(file);
+      if (header.cluster === cluster) return new HeartbeatDisk(file, header);
+      throw new CxmError('CONFIG', `${path} is the heartbeat disk of the cluster ${header.cluster}, not of ${cluster}`);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** @throws CxmError IO */
+  read(): DiskContents {
+    this.requireSame();
+    const lease = decodeLease(this.header.diskId, this.file.read(leaseBlock, 1));
+    // A copy: the memory of the file is used for what the heads lead to.
+    const heads = Buffer.from(this.file.read(firstHeadBlock, slotCount));
+    const slots = Array.from({ length: slotCount }, (_, index) => {
+      return this.slotAt(index, heads.subarray(index * blockBytes, (index + 1) * blockBytes));
+    });
+    return { lease, slots };
+  }
+
+  /** @throws CxmError IO; INVALID_INPUT for one that is too large */
+  writeSlot(slot: Slot): void {
+    this.requireSame();
+    const area = (this.area ?? this.areaOnDisk(slot.index)) === 0 ? 1 : 0;
+    this.area = undefined;
+    const { head, overflow } = encodedSlot(this.header.diskId, slot, area);
+    if (overflow.length > 0) this.file.write(overflowBlock(slot.index, area), overflow);
+    this.file.write(firstHeadBlock + slot.index, head);
+    this.area = area;
+  }
+
+  /** @throws CxmError IO */
+  writeLease(lease: Lease): void {
+    this.requireSame();
+    this.file.write(leaseBlock, encodeLease(this.header.diskId, lease));
+  }
+
+  close(): void {
+    this.file.close();
+  }
+
+  /** As a predecessor, or a write that failed, has left it. */
+  private areaOnDisk(index: number): 0 | 1 {
+    return overflowOf(this.file.read(firstHeadBlock + index, 1))?.area ?? 0;
+  }
+
+  private requireSame(): void {
+    const { diskId } = readHeader(this.file);
+    if (diskId === this.header.diskId) return;
+    throw new CxmError('IO', `${this.file.path} is another heartbeat disk than when it was opened`);
+  }
+
+  private slotAt(index: number, head: Buffer): Read<Slot> {
+    const known = this.known[index];
+    const isSame = known !== undefined && known.slot !== 'torn' && known.head.equals(head);
+    if (isSame) return known.slot;
+    const rest = overflowOf(head);
+    const overflow = rest && this.file.read(overflowBlock(index, rest.area), Math.ceil(rest.bytes / blockBytes));
+    const slot = decodeSlot(this.header.diskId, index, head, overflow);
+    this.known[index] = { head: Buffer.from(head), slot };
+    return slot;
+  }
+}
+
+/** @throws CxmError CONFIG, IO */
+export function readHeader(file: DirectFile): DiskHeader {
+  const header = decodeHeader(file.read(0, 1));
+  if (typeof header === 'object') return header;
+  const hint = 'format it with `cxmd_ctl --format`, on one node, while no cxmd runs';
+  if (header === undefined) throw new CxmError('CONFIG', `${file.path} is no heartbeat disk`, { hint });
+  const what = header === 'torn' ? 'has a damaged header' : 'has the format of another version of cxm';
+  throw new CxmError('CONFIG', `the heartbeat disk ${file.path} ${what}`, { hint });
+}
+
+function encodedSlot(diskId: string, slot: Slot, area: 0 | 1): ReturnType<typeof encodeSlot> {
+  try {
+    return encodeSlot(diskId, slot, area);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new CxmError('INVALID_INPUT', `the slot of ${slot.name} can't be written: ${cause.message}`, { cause });
+  }
+}
+
+/** So many blocks there must be. */
+export const neededBytes = diskBytes;
+/** The most that is read at once. */
+export const largestRead = Math.max(slotCount, overflowBlocks) * blockBytes;
