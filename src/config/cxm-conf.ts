@@ -11,11 +11,14 @@ import {
   devicePath,
   hostNames,
   integer,
+  isIpv4,
+  oneOf,
   path,
   program,
   searchPath,
   socketPath,
   text,
+  texts,
   truth,
   wordLists,
 } from './types.ts';
@@ -32,6 +35,11 @@ function optional<T>(group: Group, type: ValueType<T>, meaning: string): KeySche
   return { group, type, fallback: 'None', meaning };
 }
 
+function isNodeAddress(text: string): boolean {
+  const [name = '', address = '', ...more] = text.split('=');
+  return isHostName(name) && isIpv4(address) && more.length === 0;
+}
+
 const keys = {
   CLUSTER_NAME: optional(
     'Cluster',
@@ -43,6 +51,18 @@ const keys = {
     hostNames(),
     '[]',
     'The nodes that may join the cluster, by the names under which they reach each other. Without cxmd these are the nodes.',
+  ),
+  CLUSTER_KEY: key(
+    'Cluster',
+    path(),
+    '"/etc/xen/cxmd.key"',
+    'A file with the key by which the nodes know each other, the same on all of them and readable by root alone. cxmd needs it. A second line is a key that is accepted, too, while it is being changed.',
+  ),
+  NODE_ADDRESSES: key(
+    'Cluster',
+    texts('written node=IPv4 address', isNodeAddress),
+    '[]',
+    "Addresses of nodes for heartbeats and calls, several of one node for several networks. A node without one is looked up by its name, which should not need a name server then. This node's own are those on which cxmd listens; without one it listens on all.",
   ),
   HB_DISK: optional(
     'Heartbeat',
@@ -58,17 +78,75 @@ const keys = {
   UDP_PORT: key('Heartbeat', integer(1, 65_535), '1255', 'Port of heartbeats and elections.'),
   TCP_PORT: key('Heartbeat', integer(1, 65_535), '1255', 'Port of calls from one cxmd to another.'),
   UNIX_PORT: key('Heartbeat', socketPath(), '"/var/run/cxmd.socket"', 'Socket on which cxmd answers this node.'),
+  HB_CAST: key(
+    'Heartbeat',
+    oneOf(['unicast', 'broadcast', 'multicast']),
+    '"unicast"',
+    'How heartbeats go out: to each node by itself, or one for all.',
+  ),
+  HB_INTERFACES: key(
+    'Heartbeat',
+    texts('the name of a network interface', (name) => /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,14}$/.test(name)),
+    '[]',
+    'The interfaces of heartbeats that go to all. Without one, all that are up.',
+  ),
+  HB_GROUP: key(
+    'Heartbeat',
+    text('an address from 224.0.0.0 to 239.255.255.255', /^2(2[4-9]|3\d)(\.\d{1,3}){3}$/),
+    '"239.255.12.55"',
+    'The group to which multicast heartbeats go.',
+  ),
+  CXMD_GROUP: optional(
+    'Heartbeat',
+    text('the name of a group', /^[a-z_][a-z0-9_-]{0,31}$/),
+    'A group of the system whose members may ask cxmd how things are, on the socket UNIX_PORT with .read behind it. Whoever is to change something must be root.',
+  ),
+  STATE_DIR: key('Heartbeat', path(), '"/var/lib/cxm"', 'Where cxmd keeps the journal of what it has decided and why.'),
   FENCE_CMD: key(
     'Fencing',
     program(),
     '"cxm_fence"',
     "The program that powers a node off. The node's name is its first argument; it ends with 0 only when the node is off.",
   ),
+  FENCE_STATUS_CMD: optional(
+    'Fencing',
+    program(),
+    "A program that tells whether a node has power: the node's name is its first argument, its first word on standard output is on or off. With it, a fenced node counts as off only when it says so.",
+  ),
+  FENCE_TIMEOUT: key(
+    'Fencing',
+    integer(1, 600, 'seconds'),
+    '60',
+    'Each of the two programs is ended after this time, and has failed then.',
+  ),
   DISABLE_FENCING: key(
     'Fencing',
     truth(),
     'False',
     'Fence nobody. A recovery that would have to fence a node ends in panic then.',
+  ),
+  WATCHDOG: optional(
+    'Fencing',
+    devicePath(),
+    'A watchdog device, for instance /dev/watchdog of xen_wdt: a node that can neither write its mark nor be heard resets itself.',
+  ),
+  WATCHDOG_TIMEOUT: key(
+    'Fencing',
+    integer(2, 600, 'seconds'),
+    '30',
+    'The time-out to which the watchdog device is set. The same on all nodes.',
+  ),
+  NO_RESTART: key(
+    'Virtual machines',
+    texts('the name of a VM', isHostName),
+    '[]',
+    'VMs that are not started elsewhere when their node has failed.',
+  ),
+  RESTART_FIRST: key(
+    'Virtual machines',
+    texts('the name of a VM', isHostName),
+    '[]',
+    'VMs that are started before all others when their node has failed, in this order.',
   ),
   SHUTDOWN_TIMEOUT: key(
     'Virtual machines',

@@ -200,6 +200,26 @@ export function hostNames(): ValueType<readonly string[]> {
   };
 }
 
+/** Texts that match, each once, in the order in which they stand. */
+export function texts(allowed: string, isAllowed: (text: string) => boolean): ValueType<readonly string[]> {
+  return {
+    literal: 'list',
+    allowed: `a list, each ${allowed}`,
+    parse(raw) {
+      if (typeof raw === 'string' || raw.length > 1000 || !raw.every((one) => one.length <= 255 && isAllowed(one))) {
+        return undefined;
+      }
+      return new Set(raw).size === raw.length ? raw : undefined;
+    },
+  };
+}
+
+const ipv4Pattern = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
+export function isIpv4(text: string): boolean {
+  return ipv4Pattern.test(text);
+}
+
 /** A program: an absolute path, or a name that is looked up in PATH. */
 export function program(): ValueType<string> {
   return {
