@@ -16,7 +16,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { renderBashCompletion } from '../src/cli/bash-completion.ts';
-import { renderCxmConfPage, renderCxmPage } from '../src/cli/man.ts';
+import { renderCtlPage, renderCxmConfPage, renderCxmPage, renderDaemonPage } from '../src/cli/man.ts';
 import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
 import { renderNotices } from './notices.ts';
 import { plainSsh2 } from './plain-ssh2.ts';
@@ -107,10 +107,13 @@ async function replaceFinished(): Promise<void> {
 const executables: readonly (readonly [string, string])[] = [
   ['src/agent/main.ts', 'sbin/cxm-host'],
   ['src/cli/main.ts', 'sbin/cxm'],
+  ['src/cxmd/main.ts', 'sbin/cxmd'],
+  ['src/cli/ctl/main.ts', 'sbin/cxmd_ctl'],
   ['hooks/one-migrate.ts', 'sbin/one-migrate'],
   ['src/sandbox/xl/main.ts', 'sandbox/xl'],
   ['src/sandbox/host/main.ts', 'sandbox/cxm-host'],
   ['src/sandbox/cluster/main.ts', 'sandbox/cxm'],
+  ['src/sandbox/cluster/cxmd.ts', 'sandbox/cxmd'],
   ['src/sandbox/cluster/lvm.ts', 'sandbox/lvm'],
   ['src/sandbox/cluster/fence.ts', 'sandbox/cxm_fence'],
   ['src/sandbox/tour.ts', 'sandbox/tour.cjs'],
@@ -122,11 +125,20 @@ async function buildExecutable(entry: string, output: string): Promise<Metafile>
     ...common,
     entryPoints: [entry],
     outfile,
-    define: { __CXM_VERSION__: JSON.stringify(await versionOfPackage()) },
+    define: {
+      __CXM_VERSION__: JSON.stringify(await versionOfPackage()),
+      ...(output.endsWith('/cxmd') ? { __CXMD_DISK_PROGRAM__: JSON.stringify(await diskProgram()) } : {}),
+    },
     banner: { js: `#!/usr/bin/env node\n${versionCheck}` },
   });
   await chmod(outfile, 0o755);
   return metafileOf(result);
+}
+
+/** What the thread of the heartbeat disk runs, as a text inside cxmd: one file is installed, and the thread stays small. */
+async function diskProgram(): Promise<string> {
+  const result = await build({ ...common, entryPoints: ['src/ha/disk/disk-worker-main.ts'], write: false });
+  return result.outputFiles?.[0]?.text ?? '';
 }
 
 async function versionOfPackage(): Promise<string> {
@@ -139,6 +151,8 @@ async function writeShare(): Promise<void> {
   const version = await versionOfPackage();
   const files: readonly (readonly [string, string])[] = [
     ['man/man1/cxm.1', renderCxmPage(version)],
+    ['man/man8/cxmd.8', renderDaemonPage(version)],
+    ['man/man8/cxmd_ctl.8', renderCtlPage(version)],
     ['man/man5/cxm.conf.5', renderCxmConfPage(version)],
     ['bash-completion/completions/cxm', renderBashCompletion()],
   ];

@@ -5,3 +5,14 @@ const pattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$/;
 export function isHostName(name: string): boolean {
   return pattern.test(name);
 }
+
+/** Which of the cluster's nodes this machine is: the one of its host name, in full or up to the first dot. Pure. */
+export function localNameAmong(hostName: string, nodes: readonly string[]): string {
+  const short = (name: string): string => name.split('.')[0]?.toLowerCase() ?? '';
+  const exact = nodes.find((node) => node.toLowerCase() === hostName.toLowerCase());
+  if (exact !== undefined) return exact;
+  const alike = nodes.filter((node) => short(node) === short(hostName));
+  const oneIsShort = alike.filter((node) => !node.includes('.') || !hostName.includes('.'));
+  const [only, another] = oneIsShort;
+  return only === undefined || another !== undefined ? hostName : only;
+}

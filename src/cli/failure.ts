@@ -9,10 +9,10 @@ const fates: Readonly<Record<CxmError['changed'], string>> = {
   maybe: 'something may have changed: look at the nodes named above, and with `cxm check`',
 };
 
-export function renderFailure(error: CxmError, style: Style, debug: boolean): string {
+export function renderFailure(error: CxmError, style: Style, debug: boolean, program = 'cxm'): string {
   const { headline, reasons } = reasonsOf(error);
   const lines = [
-    `${style.paint('red', 'cxm:')} ${printable(headline)}`,
+    `${style.paint('red', `${program}:`)} ${printable(headline)}`,
     ...reasons.map((one) => `  - ${printable(one)}`),
   ];
   const fate = fates[error.changed];

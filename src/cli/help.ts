@@ -59,7 +59,7 @@ function optionLines(names: readonly OptionName[], width: number): string[] {
 }
 
 /** `  label     text`, the text wrapped in its column. */
-function entry(label: string, text: string, column: number, width: number): string[] {
+export function entry(label: string, text: string, column: number, width: number): string[] {
   const [first = '', ...more] = wrap(text, Math.max(20, width - column));
   return [`  ${label}`.padEnd(column) + first, ...more.map((line) => ' '.repeat(column) + line)].map((line) =>
     line.trimEnd(),

@@ -5,7 +5,7 @@ import { openCluster } from '../cluster/open.ts';
 import { readCxmConf, type CxmConfFile } from '../config/cxm-conf-file.ts';
 import { localMachine } from '../host/hold.ts';
 import type { CliEnvironment } from './environment.ts';
-import { localNameAmong } from './local-name.ts';
+import { localNameAmong } from '../host-name.ts';
 import { reachNodes } from './nodes.ts';
 import { processParts, startCxm } from './process.ts';
 

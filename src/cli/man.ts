@@ -1,9 +1,12 @@
-/** The manual pages cxm(1) and cxm.conf(5) as roff, made of the tables of commands, options and configuration keys. Pure. */
+/** The manual pages as roff, made of the tables of commands, options, events and configuration keys. Pure. */
 import { cxmConfTable } from '../config/cxm-conf.ts';
 import { allowedLiteral } from '../config/load.ts';
 import type { KeySchema } from '../config/schema.ts';
+import { eventKinds } from '../ha/daemon/log.ts';
 import { commandNames, specOf, usageOf, type CommandName } from './command-table.ts';
 import { exitCodes, exitMeanings } from './exit-codes.ts';
+import { wordsOfModifier } from './ctl/help.ts';
+import { actionOf, ctlActionNames, ctlExamples, ctlModifiers, usageOfAction, type CtlModifier } from './ctl/table.ts';
 import { generalOptions } from './help.ts';
 import { optionTable, wordsOfOption, type OptionName } from './option-table.ts';
 
@@ -49,6 +52,77 @@ export function renderCxmPage(version: string): string {
     '.BR cxm.conf (5),',
     '.BR xl (1),',
     '.BR lvm (8)',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+export function renderCtlPage(version: string): string {
+  const lines = [
+    header('CXMD_CTL', '8', version),
+    '.SH NAME',
+    'cxmd_ctl \\- speak with cxmd of this node',
+    '.SH SYNOPSIS',
+    '.B cxmd_ctl',
+    '.I ACTION',
+    '.RI [ OPTIONS ]',
+    '.SH ACTIONS',
+    'Exactly one:',
+    ...ctlActionNames.flatMap((name) => [
+      '.TP',
+      `.B ${escape(usageOfAction(name))}`,
+      text(`${actionOf(name).meaning}${actionOf(name).asks === true ? ' Asks first.' : ''}`),
+    ]),
+    '.SH OPTIONS',
+    ...(Object.keys(ctlModifiers) as CtlModifier[]).flatMap((name) =>
+      term(wordsOfModifier(name), ctlModifiers[name].meaning),
+    ),
+    '.SH EXIT STATUS',
+    ...Object.entries(exitMeanings).flatMap(([key, meaning]) => [
+      '.TP',
+      `.B ${exitCodes[key as keyof typeof exitCodes]}`,
+      text(`${meaning}.`),
+    ]),
+    '.SH EXAMPLES',
+    ...ctlExamples.flatMap(({ line, meaning }) => term(line, meaning)),
+    '.SH SEE ALSO',
+    '.BR cxmd (8),',
+    '.BR cxm.conf (5)',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+export function renderDaemonPage(version: string): string {
+  const lines = [
+    header('CXMD', '8', version),
+    '.SH NAME',
+    'cxmd \\- keeps a cluster of Xen servers together',
+    '.SH SYNOPSIS',
+    '.B cxmd',
+    '.SH DESCRIPTION',
+    ...paragraphs([
+      'One runs on every node. They see each other on the network and on a small device of the SAN, the heartbeat disk; one of them is master. When a node is lost on both, and none of its VMs answers, the master powers it off and starts its VMs elsewhere. In doubt it does nothing and calls a person: panic.',
+      'It is configured in cxm.conf, runs in the foreground as systemd wants it, and takes no arguments. Whoever wants something of it calls cxmd_ctl.',
+      'Each line that it logs begins with CXM and a number that says what kind of event it is.',
+    ]),
+    '.SH SIGNALS',
+    ...term(
+      'SIGHUP',
+      'Reads cxm.conf and the key of the cluster again. What can not change while it runs is named in the log.',
+    ),
+    ...term('SIGTERM, SIGINT', 'Leaves the cluster and ends. VMs run on.'),
+    '.SH EVENTS',
+    ...Object.values(eventKinds).flatMap(({ id, priority, meaning }) =>
+      term(`CXM${String(id).padStart(3, '0')}`, `${meaning} (${priority}).`),
+    ),
+    '.SH EXIT STATUS',
+    ...term('0', 'It has left the cluster.'),
+    ...term('1', 'A failure; systemd starts it again.'),
+    ...term('3', 'A configuration that can not be used, or the cluster does not let this node in for good.'),
+    ...term('4', 'The node was taken out of the cluster.'),
+    '.SH SEE ALSO',
+    '.BR cxmd_ctl (8),',
+    '.BR cxm.conf (5),',
+    '.BR cxm (1)',
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -44,7 +44,7 @@ export function startCxm(environment: CliEnvironment): void {
 }
 
 /** Also of a pipe, as `yes | cxm` has it; undefined at its end. */
-async function askPerson(question: string): Promise<string | undefined> {
+export async function askPerson(question: string): Promise<string | undefined> {
   const { createInterface } = await import('node:readline');
   const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: process.stdin.isTTY });
   return new Promise((resolve) => {

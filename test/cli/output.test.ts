@@ -7,7 +7,7 @@ import { renderBashCompletion } from '../../src/cli/bash-completion.ts';
 import { commandNames } from '../../src/cli/command-table.ts';
 import { renderFailure } from '../../src/cli/failure.ts';
 import { matchesGlob } from '../../src/cli/glob.ts';
-import { localNameAmong } from '../../src/cli/local-name.ts';
+import { localNameAmong } from '../../src/host-name.ts';
 import { renderCxmConfPage, renderCxmPage } from '../../src/cli/man.ts';
 import { membershipWarning } from '../../src/cli/membership.ts';
 import { Progress } from '../../src/cli/progress.ts';

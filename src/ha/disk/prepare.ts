@@ -77,6 +77,23 @@ export function formatDevice(path: string, cluster: string, findings: DeviceFind
   }
 }
 
+/** A daemon writes each second, so whoever does not within this does not run. */
+const watchMs = 2500;
+
+/** Nodes whose daemon writes to the disk at this moment. @throws CxmError IO, CONFIG */
+export async function findLiveUsers(path: string, cluster: string): Promise<readonly string[]> {
+  const disk = HeartbeatDisk.open(path, cluster);
+  try {
+    const before = disk.read().slots;
+    await new Promise((resolve) => setTimeout(resolve, watchMs));
+    return disk.read().slots.flatMap((slot, index) => {
+      return typeof slot === 'object' && slot !== before[index] ? [slot.name] : [];
+    });
+  } finally {
+    disk.close();
+  }
+}
+
 function sizeOf(path: string): number {
   const status = statusOf(path);
   if (status.isFile()) return status.size;

@@ -5,10 +5,11 @@
 import { spawn } from 'node:child_process';
 import type { CliEnvironment } from '../../cli/environment.ts';
 import { processParts } from '../../cli/process.ts';
-import type { Cluster } from '../../cluster/cluster.ts';
+import type { Cluster, Reporter } from '../../cluster/cluster.ts';
 import { nodeNamed } from '../../cluster/cluster.ts';
 import type { ClusterNode } from '../../cluster/node.ts';
 import { commandNode } from '../../cluster/node-body.ts';
+import type { CxmConf } from '../../config/cxm-conf.ts';
 import { readCxmConf } from '../../config/cxm-conf-file.ts';
 import { realClock } from '../../host/clock.ts';
 import { frontendName, layoutOf, nodeOf, nodeVariable, sandboxVariable, type Layout } from '../layout.ts';
@@ -26,23 +27,9 @@ export function sandboxEnvironment(): CliEnvironment {
     commands: sandboxMachine(localName),
     configuration,
     open({ nodes, refresh, reporter, signal }) {
-      const { configuration: conf } = configuration();
-      const all = conf.ALLOWED_NODES.map((name) => sandboxNode(layout, name, refresh && !conf.NOREFRESH));
-      const cluster: Cluster = {
-        nodes: all,
-        settings: {
-          shutdownTimeoutMs: conf.SHUTDOWN_TIMEOUT * 1000,
-          migrateTimeoutMs: conf.MIGRATE_TIMEOUT * 1000,
-          busyTimeoutMs: 10_000,
-          lockTimeoutMs: 5000,
-          postMigrationHook: conf.POST_MIGRATION_HOOK,
-        },
-        reporter,
-        clock: realClock,
-        signal,
-      };
-      const chosen = nodes?.map((name) => nodeNamed(cluster, name)) ?? all;
-      return Promise.resolve({ cluster: { ...cluster, nodes: chosen }, close: () => Promise.resolve() });
+      const conf = configuration().configuration;
+      const cluster = sandboxCluster(layout, { conf, nodes, refresh, reporter, signal });
+      return Promise.resolve({ cluster, close: () => Promise.resolve() });
     },
     membership: () => {
       const isMember = configuration().configuration.ALLOWED_NODES.includes(localName);
@@ -50,6 +37,35 @@ export function sandboxEnvironment(): CliEnvironment {
     },
     attachConsole: (domainId) => attach(localName, domainId),
   };
+}
+
+export interface SandboxClusterRequest {
+  readonly conf: CxmConf;
+  /** All when left out. */
+  readonly nodes: readonly string[] | undefined;
+  /** The metadata of LVM before volumes are activated. */
+  readonly refresh: boolean;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+}
+
+export function sandboxCluster(layout: Layout, request: SandboxClusterRequest): Cluster {
+  const { conf, nodes, refresh, reporter, signal } = request;
+  const all = conf.ALLOWED_NODES.map((name) => sandboxNode(layout, name, refresh && !conf.NOREFRESH));
+  const cluster: Cluster = {
+    nodes: all,
+    settings: {
+      shutdownTimeoutMs: conf.SHUTDOWN_TIMEOUT * 1000,
+      migrateTimeoutMs: conf.MIGRATE_TIMEOUT * 1000,
+      busyTimeoutMs: 10_000,
+      lockTimeoutMs: 5000,
+      postMigrationHook: conf.POST_MIGRATION_HOOK,
+    },
+    reporter,
+    clock: realClock,
+    signal,
+  };
+  return { ...cluster, nodes: nodes?.map((name) => nodeNamed(cluster, name)) ?? all };
 }
 
 function sandboxNode(layout: Layout, name: string, refreshesVolumes: boolean): ClusterNode {

@@ -1,0 +1,202 @@
+/**
+ * The life of the daemon: opens what it works with, joins, and ends in order.
+ *
+ * Guarantees: the port of calls is taken first, so there is one cxmd a node; nothing is opened that a refusal would have to
+ * undo on other nodes; a clean end says goodbye in the slot, and leaves the watchdog at rest; every other end doesn't.
+ */
+import type { CxmConf } from '../../config/cxm-conf.ts';
+import { asCxmError } from '../../errors.ts';
+import { serveLocally } from '../calls/local-calls.ts';
+import { servePeers } from '../calls/peer-calls.ts';
+import { DiskThread } from '../disk/disk-thread.ts';
+import { bootClock } from '../effects/boot-clock.ts';
+import type { Hypervisor } from '../effects/hypervisor.ts';
+import { Watchdog } from '../effects/watchdog.ts';
+import { readClusterKeys } from '../wire/cluster-key.ts';
+import { Rejections } from '../wire/rejections.ts';
+import { DaemonNetwork } from './network.ts';
+import { createLogger, type Logger } from './log.ts';
+import { Journal } from './journal.ts';
+import { changingMethods, peerMethods, readingMethods } from './methods.ts';
+import { daemonSettings, fencingOf, isLonger, unchangeable } from './settings.ts';
+import { Shell, type ShellParts } from './shell.ts';
+import { linkToSystemd } from './systemd.ts';
+import { programsOf } from './programs.ts';
+
+export interface DaemonEnvironment {
+  /** Which of the nodes this machine is. */
+  localNameIn(conf: CxmConf): string;
+  readonly version: string;
+  /** Text of the disk thread's program. */
+  readonly diskProgram: string;
+  /** Reads cxm.conf. @throws CxmError CONFIG */
+  configuration(): CxmConf;
+  /** @param conf as it is at the moment of a call */
+  hypervisor(conf: () => CxmConf): Hypervisor;
+  write(line: string): void;
+}
+
+/** systemd starts it again after 1 only. */
+export const daemonExits = { clean: 0, failed: 1, configuration: 3, refused: 3, out: 4 } as const;
+
+const diskOpenMs = 15_000;
+
+/** @returns never: the process ends with one of the exit codes */
+export async function runDaemon(environment: DaemonEnvironment): Promise<void> {
+  let log = createLogger((line) => environment.write(line), false);
+  try {
+    const conf = environment.configuration();
+    log = createLogger((line) => environment.write(line), conf.DAEMON_DEBUG);
+    await new Daemon(environment, conf, log).begin();
+  } catch (error) {
+    const { code, message, hint } = asCxmError(error);
+    log('configuration', `cxmd can't begin: ${message}; ${hint}`);
+    const isTemporary = code === 'IO' || code === 'TIMEOUT' || code === 'INTERNAL' || code === 'NOT_FOUND';
+    endProcess(isTemporary ? daemonExits.failed : daemonExits.configuration);
+  }
+}
+
+class Daemon {
+  private conf: CxmConf;
+  private isEnding = false;
+  private readonly closers: (() => void)[] = [];
+  private disk: DiskThread | undefined;
+  private watchdog: Watchdog | undefined;
+  private shell: Shell | undefined;
+  private readonly clock = bootClock();
+  private readonly systemd = linkToSystemd(process.env);
+
+  constructor(
+    private readonly environment: DaemonEnvironment,
+    conf: CxmConf,
+    private readonly log: Logger,
+  ) {
+    this.conf = conf;
+  }
+
+  async begin(): Promise<void> {
+    const { conf, clock, log, environment } = this;
+    const localName = environment.localNameIn(conf);
+    const settings = daemonSettings(conf, localName);
+    const { cluster, diskPath } = settings;
+    let keys = readClusterKeys(conf.CLUSTER_KEY, cluster);
+    const rejections = new Rejections(clock, (kind, count, source) => {
+      log('refused', `${kind}: ${count} since this was told last, the latest from ${source}`);
+    });
+    const network = new DaemonNetwork({
+      conf,
+      cluster,
+      self: settings.node.self,
+      keys: () => keys,
+      rejections,
+      clock,
+      log,
+      received: (datagram) => this.shell?.happen({ kind: 'datagram', datagram }),
+    });
+    const refused = (kind: string, source: string): void => rejections.count(kind, source);
+    const methods = peerMethods(() => this.shell);
+    const listen = network.ownAddresses;
+    this.keep(await servePeers({ port: conf.TCP_PORT, listen, keys: () => keys, methods, refused }));
+    const opened = await DiskThread.open({ program: environment.diskProgram, path: diskPath, cluster }, diskOpenMs);
+    this.disk = opened.disk;
+    this.keep(await network.open());
+    const journal = new Journal(conf.STATE_DIR, (reason) => log('journal', `the journal can't be written: ${reason}`));
+    const shell = new Shell({ ...settings.node, diskId: opened.diskId }, this.parts(opened.disk, network, journal));
+    this.shell = shell;
+    const { version } = environment;
+    const own = { shell, clock, journal, started: new Date(), version, rejections: () => rejections.totals() };
+    const reading = readingMethods(own);
+    const all = new Map([...reading, ...changingMethods(own)]);
+    const { UNIX_PORT: path, CXMD_GROUP: group } = conf;
+    this.keep(await serveLocally({ path, group, methods: all, readingMethods: reading }));
+    this.takeSignals((fresh) => {
+      keys = readClusterKeys(fresh.CLUSTER_KEY, cluster);
+      this.reload(fresh);
+      network.change(this.conf);
+    });
+    if (conf.WATCHDOG !== undefined) this.watchdog = Watchdog.open(conf.WATCHDOG);
+    log('started', `cxmd ${version} on ${localName}, cluster ${cluster}, disk ${diskPath}`);
+    shell.start();
+    this.systemd.notify('--ready', '--status=joining');
+    this.systemd.startWatchdog();
+    const { ok, text } = await shell.call({ kind: 'join' });
+    this.systemd.notify(`--status=${ok ? 'member of the cluster' : `not let in: ${text}`}`);
+  }
+
+  private parts(disk: DiskThread, network: DaemonNetwork, journal: Journal): ShellParts {
+    const { clock, log, environment } = this;
+    return {
+      clock,
+      disk,
+      log,
+      journal,
+      send: (datagram) => network.send(datagram),
+      askPeer: (node, request, deadlineMs) => network.ask(node, request, deadlineMs),
+      ...programsOf(() => this.conf, clock),
+      hypervisor: environment.hypervisor(() => this.conf),
+      feedWatchdog: () => this.watchdog?.feed(),
+      restartRules: () => ({ first: this.conf.RESTART_FIRST, never: this.conf.NO_RESTART }),
+      stopped: (reason, clean) => this.stopped(reason, clean),
+    };
+  }
+
+  /** @param reload changes nothing if it throws */
+  private takeSignals(reload: (conf: CxmConf) => void): void {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.leave());
+    process.on('SIGHUP', () => {
+      try {
+        reload(this.environment.configuration());
+        this.log('reloaded', 'cxm.conf and the key of the cluster were read again');
+      } catch (error) {
+        this.log('configuration', `nothing was changed: ${asCxmError(error).message}`);
+      }
+    });
+  }
+
+  private reload(conf: CxmConf): void {
+    for (const sentence of unchangeable(this.conf, conf)) this.log('configuration', sentence);
+    const longer = isLonger(this.conf.ALLOWED_NODES, conf.ALLOWED_NODES);
+    const ALLOWED_NODES = longer ? conf.ALLOWED_NODES : this.conf.ALLOWED_NODES;
+    this.conf = { ...conf, ALLOWED_NODES };
+    this.shell?.reconfigure({ nodes: ALLOWED_NODES, fencing: fencingOf(conf).fencing });
+  }
+
+  /** As a person or the system says: goodbye first. A second word ends it at once. */
+  private leave(): void {
+    if (this.isEnding || this.shell === undefined || this.shell.state.role === 'alone') return this.end(true, 0);
+    this.isEnding = true;
+    this.systemd.notify('--stopping');
+    // It is answered when the slot says so, or when the disk has not taken it for too long.
+    void this.shell.call({ kind: 'leave' });
+  }
+
+  /** The protocol has ended: clean, or taken out. */
+  private stopped(reason: string, clean: boolean): void {
+    const wasRefused = clean && reason !== 'left';
+    // Replies to whoever asked for it go out first.
+    setTimeout(() => {
+      this.end(clean, wasRefused ? daemonExits.refused : clean ? daemonExits.clean : daemonExits.out, reason);
+    }, 100);
+  }
+
+  private end(clean: boolean, code: number, reason = 'asked to'): void {
+    this.log('stopped', `cxmd ends: ${reason}`);
+    this.shell?.end();
+    if (clean) this.watchdog?.rest();
+    for (const close of this.closers.splice(0)) close();
+    const closing = this.disk?.close(1000) ?? Promise.resolve(true);
+    void closing.then((closed) => {
+      // A thread that waits for a dead disk would keep the process from ending in order.
+      if (closed) endProcess(code);
+      else process.kill(process.pid, 'SIGKILL');
+    });
+  }
+
+  private keep(closable: { close(): void }): void {
+    this.closers.push(() => closable.close());
+  }
+}
+
+function endProcess(code: number): void {
+  process.exit(code);
+}

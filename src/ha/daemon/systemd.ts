@@ -1,0 +1,30 @@
+/**
+ * What systemd is told, by its own program: readiness, status, and that the daemon lives. Without systemd nothing is done.
+ * The name of the socket is taken out of the environment, so that no program that the daemon starts speaks for it.
+ */
+import { spawn } from 'node:child_process';
+
+export interface SystemdLink {
+  notify(...words: readonly string[]): void;
+  /** Until the end of the process. */
+  startWatchdog(): void;
+}
+
+export function linkToSystemd(env: NodeJS.ProcessEnv): SystemdLink {
+  const socket = env['NOTIFY_SOCKET'];
+  const watchdogMs = Number(env['WATCHDOG_USEC'] ?? 0) / 1000;
+  delete env['NOTIFY_SOCKET'];
+  delete env['WATCHDOG_USEC'];
+  delete env['WATCHDOG_PID'];
+  const notify = (...words: readonly string[]): void => {
+    if (socket === undefined) return;
+    const child = spawn('systemd-notify', [...words], { stdio: 'ignore', env: { ...env, NOTIFY_SOCKET: socket } });
+    child.on('error', () => undefined);
+  };
+  return {
+    notify,
+    startWatchdog() {
+      if (watchdogMs > 0) setInterval(() => notify('WATCHDOG=1'), watchdogMs / 2).unref();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/** What the daemon asks of the machine that runs VMs, and of the others on behalf of the cluster: the body is over src/cluster. */
+import type { StartOutcome } from '../protocol/messages.ts';
+
+export interface Started {
+  readonly outcome: StartOutcome;
+  readonly reason: string;
+}
+
+export interface StartOrder {
+  readonly vm: string;
+  /** Nodes that are alive, this one among them: nobody else is asked. */
+  readonly nodes: readonly string[];
+  /** Looked at immediately before what can't be taken back: why not to go on, if so. */
+  obstacle(): string | undefined;
+}
+
+export interface PlanOrder {
+  readonly vms: readonly string[];
+  readonly nodes: readonly string[];
+  readonly failed: readonly { readonly vm: string; readonly node: string }[];
+}
+
+export interface Planned {
+  readonly placements: readonly { readonly vm: string; readonly node: string }[];
+  /** `panic`: there is not enough room in the cluster. */
+  readonly left: readonly { readonly vm: string; readonly reason: string; readonly panic: boolean }[];
+}
+
+export interface Hypervisor {
+  /** Names of all domains of this node but those of migrations under way; sampled after the call. @throws CxmError */
+  list(): Promise<readonly string[]>;
+  /** Never throws. `running` and `failed` only when the toolstack was asked and said so. */
+  start(order: StartOrder): Promise<Started>;
+  /** Migrates the VM from there to here. As `start`. */
+  receive(order: StartOrder, source: string): Promise<Started>;
+  /** Where VMs fit. @throws CxmError */
+  plan(order: PlanOrder): Promise<Planned>;
+}

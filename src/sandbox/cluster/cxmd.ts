@@ -1,0 +1,34 @@
+/** `cxmd` of a sandbox: the daemon itself, over the simulated nodes. Which node it is says the environment. */
+import { loadCxmConf } from '../../config/cxm-conf-file.ts';
+import { clusterHypervisor } from '../../cxmd/cluster-hypervisor.ts';
+import { diskProgram } from '../../cxmd/disk-program.ts';
+import { handleWords, version } from '../../cxmd/words.ts';
+import { renderLine } from '../../ha/daemon/log.ts';
+import { runDaemon } from '../../ha/daemon/run.ts';
+import { layoutOf, nodeVariable, sandboxVariable } from '../layout.ts';
+import { sandboxCluster } from './environment.ts';
+
+function main(): void {
+  const layout = layoutOf(process.env[sandboxVariable] ?? '');
+  const localName = process.env[nodeVariable] ?? '';
+  const signal = new AbortController().signal;
+  const write = (line: string): void => void process.stdout.write(line);
+  const reporter = {
+    step: () => undefined,
+    note: (_severity: string, text: string) => write(renderLine('started_vm', text)),
+  };
+  void runDaemon({
+    localNameIn: () => localName,
+    version,
+    diskProgram,
+    configuration: () => loadCxmConf(process.env['CXM_CONF'] ?? layout.clusterConf),
+    write,
+    hypervisor: (conf) =>
+      clusterHypervisor({
+        localName,
+        open: (nodes) => sandboxCluster(layout, { conf: conf(), nodes, refresh: true, reporter, signal }),
+      }),
+  });
+}
+
+handleWords(process.argv.slice(2), main);
