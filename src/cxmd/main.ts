@@ -11,6 +11,7 @@ import { connectNodes, type Nodes } from '../host/nodes.ts';
 import { localNameAmong } from '../host-name.ts';
 import { clusterHypervisor } from './cluster-hypervisor.ts';
 import { diskProgram } from './disk-program.ts';
+import { openLogStream } from './log-stream.ts';
 import { handleWords, version } from './words.ts';
 
 /** Connections that are kept, until cxm.conf says something else about them. */
@@ -28,7 +29,7 @@ function keptNodes(localName: string): (conf: CxmConf) => Nodes {
 
 function main(): void {
   const signal = new AbortController().signal;
-  const write = (line: string): void => void process.stdout.write(line);
+  const write = openLogStream(1);
   const reporter: Reporter = {
     step: () => undefined,
     note: (_severity, text) => write(renderLine('started_vm', text)),

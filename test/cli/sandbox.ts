@@ -34,7 +34,8 @@ export interface CallOptions {
 
 export class CliSandbox {
   readonly layout: Layout;
-  private readonly build: string;
+  /** A copy of dist. */
+  readonly build: string;
 
   constructor() {
     this.build = keepBuild();

@@ -2,10 +2,11 @@
  * The journal: what was decided, and on what evidence, for `cxmd_ctl --why`. Lines of JSON in STATE_DIR, two files of
  * bounded size, so that the last few thousand decisions survive a restart of the daemon and of the machine.
  *
- * Guarantees: it decides nothing and keeps nothing from being done: what can't be written is told once and kept in memory.
- * A line that was cut by a crash is left out.
+ * Guarantees: it decides nothing and keeps nothing from being done: a local disk that hangs stops no heartbeat, and what
+ * can't be written is told once and kept in memory. A line that was cut by a crash is left out.
  */
 import * as fs from 'node:fs';
+import { appendFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Why } from '../protocol/parts.ts';
 
@@ -30,6 +31,8 @@ export class Journal {
   private readonly watchers = new Set<(entry: JournalEntry) => void>();
   private readonly file: string;
   private isBroken = false;
+  private readonly unwritten: JournalEntry[] = [];
+  private writing: Promise<void> | undefined;
 
   /** @param failed is told when it can't be written, once until it can again */
   constructor(
@@ -49,14 +52,14 @@ export class Journal {
   add(entry: JournalEntry): void {
     this.kept.push(entry);
     this.trim();
-    try {
-      this.rotate();
-      fs.appendFileSync(this.file, `${JSON.stringify(entry)}\n`, { mode: 0o640 });
-      this.isBroken = false;
-    } catch (error) {
-      this.tell(error);
-    }
+    if (this.unwritten.length < maxKept) this.unwritten.push(entry);
+    this.writing ??= this.write().finally(() => (this.writing = undefined));
     for (const watcher of this.watchers) watcher(entry);
+  }
+
+  /** What was added is in the file, or can't be. */
+  async flush(): Promise<void> {
+    await this.writing;
   }
 
   /** The latest ones, in their order: about a node or VM, or all. Those of which the evidence names it are about it, too. */
@@ -77,9 +80,19 @@ export class Journal {
     return () => void this.watchers.delete(watcher);
   }
 
-  private rotate(): void {
-    const { size } = fs.statSync(this.file, { throwIfNoEntry: false }) ?? { size: 0 };
-    if (size > maxFileBytes) fs.renameSync(this.file, `${this.file}.1`);
+  private async write(): Promise<void> {
+    // What comes while it is written goes with the next piece.
+    while (this.unwritten.length > 0) {
+      const lines = this.unwritten.splice(0).map((entry) => `${JSON.stringify(entry)}\n`);
+      try {
+        const { size } = await stat(this.file).catch(() => ({ size: 0 }));
+        if (size > maxFileBytes) await rename(this.file, `${this.file}.1`);
+        await appendFile(this.file, lines.join(''), { mode: 0o640 });
+        this.isBroken = false;
+      } catch (error) {
+        this.tell(error);
+      }
+    }
   }
 
   private trim(): void {

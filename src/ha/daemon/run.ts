@@ -40,6 +40,8 @@ export interface DaemonEnvironment {
 export const daemonExits = { clean: 0, failed: 1, configuration: 3, refused: 3, out: 4 } as const;
 
 const diskOpenMs = 15_000;
+/** Nobody waits longer for a disk when the process is to end. */
+const endMs = 1000;
 
 /** @returns never: the process ends with one of the exit codes */
 export async function runDaemon(environment: DaemonEnvironment): Promise<void> {
@@ -63,6 +65,7 @@ class Daemon {
   private disk: DiskThread | undefined;
   private watchdog: Watchdog | undefined;
   private shell: Shell | undefined;
+  private journal: Journal | undefined;
   private readonly clock = bootClock();
   private readonly systemd = linkToSystemd(process.env);
 
@@ -101,6 +104,7 @@ class Daemon {
     this.disk = opened.disk;
     this.keep(await network.open());
     const journal = new Journal(conf.STATE_DIR, (reason) => log('journal', `the journal can't be written: ${reason}`));
+    this.journal = journal;
     const shell = new Shell({ ...settings.node, diskId: opened.diskId }, this.parts(opened.disk, network, journal));
     this.shell = shell;
     const { version } = environment;
@@ -184,8 +188,9 @@ class Daemon {
     this.shell?.end();
     if (clean) this.watchdog?.rest();
     for (const close of this.closers.splice(0)) close();
-    const closing = this.disk?.close(1000) ?? Promise.resolve(true);
-    void closing.then((closed) => {
+    const closing = this.disk?.close(endMs) ?? Promise.resolve(true);
+    const written = Promise.race([this.journal?.flush(), new Promise((resolve) => setTimeout(resolve, endMs))]);
+    void Promise.all([closing, written]).then(([closed]) => {
       // A thread that waits for a dead disk would keep the process from ending in order.
       if (closed) endProcess(code);
       else process.kill(process.pid, 'SIGKILL');

@@ -83,11 +83,12 @@ export function nodesOf(state: NodeState, nowMs: number): readonly NodeReport[] 
     if (name === '') return [];
     const { slot } = peerAt(state, index);
     const isSelf = index === self;
-    const [net, disk] = isSelf ? (['ok', 'ok'] as const) : [netChannel(step, index), diskChannel(step, index)];
+    const disk = slot === undefined ? 'unknown' : diskChannel(step, index);
+    const channels = isSelf ? ({ net: 'ok', disk: 'ok' } as const) : { net: netChannel(step, index), disk };
     const vms = isSelf ? state.vms : (slot?.vms.map((entry) => entry.name) ?? []);
     const maintenance = isSelf ? state.maintenance : slot?.maintenance === true;
     return [
-      { index, name, role: roleOf(state, index), isMaster: index === master, isSelf, net, disk, maintenance, vms },
+      { index, name, role: roleOf(state, index), isMaster: index === master, isSelf, ...channels, maintenance, vms },
     ];
   });
 }

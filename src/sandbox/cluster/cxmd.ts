@@ -2,6 +2,7 @@
 import { loadCxmConf } from '../../config/cxm-conf-file.ts';
 import { clusterHypervisor } from '../../cxmd/cluster-hypervisor.ts';
 import { diskProgram } from '../../cxmd/disk-program.ts';
+import { openLogStream } from '../../cxmd/log-stream.ts';
 import { handleWords, version } from '../../cxmd/words.ts';
 import { renderLine } from '../../ha/daemon/log.ts';
 import { runDaemon } from '../../ha/daemon/run.ts';
@@ -12,7 +13,7 @@ function main(): void {
   const layout = layoutOf(process.env[sandboxVariable] ?? '');
   const localName = process.env[nodeVariable] ?? '';
   const signal = new AbortController().signal;
-  const write = (line: string): void => void process.stdout.write(line);
+  const write = openLogStream(1);
   const reporter = {
     step: () => undefined,
     note: (_severity: string, text: string) => write(renderLine('started_vm', text)),
