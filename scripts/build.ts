@@ -4,7 +4,7 @@
  * - dist/remotes: what is copied to /var/lib/one/remotes, in the layout it has there. All actions of one kind share a
  *   bundle in dist/remotes/cxm; an action itself is a launcher of a few lines.
  * - dist/sbin: what is installed on the hosts, each one file.
- * - dist/share: manual pages and the completion for bash, from the tables of cxm.
+ * - dist/share: manual pages and the completion for bash, from the tables of cxm; the unit of systemd and fence commands.
  * - dist/sandbox: the tour and the simulated xl.
  *
  * It also writes what is generated from the schemas: cxmrc.example, docs/cxmrc.md, docs/cxm.conf.example and
@@ -83,6 +83,7 @@ async function main(): Promise<void> {
     if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output));
   }
   await writeShare();
+  await cp(join(root, 'share'), join(dist, 'share'), { recursive: true });
   await writeFile(join(root, 'cxmrc.example'), renderExample());
   await cp(join(root, 'cxmrc.example'), join(dist, 'remotes/cxmrc.example'));
   await writeFile(join(root, 'docs/cxmrc.md'), renderReference());

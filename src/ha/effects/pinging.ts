@@ -60,15 +60,17 @@ function run(program: string, args: readonly string[], options: PingOptions): Pr
       stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, PATH: options.path, LC_ALL: 'C' },
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.deadlineMs - 50);
+    const end = (ended: Ended | undefined): void => {
+      clearTimeout(timer);
+      child.stdout.destroy();
+      resolve(ended);
+    };
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      end({ code: undefined, output });
+    }, options.deadlineMs - 50);
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.on('error', () => {
-      clearTimeout(timer);
-      resolve(undefined);
-    });
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      resolve({ code: code ?? undefined, output });
-    });
+    child.on('error', () => end(undefined));
+    child.on('close', (code) => end({ code: code ?? undefined, output }));
   });
 }
