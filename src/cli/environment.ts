@@ -5,6 +5,7 @@
 import type { CxmConfFile } from '../config/cxm-conf-file.ts';
 import type { Cluster, Reporter } from '../cluster/cluster.ts';
 import type { Commands } from '../host/commands.ts';
+import type { DaemonLink } from './daemon.ts';
 import type { LiveTerminal } from './top.ts';
 
 export interface OpenRequest {
@@ -54,6 +55,8 @@ export interface CliEnvironment {
   /** @throws CxmError CONFIG, NOT_FOUND for a node that is none */
   open(request: OpenRequest): Promise<OpenedCluster>;
   membership(): Promise<Membership>;
+  /** cxmd of this node; undefined where none answers. */
+  daemon(): Promise<DaemonLink | undefined>;
   /** One line of an answer; undefined when nobody can give one. */
   ask(question: string): Promise<string | undefined>;
   /** Connects this terminal with the console of a domain of this machine, until the user leaves it. */

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { openCluster } from '../cluster/open.ts';
 import { readCxmConf, type CxmConfFile } from '../config/cxm-conf-file.ts';
 import { localMachine } from '../host/hold.ts';
+import { daemonOf, membershipFrom, nodesWithPower } from './daemon.ts';
 import type { CliEnvironment } from './environment.ts';
 import { localNameAmong } from '../host-name.ts';
 import { reachNodes } from './nodes.ts';
@@ -13,6 +14,7 @@ function realEnvironment(): CliEnvironment {
   let file: CxmConfFile | undefined;
   const configuration = (): CxmConfFile => (file ??= readCxmConf());
   const localName = (): string => localNameAmong(hostname(), configuration().configuration.ALLOWED_NODES);
+  const daemon = daemonOf(() => configuration().configuration);
   return {
     ...processParts(),
     get localName() {
@@ -20,17 +22,17 @@ function realEnvironment(): CliEnvironment {
     },
     commands: localMachine,
     configuration,
-    open({ nodes, refresh, reporter, signal }) {
+    daemon,
+    async open({ nodes, refresh, reporter, signal }) {
       const conf = configuration().configuration;
+      const only = nodes ?? nodesWithPower(await daemon(), conf.ALLOWED_NODES);
       const access = reachNodes(localName(), conf);
-      const only = nodes === undefined ? {} : { only: nodes };
       const { machineOf } = access;
-      const cluster = openCluster({ configuration: conf, machineOf, refresh, reporter, signal, ...only });
-      return Promise.resolve({ cluster, close: access.close });
+      const request = { configuration: conf, machineOf, refresh, reporter, signal, only };
+      return { cluster: openCluster(request), close: access.close };
     },
-    membership() {
-      const isMember = configuration().configuration.ALLOWED_NODES.includes(localName());
-      return Promise.resolve({ isMember, state: 'normal', source: 'cxm.conf' });
+    async membership() {
+      return membershipFrom(await daemon(), configuration().configuration.ALLOWED_NODES, localName());
     },
     attachConsole,
   };

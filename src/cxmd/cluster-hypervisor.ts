@@ -107,7 +107,7 @@ async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Pla
     else definitions.push(definition);
   }
   const state = withNewVms(withoutVms(stateOf(survey.sights), vms), definitions);
-  const homes = new Map((await findHomes(cluster)).map(({ vm, nodes }) => [vm, nodes]));
+  const homes = new Map((await findHomes(cluster)).pinned.map(({ vm, nodes }) => [vm, nodes]));
   const tried = new Map(vms.map((vm) => [vm, failed.filter((one) => one.vm === vm).map(({ node }) => node)]));
   const pinned = definitions.flatMap(({ vm }) => {
     const nodes = (homes.get(vm) ?? names).filter((node) => tried.get(vm)?.includes(node) !== true);

@@ -49,7 +49,7 @@ function main(): void {
         open(only) {
           const nodes = nodesFor(conf());
           const machineOf = (name: string): Machine => nodes.node(name).machine;
-          return openCluster({ configuration: conf(), only, machineOf, reporter, signal });
+          return openCluster({ configuration: conf(), only, machineOf, refresh: true, reporter, signal });
         },
       });
     },

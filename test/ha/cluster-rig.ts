@@ -127,6 +127,11 @@ export class ClusterRig {
     return endOf(child);
   }
 
+  /** The command line of the cluster, called on a node where cxmd runs. */
+  cxm(node: NodeName, ...words: readonly string[]): Promise<Ended> {
+    return this.sandbox.cxm(words, { at: node, env: { CXM_CONF: this.confOf(node) } });
+  }
+
   /** Undefined when it does not answer. */
   async status(node: NodeName): Promise<StatusReport | undefined> {
     const { exitCode, stdout } = await this.ctl(node, '--status', '--json');
@@ -173,7 +178,6 @@ export class ClusterRig {
       ...frontendEnvironment(this.sandbox.layout, false),
       [nodeVariable]: node,
       CXM_CONF: this.confOf(node),
-      CXM_TEST_DIRECTORY: this.directory,
     };
   }
 
@@ -183,10 +187,11 @@ export class ClusterRig {
 }
 
 const fenceScript = `#!/bin/sh
+directory=\${0%/*}/..
 # Whoever loses its power loses its daemon, too.
-echo "fence $1" >>"$CXM_TEST_DIRECTORY/fence.log"
-[ -e "$CXM_TEST_DIRECTORY/fence-fails" ] && { echo 'no answer from the switch' >&2; exit 1; }
-kill -9 "$(cat "$CXM_TEST_DIRECTORY/$1.pid")" 2>/dev/null
+echo "fence $1" >>"$directory/fence.log"
+[ -e "$directory/fence-fails" ] && { echo 'no answer from the switch' >&2; exit 1; }
+kill -9 "$(cat "$directory/$1.pid")" 2>/dev/null
 node "$CXM_SANDBOX/programs/library/cxm_fence" "$1"
 `;
 
@@ -195,10 +200,11 @@ const powerScript = `#!/bin/sh
 `;
 
 const fpingScript = `#!/bin/sh
+directory=\${0%/*}/..
 while [ "$1" != -- ]; do shift; done
 shift
 for name; do
-  [ -e "$CXM_TEST_DIRECTORY/network/$name" ] && echo "$name is alive" || echo "$name is unreachable"
+  [ -e "$directory/network/$name" ] && echo "$name is alive" || echo "$name is unreachable"
 done
 exit 1
 `;

@@ -112,6 +112,12 @@ describe('three cxmd', () => {
       expect((await current.why(master, vm)).map(({ decision }) => decision)).toContain(
         `ordered to start on ${current.sandbox.nodesWith(vm).find((node) => node !== victim) ?? ''}`,
       );
+      // cxm works without the node that is off for certain.
+      expect(await current.cxm(master, 'list', '--quiet')).toMatchObject({
+        exitCode: 0,
+        stdout: `${vm}\n`,
+        stderr: '',
+      });
       // It comes back with a new incarnation, and finds its VM elsewhere.
       current.sandbox.setDown(victim, false);
       await joined(current, [victim]);
@@ -162,8 +168,31 @@ describe('three cxmd', () => {
     expect(current.log(master)).toMatch(/CXM070 panic: fencing .* failed: .*no answer from the switch/);
     await pause(3000);
     expect(current.startsOf(vm)).toBe(0);
+    expect((await current.cxm(master, 'config', 'check')).stderr).toBe('');
+    expect((await current.cxm(master, 'search', vm)).stderr).toMatch(/THE CLUSTER IS IN PANIC/);
     const recovered = await current.ctl(master, '--recover', '--yes');
     expect(recovered).toMatchObject({ exitCode: 0, stdout: 'normal\n' });
+  });
+
+  test('cxm fence starts no failover, and frees the VMs of the node', { timeout: 120_000 }, async () => {
+    const current = await cluster();
+    const master = await joined(current);
+    const victim = master === 'node2' ? 'node1' : 'node2';
+    await running(current, vm, victim);
+    const bystander = nodeNames.find((node) => node !== master && node !== victim) ?? 'node3';
+    expect(await current.cxm(bystander, 'fence', victim, '--yes')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining(`ask the master, ${master}`) as string,
+    });
+    expect(await current.cxm(master, 'fence', victim, '--yes')).toMatchObject({ exitCode: 0 });
+    expect(current.fenced()).toEqual([`fence ${victim}`]);
+    await pause(5 * current.timerMs);
+    expect(current.fenced()).toEqual([`fence ${victim}`]);
+    expect(current.startsOf(vm)).toBe(0);
+    expect((await current.nodes(master)).find(({ name }) => name === victim)?.role).toBe('off');
+    // By hand it may be started now, where the cluster has its disk.
+    const place = master === 'node3' ? bystander : master;
+    expect(await current.cxm(place, 'create', vm, '-f', place)).toMatchObject({ exitCode: 0 });
   });
 
   test('a clean leave and a restart start no failover', { timeout: 120_000 }, async () => {
@@ -235,6 +264,7 @@ test('SIGHUP takes what can be changed, and names the rest', { timeout: 60_000 }
   fs.appendFileSync(join(current.directory, 'node1.conf'), 'NONSENSE = 1\n');
   current.signal('node1', 'SIGHUP');
   await expect.poll(() => current.log('node1')).toMatch(/CXM004 nothing was changed: .*there is no key NONSENSE/);
+  current.configure('node1');
   expect((await current.status('node1'))?.role).toBe('active');
 });
 

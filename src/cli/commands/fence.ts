@@ -3,7 +3,8 @@ import { nodeNamed } from '../../cluster/cluster.ts';
 import { fenceNode } from '../../cluster/fence.ts';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { runsHere } from '../../xen/domain-list.ts';
-import type { CommandBody } from '../context.ts';
+import type { CommandBody, CommandContext } from '../context.ts';
+import type { DaemonLink } from '../daemon.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 /** A power switch answers within this time, or something is wrong with it. */
@@ -25,8 +26,11 @@ export const fence: CommandBody = async (context) => {
     .catch((error: unknown) => ({ vms: undefined, why: asCxmError(error).message }));
   await context.confirm(`${sentenceOf(name, seen)} Power ${name} off?`);
   const { FENCE_CMD: command, DISABLE_FENCING: disabled } = context.environment.configuration().configuration;
+  const daemon = await context.environment.daemon();
+  await takeOut(context, daemon, name, false);
   context.progress.step(`${command} ${name}`);
   await fenceNode(commands, { command, disabled, timeoutMs: fenceTimeoutMs }, name);
+  await takeOut(context, daemon, name, true);
   context.answer(`${name} is off.`, { node: name, vms: seen.vms ?? null });
   const others = cluster.nodes.map((node) => node.name).filter((node) => node !== name);
   if ((seen.vms?.length ?? 0) > 0 && others.length > 0) {
@@ -35,6 +39,30 @@ export const fence: CommandBody = async (context) => {
   }
   return exitCodes.done;
 };
+
+/**
+ * Before a member of cxmd's cluster is fenced it is taken out, so that no failover starts; when it is off, everybody is told.
+ * @throws CxmError REFUSED where cxmd can't, as on a node that isn't master
+ */
+async function takeOut(
+  context: CommandContext,
+  daemon: DaemonLink | undefined,
+  name: string,
+  confirmedOff: boolean,
+): Promise<void> {
+  const node = daemon?.nodes.find((one) => one.name === name);
+  if (daemon === undefined || node === undefined) return;
+  // Who never joined, or is out already, can't be taken out.
+  if (!confirmedOff && ['unknown', 'alone', 'off', 'taken out'].includes(node.role)) return;
+  const { ok, text } = await daemon.call({ kind: 'kill', node: node.index, confirmedOff });
+  if (ok) return;
+  if (confirmedOff) {
+    context.progress.note('WARN', `${name} is off, but cxmd does not take it: ${text}`);
+    return;
+  }
+  const hint = 'call it on the master: `cxmd_ctl --status` says who that is';
+  throw new CxmError('REFUSED', `cxmd does not take ${name} out of the cluster: ${text}`, { hint });
+}
 
 function sentenceOf(
   node: string,

@@ -3,6 +3,7 @@
  * there. The local node is the one on which cxm was called; on the frontend, which is none, it is node1.
  */
 import { spawn } from 'node:child_process';
+import { daemonOf, membershipFrom, nodesWithPower } from '../../cli/daemon.ts';
 import type { CliEnvironment } from '../../cli/environment.ts';
 import { processParts } from '../../cli/process.ts';
 import type { Cluster, Reporter } from '../../cluster/cluster.ts';
@@ -21,19 +22,21 @@ export function sandboxEnvironment(): CliEnvironment {
   const here = process.env[nodeVariable] ?? '';
   const localName = here === '' || here === frontendName ? 'node1' : here;
   const configuration = () => readCxmConf(process.env['CXM_CONF'] ?? layout.clusterConf);
+  const daemon = daemonOf(() => configuration().configuration);
   return {
     ...processParts(),
     localName,
     commands: sandboxMachine(localName),
     configuration,
-    open({ nodes, refresh, reporter, signal }) {
+    daemon,
+    async open({ nodes, refresh, reporter, signal }) {
       const conf = configuration().configuration;
-      const cluster = sandboxCluster(layout, { conf, nodes, refresh, reporter, signal });
-      return Promise.resolve({ cluster, close: () => Promise.resolve() });
+      const only = nodes ?? nodesWithPower(await daemon(), conf.ALLOWED_NODES);
+      const cluster = sandboxCluster(layout, { conf, nodes: only, refresh, reporter, signal });
+      return { cluster, close: () => Promise.resolve() };
     },
-    membership: () => {
-      const isMember = configuration().configuration.ALLOWED_NODES.includes(localName);
-      return Promise.resolve({ isMember, state: 'normal', source: 'cxm.conf' });
+    async membership() {
+      return membershipFrom(await daemon(), configuration().configuration.ALLOWED_NODES, localName);
     },
     attachConsole: (domainId) => attach(localName, domainId),
   };
