@@ -49,18 +49,20 @@ export async function runDaemon(environment: DaemonEnvironment): Promise<void> {
   try {
     const conf = environment.configuration();
     log = createLogger((line) => environment.write(line), conf.DAEMON_DEBUG);
-    await new Daemon(environment, conf, log).begin();
+    const daemon = new Daemon(environment, conf, log);
+    await daemon.begin().catch((error: unknown) => daemon.fail(error));
   } catch (error) {
-    const { code, message, hint } = asCxmError(error);
+    const { message, hint } = asCxmError(error);
     log('configuration', `cxmd can't begin: ${message}; ${hint}`);
-    const isTemporary = code === 'IO' || code === 'TIMEOUT' || code === 'INTERNAL' || code === 'NOT_FOUND';
-    endProcess(isTemporary ? daemonExits.failed : daemonExits.configuration);
+    endSoon(daemonExits.configuration);
   }
 }
 
 class Daemon {
   private conf: CxmConf;
+  /** Goodbye is being said, or was. */
   private isEnding = false;
+  private isOver = false;
   private readonly closers: (() => void)[] = [];
   private disk: DiskThread | undefined;
   private watchdog: Watchdog | undefined;
@@ -75,6 +77,16 @@ class Daemon {
     private readonly log: Logger,
   ) {
     this.conf = conf;
+  }
+
+  /** It could not begin, or can't go on. */
+  fail(error: unknown): void {
+    const { code, message, hint } = asCxmError(error);
+    this.log('configuration', `cxmd can't go on: ${message}; ${hint}`);
+    const isTemporary = code === 'IO' || code === 'TIMEOUT' || code === 'INTERNAL' || code === 'NOT_FOUND';
+    this.end(false, isTemporary ? daemonExits.failed : daemonExits.configuration, message);
+    // What waits for a disk that hangs can't be ended in order.
+    if (code === 'TIMEOUT') setTimeout(() => process.kill(process.pid, 'SIGKILL'), 2 * endMs);
   }
 
   async begin(): Promise<void> {
@@ -102,6 +114,7 @@ class Daemon {
     this.keep(await servePeers({ port: conf.TCP_PORT, listen, keys: () => keys, methods, refused }));
     const opened = await DiskThread.open({ program: environment.diskProgram, path: diskPath, cluster }, diskOpenMs);
     this.disk = opened.disk;
+    opened.disk.onEnd((error) => this.fail(error));
     this.keep(await network.open());
     const journal = new Journal(conf.STATE_DIR, (reason) => log('journal', `the journal can't be written: ${reason}`));
     this.journal = journal;
@@ -165,17 +178,21 @@ class Daemon {
     this.shell?.reconfigure({ nodes: ALLOWED_NODES, fencing: fencingOf(conf).fencing });
   }
 
-  /** As a person or the system says: goodbye first. A second word ends it at once. */
+  /**
+   * As a person or the system says: goodbye first. It is answered when the slot says so, or when the disk has not taken it for
+   * too long; nothing makes it end before that, since an end without goodbye is a death to the others.
+   */
   private leave(): void {
-    if (this.isEnding || this.shell === undefined || this.shell.state.role === 'alone') return this.end(true, 0);
+    if (this.isEnding) return;
     this.isEnding = true;
     this.systemd.notify('--stopping');
-    // It is answered when the slot says so, or when the disk has not taken it for too long.
-    void this.shell.call({ kind: 'leave' });
+    if (this.shell === undefined) this.end(true, daemonExits.clean);
+    else void this.shell.call({ kind: 'leave' });
   }
 
   /** The protocol has ended: clean, or taken out. */
   private stopped(reason: string, clean: boolean): void {
+    this.isEnding = true;
     const wasRefused = clean && reason !== 'left';
     // Replies to whoever asked for it go out first.
     setTimeout(() => {
@@ -183,7 +200,10 @@ class Daemon {
     }, 100);
   }
 
+  /** @param clean only then is the watchdog put to rest: the others count on it that a silent node is off */
   private end(clean: boolean, code: number, reason = 'asked to'): void {
+    if (this.isOver) return;
+    this.isOver = true;
     this.log('stopped', `cxmd ends: ${reason}`);
     this.shell?.end();
     if (clean) this.watchdog?.rest();
@@ -192,7 +212,7 @@ class Daemon {
     const written = Promise.race([this.journal?.flush(), new Promise((resolve) => setTimeout(resolve, endMs))]);
     void Promise.all([closing, written]).then(([closed]) => {
       // A thread that waits for a dead disk would keep the process from ending in order.
-      if (closed) endProcess(code);
+      if (closed) endSoon(code);
       else process.kill(process.pid, 'SIGKILL');
     });
   }
@@ -202,6 +222,7 @@ class Daemon {
   }
 }
 
-function endProcess(code: number): void {
-  process.exit(code);
+/** When the last lines of the log have gone. */
+function endSoon(code: number): void {
+  setTimeout(() => process.exit(code), 50);
 }

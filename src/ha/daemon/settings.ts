@@ -61,6 +61,7 @@ const fixedKeys = [
   'STATE_DIR',
   'WATCHDOG',
   'WATCHDOG_TIMEOUT',
+  'DAEMON_DEBUG',
 ] as const satisfies readonly (keyof CxmConf)[];
 
 /** What of a new configuration has to wait for a restart, as sentences. */

@@ -26,6 +26,7 @@ export class DiskThread {
   private readonly waiting: Waiting[] = [];
   private readonly slots: Read<Slot>[] = new Array<Read<Slot>>(slotCount).fill('empty');
   private ended: CxmError | undefined;
+  private onEnded: (error: CxmError) => void = () => undefined;
 
   private constructor(
     private readonly worker: Worker,
@@ -41,8 +42,12 @@ export class DiskThread {
     worker.on('message', (answer: DiskAnswer) => disk.answered(answer));
     worker.on('error', (error) => disk.end(error));
     worker.on('exit', () => disk.end(new Error('it has ended')));
-    const timer = setTimeout(() => disk.end(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    const answer = await disk.expectAnswer().finally(() => clearTimeout(timer));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new CxmError('TIMEOUT', `${path} does not answer within ${timeoutMs} ms: the SAN hangs`);
+      timer = setTimeout(() => reject(error), timeoutMs);
+    });
+    const answer = await Promise.race([disk.expectAnswer(), late]).finally(() => clearTimeout(timer));
     if (answer.kind !== 'open') throw new CxmError('INTERNAL', 'the disk thread spoke out of turn');
     return { disk, diskId: answer.diskId };
   }
@@ -66,9 +71,15 @@ export class DiskThread {
     await this.order({ kind: 'write-lease', lease });
   }
 
+  /** Calls back when the thread has ended without being told to. */
+  onEnd(callback: (error: CxmError) => void): void {
+    this.onEnded = callback;
+  }
+
   /** Resolves to false if the thread waits for the storage yet: then it can't be ended by anybody. */
   async close(timeoutMs: number): Promise<boolean> {
-    const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), timeoutMs).unref());
+    this.onEnded = () => undefined;
+    const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), timeoutMs));
     return Promise.race([this.worker.terminate().then(() => true), late]);
   }
 
@@ -92,7 +103,10 @@ export class DiskThread {
 
   /** Nobody answers any more. */
   private end(cause: Error): void {
-    this.ended ??= new CxmError('IO', `the thread of ${this.path}: ${cause.message}`, { cause });
+    if (this.ended === undefined) {
+      this.ended = new CxmError('IO', `the thread of ${this.path}: ${cause.message}`, { cause });
+      this.onEnded(this.ended);
+    }
     for (const { reject } of this.waiting.splice(0)) reject(this.ended);
   }
 }
