@@ -13,7 +13,7 @@ export const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   error:
     'an error; it says what became of the VM. Also when a node did not answer, and the answer is that of the others',
   refused:
-    'refused: not found, found several times, running already, in use, not possible, answered with no; or `check` has found problems',
+    'refused: not found, found several times, running already, in use, not possible, answered with no; or `check`, `check-cpu` or `doctor` has found something',
   usage: 'wrong usage',
 };
 

@@ -21,6 +21,7 @@ export function renderHelp(style: Style): string {
     lines.push('');
   }
   lines.push(style.paint('bold', 'Options of all subcommands'), ...optionLines(generalOptions(), width), '');
+  lines.push('FQDN is the name of a VM: that of its configuration file in VMCONF_DIR, without .cfg.');
   lines.push('Options stand anywhere. Subcommands may be abbreviated, as in `cxm mig`.');
   lines.push('`cxm SUBCOMMAND --help` has the rest, with examples.', '');
   return lines.join('\n');

@@ -32,7 +32,11 @@ export const optionTable = {
       'Volumes that are active already are used as they are, not loaded anew from the metadata of LVM. Dangerous when another node has changed them: extended, moved.',
     general: true,
   },
-  forceNode: { flags: '-f, --force-node <HOST>', meaning: 'The node that is meant.', value: 'node' },
+  forceNode: {
+    flags: '-f, --force-node <HOST>',
+    meaning: 'Work on this node, instead of on the local one or on the one that cxm would choose.',
+    value: 'node',
+  },
   console: { flags: '-c, --console', meaning: 'Attach the console afterwards.' },
   json: { flags: '--json', meaning: 'Print JSON; its shapes are in the guide, docs/cxm.md.' },
   dryRun: { flags: '--dry-run', meaning: 'Print what would be done, step by step, and do nothing.' },
