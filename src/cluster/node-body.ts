@@ -172,10 +172,10 @@ function linuxSystem(commands: Commands): NodeSystem {
     },
     async ping(host) {
       if (!/^[A-Za-z0-9][A-Za-z0-9.:-]*$/.test(host)) return 'unknown-name';
-      const options = { okExitCodes: 'any', timeoutMs: 10_000 } as const;
-      // Through a shell, which tells a ping that is missing (127) from one that can't resolve a name.
-      const words = ['-c', 'exec ping -n -q -c 1 -W 1 "$1"', 'sh', host];
-      const { exitCode } = await commands.run('sh', words, options);
+      // Through a shell, which tells a ping that is missing (127) from one that can't resolve a name. The ping itself ends
+      // after a second; what takes longer is a resolver that asks servers which are silent (124 from timeout).
+      const words = ['-c', 'exec timeout 8 ping -n -q -c 1 -W 1 "$1"', 'sh', host];
+      const { exitCode } = await commands.run('sh', words, { okExitCodes: 'any', timeoutMs: 20_000 });
       return exitCode === 0 ? 'answer' : exitCode === 1 ? 'silence' : 'unknown-name';
     },
     async reach(node) {
