@@ -118,26 +118,30 @@ export class One38 {
   /** A document, a deployment file or a word. */
   private text(text: string, vmId: number): string {
     const address = this.addresses[vmId] ?? '';
-    return text
-      .replaceAll('/datastores/102/', '/datastores/0/')
-      .replace(/\bhost01\b/g, 'node1')
-      .replace(/\bhost02\b/g, 'node2')
-      .replace(/probevg\.lv-one-(\d+)/g, (_all, image: string) => this.images(vmId, Number(image)))
-      .replaceAll('02:00:0a:63:00:01', macOf(address))
-      .replaceAll('10.99.0.1', address)
-      .replace(/\bbr0\b/g, 'xenbr0')
-      .replaceAll('/boot/vmlinuz', guestKernel)
-      .replaceAll('/boot/initrd', guestInitramfs)
-      .replaceAll('xvda1', 'xvda')
-      .replace(/\bhda\b/g, 'xvdz')
-      .replace(/^vfb = .*\n/m, '')
-      .replace(/^ *'tap:aio:\S*,xvd[cd],w',\n/gm, '')
-      .replace(/ *<DISK>(?:(?!<\/DISK>)[^])*<TARGET><!\[CDATA\[xvd[cd]\][^]*?<\/DISK>\n/g, '')
-      .replace(/<GRAPHICS>[^]*?<\/GRAPHICS>/, '')
-      .replace(/(memory *= *')256|(<MEMORY><!\[CDATA\[)256/g, '$1$2128')
-      .replace(/(vcpus *= *')2|(<VCPU><!\[CDATA\[)2/g, '$1$21')
-      .replace(/(<SIZE><!\[CDATA\[)(\d+)/g, (_all, start: string, size: string) => `${start}${sizes[size] ?? size}`)
-      .replace(/(<DEPLOY_ID>)one-\d+(?=<)/, `$1${this.deployIds.get(vmId) ?? `one-${vmId}`}`);
+    return (
+      text
+        .replaceAll('/datastores/102/', '/datastores/0/')
+        .replace(/\bhost01\b/g, 'node1')
+        .replace(/\bhost02\b/g, 'node2')
+        .replace(/probevg\.lv-one-(\d+)/g, (_all, image: string) => this.images(vmId, Number(image)))
+        .replaceAll('02:00:0a:63:00:01', macOf(address))
+        .replaceAll('10.99.0.1', address)
+        .replace(/\bbr0\b/g, 'xenbr0')
+        .replaceAll('/boot/vmlinuz', guestKernel)
+        .replaceAll('/boot/initrd', guestInitramfs)
+        .replaceAll('xvda1', 'xvda')
+        .replace(/\bhda\b/g, 'xvdz')
+        // Linux calls sda and xvda the same, so that a PV guest with both connects one of them only.
+        .replace(/\bsda\b/g, 'xvdf')
+        .replace(/^vfb = .*\n/m, '')
+        .replace(/^ *'tap:aio:\S*,xvd[cd],w',\n/gm, '')
+        .replace(/ *<DISK>(?:(?!<\/DISK>)[^])*<TARGET><!\[CDATA\[xvd[cd]\][^]*?<\/DISK>\n/g, '')
+        .replace(/<GRAPHICS>[^]*?<\/GRAPHICS>/, '')
+        .replace(/(memory *= *')256|(<MEMORY><!\[CDATA\[)256/g, '$1$2128')
+        .replace(/(vcpus *= *')2|(<VCPU><!\[CDATA\[)2/g, '$1$21')
+        .replace(/(<SIZE><!\[CDATA\[)(\d+)/g, (_all, start: string, size: string) => `${start}${sizes[size] ?? size}`)
+        .replace(/(<DEPLOY_ID>)one-\d+(?=<)/, `$1${this.deployIds.get(vmId) ?? `one-${vmId}`}`)
+    );
   }
 }
 
