@@ -238,6 +238,33 @@ describe('strangers', () => {
     expect(current.log(master).match(/CXM080/g)?.length).toBeLessThan(5);
   });
 
+  test('who repeat what was recorded do not keep a dead node alive', { timeout: 120_000 }, async () => {
+    const current = await cluster();
+    // The place of node3 is taken by somebody who listens: what the others send to it is authentic.
+    const recorded: Buffer[] = [];
+    const ear = createSocket('udp4');
+    ear.on('message', (bytes, { address }) => {
+      if (address === current.address('node2')) recorded.push(bytes);
+    });
+    ear.bind(current.udpPort, current.address('node3'));
+    await joined(current, ['node1']);
+    await joined(current, ['node2']);
+    await expect.poll(() => recorded.length, { timeout: 20_000 }).toBeGreaterThan(5);
+    current.signal('node2', 'SIGKILL');
+    await current.ended('node2');
+    const repeating = setInterval(() => {
+      for (const bytes of recorded) ear.send(bytes, current.udpPort, current.address('node1'));
+    }, 200);
+    try {
+      await expect.poll(() => current.fenced(), { timeout: 60_000 }).toEqual(['fence node2']);
+      await pause(3000);
+      expect((await current.status('node1'))?.state).toBe('normal');
+    } finally {
+      clearInterval(repeating);
+      ear.close();
+    }
+  });
+
   test('who send anything to any port stop nothing and change nothing', { timeout: 120_000 }, async () => {
     const current = await cluster();
     const master = await joined(current, ['node1', 'node2']);

@@ -41,7 +41,8 @@ export class Journal {
   ) {
     this.file = join(directory, 'journal');
     try {
-      fs.mkdirSync(directory, { recursive: true, mode: 0o750 });
+      // Not with its parents: Node never comes back from a directory in which the kernel lets nobody make any.
+      if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o750 });
     } catch (error) {
       this.tell(error);
     }
