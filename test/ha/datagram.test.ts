@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { Datagram } from '../../src/ha/protocol/blocks.ts';
 import { clusterStates, maxNodes, roles } from '../../src/ha/records.ts';
 import { readClusterKeys, type ClusterKey } from '../../src/ha/wire/cluster-key.ts';
@@ -28,6 +28,7 @@ const datagrams: fc.Arbitrary<Datagram> = fc.record({
 });
 
 const directory = fs.mkdtempSync(join(tmpdir(), 'cxm-ha-datagram-'));
+afterAll(() => fs.rmSync(directory, { recursive: true, force: true }));
 let files = 0;
 
 function keysOf(text: string, mode = 0o600, cluster = 'lab'): readonly ClusterKey[] {
