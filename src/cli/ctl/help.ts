@@ -11,7 +11,8 @@ export function renderCtlHelp(style: Style): string {
   const modifiers = (Object.keys(ctlModifiers) as CtlModifier[]).map(
     (name) => [wordsOfModifier(name), ctlModifiers[name].meaning] as const,
   );
-  const column = Math.max(...[...actions, ...modifiers].map(([words]) => words.length)) + 4;
+  const examples = ctlExamples.map(({ line, meaning }) => [line, meaning] as const);
+  const column = Math.max(...[...actions, ...modifiers, ...examples].map(([words]) => words.length)) + 4;
   const lines = (all: readonly (readonly [string, string])[]): readonly string[] =>
     all.flatMap(([words, meaning]) => entry(words, meaning, column, width));
   return [
@@ -26,7 +27,7 @@ export function renderCtlHelp(style: Style): string {
     ...lines(modifiers),
     '',
     style.paint('bold', 'Examples'),
-    ...lines(ctlExamples.map(({ line, meaning }) => [line, meaning] as const)),
+    ...lines(examples),
     '',
   ].join('\n');
 }
