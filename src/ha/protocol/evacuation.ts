@@ -44,6 +44,10 @@ function needsEmptying(step: Step, node: NodeIndex): boolean {
   return verdict === 'alive' && peerAt(state, node).slot?.maintenance === true;
 }
 
+function isInMaintenance({ state }: Step, node: NodeIndex): boolean {
+  return node === state.config.self ? state.maintenance : peerAt(state, node).slot?.maintenance === true;
+}
+
 function beginMove(step: Step, node: NodeIndex): boolean {
   const { state, effects } = step;
   const listed = node === state.config.self ? state.vms : runningOn(step, node);
@@ -56,7 +60,7 @@ function beginMove(step: Step, node: NodeIndex): boolean {
     step,
     vm,
     `is to leave ${nameOf(state, node)}`,
-    node === state.config.self ? 'maintenance' : evidenceOf(step, node),
+    isInMaintenance(step, node) ? 'maintenance' : evidenceOf(step, node),
   );
   effects.push({ kind: 'plan', id: effectId, vms: [vm], nodes, failed: [] });
   return true;

@@ -26,7 +26,10 @@ export interface OrderedStart {
 export function takeOrder(step: Step, order: OrderedStart): void {
   const { state, timing } = step;
   const obstacle = obstacleTo(step, order.token);
-  if (obstacle !== undefined) return answerOrigin(step, order.origin, started('refused', obstacle));
+  if (obstacle !== undefined) {
+    because(step, order.vm, 'order refused', obstacle);
+    return answerOrigin(step, order.origin, started('refused', obstacle));
+  }
   if (state.vms.includes(order.vm)) return answerOrigin(step, order.origin, started('running', 'runs here already'));
   const other = state.works.find(({ vm }) => vm === order.vm);
   if (other !== undefined) {

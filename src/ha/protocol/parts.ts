@@ -106,6 +106,8 @@ export interface Target {
   readonly round: number;
   readonly asks: readonly PendingAsk[];
   readonly effectId: number;
+  /** Why fencing has failed of a node that its watchdog will end. */
+  readonly failure: string;
   readonly startedMs: number;
 }
 

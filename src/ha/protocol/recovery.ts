@@ -61,6 +61,7 @@ function beginTarget(step: Step, node: NodeIndex, incarnation: number): void {
     round: 1,
     asks: askPings(step, pinged, node),
     effectId: 0,
+    failure: '',
     startedMs: state.nowMs,
   });
 }
@@ -99,6 +100,7 @@ function offTarget(step: Step, node: NodeIndex): Target {
     round: 0,
     asks: [],
     effectId: 0,
+    failure: '',
     startedMs: state.nowMs,
   };
 }
@@ -168,7 +170,7 @@ function lastLook(step: Step, target: Target): void {
     state.readWanted = true;
     return;
   }
-  fence(step, target);
+  if (target.failure === '' || silentBehindWatchdog(step, target)) fence(step, target);
 }
 
 function answering({ pinged, asks }: Target, results: readonly (readonly PingResult[])[]): string {
@@ -234,7 +236,7 @@ export function fenceDone(step: Step, id: number, result: Result): void {
   const name = nameOf(state, target.node);
   if (result.kind === 'fence') {
     if (!result.ok && !rules.fenceConfirmed(false, 'not-asked')) {
-      return raisePanicOnce(step, `fencing ${name} failed: ${result.reason}`);
+      return fenceFailed(step, target, `fencing ${name} failed: ${result.reason}`);
     }
     if (state.config.fencing === 'with-status' && !rules.fenceConfirmed(result.ok, 'unknown')) {
       const effectId = takeId(state);
@@ -249,6 +251,15 @@ export function fenceDone(step: Step, id: number, result: Result): void {
     return raisePanicOnce(step, `${name} was fenced, and its power state is ${result.power}`);
   }
   confirmOff(step, target, 'the fence command and the power state say so');
+}
+
+/** Its board may have lost power with it. An armed watchdog needs no board: then we wait for the end of its time. */
+function fenceFailed(step: Step, target: Target, failure: string): void {
+  const { state, timing } = step;
+  const isArmed = peerAt(state, target.node).slot?.watchdogArmed === true && timing.watchdogSilenceMs > 0;
+  if (!isArmed) return raisePanicOnce(step, failure);
+  alarm(step, nameOf(state, target.node), `${failure}; waiting until its watchdog must have ended it`);
+  replaceTarget(step, { ...target, phase: 'looking', decidedMs: state.nowMs, effectId: 0, failure });
 }
 
 /** Off for certain: this goes to the disk before anything is built on it. */

@@ -114,6 +114,7 @@ export function assertTiming(timing: Timing, watchdogMs: number): void {
       'leaseStop + margin < leaseLost',
       timing.leaseStopMs * slow + timing.marginMs < timing.leaseLostMs * (1 - driftBound),
     ],
+    ['half a second is left for a slow read and a pause of the process', timing.marginMs >= 500],
     ['claimDelay / 2 > a heartbeat period', timing.claimDelayMs / 2 >= timing.periodMs],
     ['claimDelay × 1.5 + a period < leaseStop', timing.claimDelayMs * 1.5 + timing.periodMs < timing.leaseStopMs],
     ['a second heartbeat may be lost before the lease stops', timing.leaseStopMs >= 3 * timing.periodMs],
