@@ -68,8 +68,9 @@ export class Checks {
     if (state.role === 'active' && before.role !== 'active') this.noOtherMaster(node, 'becomes master');
   }
 
-  /** The disk is another one: epochs begin anew. */
+  /** The disk is another one: epochs and incarnations begin anew. */
   forgetEpochs(): void {
+    this.orders.length = 0;
     this.highestEpoch = 0;
     this.highestOwner = -1;
   }

@@ -1,5 +1,5 @@
 /** Faults that are harmless one by one and dangerous together, closely one after the other. */
-import { theMaster, type Fault, type Trapped } from './faults.ts';
+import { notTheMaster, theMaster, type Fault, type Trapped } from './faults.ts';
 import type { FenceMode } from './power.ts';
 import type { Random } from './random.ts';
 
@@ -75,13 +75,14 @@ export function heardByOthers(random: Random, nodes: number): TimedFault[] {
 }
 
 /** The master gets hardly any time and hears little, while a node of which nothing else is wrong is without the disk. */
-export function sleepyMaster(random: Random, nodes: number): TimedFault[] {
-  const node = random.integer(0, nodes - 1);
+export function sleepyMaster(random: Random): TimedFault[] {
+  const node = notTheMaster;
   const at = (afterMs: number, fault: Fault): TimedFault => ({ afterMs, fault });
   const forMs = 45_000;
   return [
     at(0, { kind: 'san-cut', node, mode: random.pick(['hung', 'failing']), slowMs: 0, ghosts: false, forMs }),
     at(0, { kind: 'pings-cut', node, forMs }),
+    at(0, { kind: 'heard-by-master-only', node, forMs }),
     at(0, { kind: 'noise', loss: random.between(0, 0.6), spreadMs: random.between(3, 500), duplicates: 0, forMs }),
     at(random.between(1000, 9000), {
       kind: 'stutter',

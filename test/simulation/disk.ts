@@ -83,6 +83,7 @@ export class Disk {
   wipe(): void {
     this.lease = 'empty';
     this.slots = this.slots.map(() => 'empty');
+    this.highest.fill(0);
   }
 
   read(node: number, done: (lease: Read<Lease>, slots: readonly Read<Slot>[]) => void, failed: () => void): void {

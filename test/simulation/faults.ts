@@ -6,6 +6,8 @@ import type { World } from './world.ts';
 
 /** Whoever is master at that moment. */
 export const theMaster = -1;
+/** The first one that isn't. */
+export const notTheMaster = -2;
 
 export type Fault =
   | { readonly kind: 'power-loss'; readonly node: number; readonly forMs: number }
@@ -27,6 +29,8 @@ export type Fault =
       readonly awakeMs: number;
     }
   | { readonly kind: 'cut'; readonly from: number; readonly to: number; readonly forMs: number }
+  /** Of the others, nobody hears it; the master does. */
+  | { readonly kind: 'heard-by-master-only'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'isolate'; readonly node: number; readonly forMs: number; readonly pings: boolean }
   | { readonly kind: 'partition'; readonly nodes: readonly number[]; readonly forMs: number; readonly pings: boolean }
   | { readonly kind: 'lan-gone'; readonly forMs: number; readonly pings: boolean }
@@ -134,6 +138,8 @@ export function apply(world: World, fault: Fault): void {
       });
       return;
     }
+    case 'heard-by-master-only':
+      return hideFromOthers(world, victim(world, fault.node).index, fault.forMs);
     case 'isolate':
       return part(world, [fault.node], fault.forMs, fault.pings);
     case 'partition':
@@ -152,7 +158,7 @@ export function apply(world: World, fault: Fault): void {
       });
       return;
     case 'san-cut':
-      return breakPath(world, fault.node, fault);
+      return breakPath(world, victim(world, fault.node).index, fault);
     case 'san-all':
       for (const { index } of world.nodes) breakPath(world, index, { ...fault, ghosts: false });
       return;
@@ -189,12 +195,14 @@ export function apply(world: World, fault: Fault): void {
       return disk.wipe();
     case 'cold-boot':
       return coldBoot(world, fault);
-    case 'pings-cut':
-      network.pingCut[fault.node] = true;
+    case 'pings-cut': {
+      const { index } = victim(world, fault.node);
+      network.pingCut[index] = true;
       queue.after(fault.forMs, () => {
-        network.pingCut[fault.node] = false;
+        network.pingCut[index] = false;
       });
       return;
+    }
     case 'trap':
       world.trap = fault;
       return;
@@ -213,7 +221,18 @@ export function apply(world: World, fault: Fault): void {
 }
 
 function victim(world: World, node: number): SimNode {
-  return node === theMaster ? (world.master() ?? world.node(0)) : world.node(node);
+  if (node >= 0) return world.node(node);
+  const master = world.master() ?? world.node(0);
+  return node === theMaster ? master : (world.nodes.find((one) => one !== master) ?? master);
+}
+
+function hideFromOthers(world: World, node: number, forMs: number): void {
+  const master = world.master()?.index;
+  const others = world.nodes.filter(({ index }) => index !== node && index !== master);
+  for (const { index } of others) world.network.cut(node, index);
+  world.queue.after(forMs, () => {
+    for (const { index } of others) world.network.cut(node, index, false);
+  });
 }
 
 function losePower(world: World, node: SimNode, forMs: number): void {
