@@ -9,6 +9,8 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { asCxmError, CxmError, errorCodes, type ErrorCode } from '../errors.ts';
+import { localCommands } from '../host/commands.ts';
+import { bulkCiphers } from './ciphers.ts';
 import { DataPipe } from './data-pipe.ts';
 import { SocketSource, type ByteSource } from './descriptor.ts';
 import { socketPair } from './socket-pair.ts';
@@ -54,7 +56,7 @@ const ownEnd = new CxmError('INTERRUPTED', 'the conversation has ended');
  */
 export async function callHelper(route: Route, call: Call): Promise<unknown> {
   const lockFile = await call.lock.open();
-  const { child, output } = await start(route, lockFile.fd, call.inPieces === true);
+  const { child, output } = await start(route, lockFile.fd, call);
   const conversation = new Conversation(child, output, call, lockFile.fd);
   try {
     return await conversation.run();
@@ -66,8 +68,8 @@ export async function callHelper(route: Route, call: Call): Promise<unknown> {
   }
 }
 
-/** The command line that reaches the helper. */
-export function helperCommand(route: Route): readonly string[] {
+/** The command line that reaches the helper. @param ciphers in order of preference; ssh's own when left out */
+function helperCommand(route: Route, ciphers?: readonly string[]): readonly string[] {
   if (route.kind === 'sudo') return ['sudo', '-n', helperPath];
   const options = [
     'BatchMode=yes',
@@ -75,6 +77,7 @@ export function helperCommand(route: Route): readonly string[] {
     'ServerAliveInterval=5',
     'ServerAliveCountMax=6',
     'ControlMaster=no',
+    ...(ciphers === undefined ? [] : [`Ciphers=${ciphers.join(',')}`]),
   ];
   return ['ssh', '-T', ...options.flatMap((option) => ['-o', option]), '--', route.host, `sudo -n ${helperPath}`];
 }
@@ -85,14 +88,15 @@ interface Started {
   readonly output: ByteSource;
 }
 
-/** @param much its output is going to be much */
-async function start(route: Route, lockFd: number, much: boolean): Promise<Started> {
+async function start(route: Route, lockFd: number, { send, inPieces }: Call): Promise<Started> {
+  const bulk = route.kind === 'ssh' && (send !== undefined || inPieces === true);
+  const ciphers = bulk ? await bulkCiphers(localCommands, route.host) : undefined;
   const source = new SocketSource();
   // Without one it goes on as well, only slower.
-  const pair = much ? await socketPair(source.onread).catch(() => undefined) : undefined;
+  const pair = inPieces === true ? await socketPair(source.onread).catch(() => undefined) : undefined;
   // The shell holds the lock's descriptor: ssh closes all that it doesn't know. A process group of its own, since oned
   // kills the whole group of an action.
-  const args = ['-c', '"$@"; exit $?', 'cxm', ...helperCommand(route)];
+  const args = ['-c', '"$@"; exit $?', 'cxm', ...helperCommand(route, ciphers)];
   const child = spawn('sh', args, { stdio: ['pipe', pair?.theirs ?? 'pipe', 'pipe', lockFd], detached: true });
   if (pair !== undefined) source.attach(pair.ours);
   pair?.theirs.destroy();

@@ -4,6 +4,7 @@
  */
 import type { Writable } from 'node:stream';
 import { CxmError } from '../errors.ts';
+import type { ByteSource } from './descriptor.ts';
 import { boundaryBytes, extentHeaderBytes, frameCodes, maxFrameBytes, type FrameType } from './protocol.ts';
 
 export type Incoming =
@@ -18,6 +19,8 @@ const headerBytes = 5;
 const maxMessageBytes = 1024 * 1024;
 /** So much may lie in the stream before a writer waits: waiting for each frame costs more than sending it. */
 export const maxQueuedBytes = 1024 * 1024;
+/** Less comes in a piece or two. */
+const worthWaitingBytes = 256 * 1024;
 const types = new Map(Object.entries(frameCodes).map(([type, code]) => [code, type as FrameType]));
 
 /** The connection itself, for the time that nobody else writes to it. Each call ends when the kernel has the bytes. */
@@ -139,7 +142,9 @@ function headerOf(type: FrameType, length: number): Buffer {
  * The frames of a stream, in order; ends where the stream ends.
  * @throws CxmError PROTOCOL if it isn't frames, or stops within one
  */
-export async function* readFrames(stream: AsyncIterable<Buffer>): AsyncGenerator<Incoming> {
+export async function* readFrames(
+  stream: Pick<ByteSource, 'takeNow'> & AsyncIterable<Buffer>,
+): AsyncGenerator<Incoming> {
   const bytes = new ByteQueue();
   let frame: { type: FrameType; left: number; offset: number } | undefined;
   let boundary: Buffer | undefined;
@@ -171,7 +176,14 @@ export async function* readFrames(stream: AsyncIterable<Buffer>): AsyncGenerator
         frame.offset += data.length;
         frame.left -= data.length;
       }
-      if (frame.left > 0) break;
+      if (frame.left > 0) {
+        if (bytes.length > 0) continue;
+        // Frames are sent whole: the rest is on its way.
+        const rest = frame.left < worthWaitingBytes ? undefined : stream.takeNow?.(frame.left);
+        if (rest === undefined || rest.length === 0) break;
+        bytes.push(rest);
+        continue;
+      }
       frame = undefined;
     }
   }
