@@ -2,6 +2,7 @@
  * Starting a VM. The exclusive activation rule: before it starts on a node its volumes are inactive on every other one, and
  * if it is anywhere, in any state, the start is refused. A start that fails leaves nothing behind, or says what.
  */
+import type { BalanceRules } from '../balance/state.ts';
 import { asCxmError, CxmError } from '../errors.ts';
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
 import type { ActivationMode } from '../lvm/volumes.ts';
@@ -25,6 +26,8 @@ export interface StartOptions {
   readonly localNode?: string;
   /** Set the autostart link where it starts; else a link is only moved. */
   readonly setLink?: boolean;
+  /** Where it may be when neither an option nor a link says it; anywhere when left out. */
+  readonly rules?: Pick<BalanceRules, 'pinned' | 'empty'>;
 }
 
 export interface StartPlan {
@@ -45,7 +48,7 @@ export async function planStart(cluster: Cluster, vm: string, options: StartOpti
   requireNowhere(survey.sights, vm);
   const wish = chooseNode(survey, vm, options);
   const wished = await requireDefinition(nodeNamed(cluster, wish.node), vm);
-  const choice = withRoom(survey, wished, wish);
+  const choice = withRoom(survey, wished, wish, options.rules);
   // What it is started from counts: another node may have another configuration, with other disks.
   const definition = choice.node === wish.node ? wished : await requireDefinition(nodeNamed(cluster, choice.node), vm);
   const own = requireVolumes(survey.sights, definition, choice.node);
@@ -74,7 +77,7 @@ interface Choice {
 }
 
 /** @throws CxmError REFUSED for more than one autostart link */
-export function chooseNode({ sights }: Survey, vm: string, { node, localNode }: StartOptions): Choice {
+export function chooseNode({ sights }: Survey, vm: string, { node, localNode, rules }: StartOptions): Choice {
   if (node !== undefined) {
     if (sights.some((sight) => sight.node === node)) return { node, fixed: true, remarks: [] };
     throw new CxmError('NOT_FOUND', `${node} is no node of the cluster`);
@@ -86,25 +89,43 @@ export function chooseNode({ sights }: Survey, vm: string, { node, localNode }: 
     });
   }
   if (linked[0] !== undefined) return { node: linked[0], fixed: false, remarks: [] };
+  const allowed = roomiestFirst(sights, vm, rules);
   const local = sights.find((sight) => sight.node === localNode) ?? sights[0];
   if (local === undefined) throw new CxmError('REFUSED', 'the cluster has no nodes');
-  return { node: local.node, fixed: false, remarks: [`${vm} has no autostart link: it is started on ${local.node}`] };
+  const own = allowed.includes(local) ? local : (allowed[0] ?? local);
+  return { node: own.node, fixed: false, remarks: [`${vm} has no autostart link: it is started on ${own.node}`] };
 }
 
-/** The node, or the one with most free memory instead. @throws CxmError REFUSED when the VM fits nowhere */
-function withRoom({ sights }: Survey, { vm, memoryMib }: VmDefinition, choice: Choice): Choice {
+/** Where LB_PIN and LB_EMPTY let a VM be. */
+function roomiestFirst(sights: readonly NodeSight[], vm: string, rules: StartOptions['rules'] = {}): NodeSight[] {
+  const pin = rules.pinned?.find((pinned) => pinned.vm === vm)?.nodes;
+  return sights
+    .filter(({ node }) => pin?.includes(node) !== false && rules.empty?.includes(node) !== true)
+    .sort((one, other) => other.info.freeMemoryMib - one.info.freeMemoryMib);
+}
+
+/**
+ * The node, or instead the one with most free memory among those on which the rules let it be.
+ * @throws CxmError REFUSED when the VM fits nowhere
+ */
+export function withRoom(
+  { sights }: Survey,
+  { vm, memoryMib }: Pick<VmDefinition, 'vm' | 'memoryMib'>,
+  choice: Choice,
+  rules: StartOptions['rules'],
+): Choice {
   const free = (name: string): number => sights.find(({ node }) => node === name)?.info.freeMemoryMib ?? 0;
   if (memoryMib <= free(choice.node)) return choice;
   const need = `${vm} needs ${memoryMib} MiB`;
-  const [roomiest] = [...sights].sort((one, other) => other.info.freeMemoryMib - one.info.freeMemoryMib);
   if (choice.fixed) {
     throw new CxmError('REFUSED', `${need}, but ${choice.node} has only ${free(choice.node)} MiB free`);
   }
+  const allowed = roomiestFirst(sights, vm, rules);
+  const [roomiest] = allowed;
   if (roomiest === undefined || memoryMib > roomiest.info.freeMemoryMib) {
-    throw new CxmError(
-      'REFUSED',
-      `not enough RAM: ${need}, and no node has more than ${roomiest?.info.freeMemoryMib ?? 0} MiB free`,
-    );
+    const nodes = allowed.length === sights.length ? 'no node' : 'no node on which LB_PIN and LB_EMPTY let it be';
+    const most = Math.max(free(choice.node), roomiest?.info.freeMemoryMib ?? 0);
+    throw new CxmError('REFUSED', `not enough RAM: ${need}, and ${nodes} has more than ${most} MiB free`);
   }
   const remark = `${choice.node} has only ${free(choice.node)} MiB free: ${vm} is started on ${roomiest.node}`;
   return { node: roomiest.node, fixed: false, remarks: [...choice.remarks, remark] };

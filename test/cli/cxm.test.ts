@@ -16,6 +16,12 @@ describe('cxm in a cluster with VMs', { timeout: timeoutMs }, () => {
   }, timeoutMs);
   afterAll(() => box.close());
 
+  it('says where it has looked when nothing runs', async () => {
+    const { stdout, stderr, exitCode } = await box.cxm(['list']);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1);
+    expect({ stderr, exitCode }).toEqual({ stderr: 'no VM runs on node1, node2, node3\n', exitCode: 0 });
+  });
+
   it('prints what --dry-run of create would do, and does nothing', async () => {
     const before = box.snapshot();
     const { exitCode, stdout } = await box.cxm(['create', 'shop.example.org', '--dry-run']);

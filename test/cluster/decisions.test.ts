@@ -5,7 +5,7 @@ import { findProblems, findingKinds, type CheckedNode, type FindingKind } from '
 import { definitionOf } from '../../src/cluster/definition.ts';
 import { neverIgnored, obstaclesTo, type MigrationFacts } from '../../src/cluster/migrate-checks.ts';
 import { judge } from '../../src/cluster/migrate.ts';
-import { activateExclusively, chooseNode } from '../../src/cluster/start.ts';
+import { activateExclusively, chooseNode, withRoom } from '../../src/cluster/start.ts';
 import { describeStep } from '../../src/cluster/steps.ts';
 import { CxmError } from '../../src/errors.ts';
 import { volumeOfPath } from '../../src/lvm/device-path.ts';
@@ -119,6 +119,21 @@ describe('a start', () => {
     expect(local.node).toBe('node3');
     expect(local.remarks).toHaveLength(1);
     expect(() => chooseNode({ sights, silent: [] }, 'vm1', { node: 'node9' })).toThrow(/no node/);
+  });
+
+  it('is neither made on a node that LB_EMPTY or LB_PIN keeps it from, nor moved there for want of room', () => {
+    const sights = [sight('node1', {}, 100), sight('node2', {}, 900), sight('node3', {}, 500), sight('node4', {}, 800)];
+    const rules = { pinned: [{ vm: 'vm1', nodes: ['node2', 'node3', 'node4'] }], empty: ['node2'] };
+    const survey = { sights, silent: [] };
+    const choice = chooseNode(survey, 'vm1', { localNode: 'node1', rules });
+    expect(choice.node).toBe('node4');
+    expect(chooseNode(survey, 'vm2', { localNode: 'node1', rules }).node).toBe('node1');
+    const small = { node: 'node1', fixed: false, remarks: [] };
+    expect(withRoom(survey, { vm: 'vm1', memoryMib: 400 }, small, rules).node).toBe('node4');
+    expect(withRoom(survey, { vm: 'vm1', memoryMib: 400 }, small, {}).node).toBe('node2');
+    expect(() => withRoom(survey, { vm: 'vm1', memoryMib: 850 }, small, rules)).toThrow(
+      'vm1 needs 850 MiB, and no node on which LB_PIN and LB_EMPTY let it be has more than 800 MiB free',
+    );
   });
 
   it('is refused with two links', () => {
@@ -240,10 +255,7 @@ describe('check', () => {
     'several-links': nodes({}, { links }),
     'lost-monitor': nodes({ rows: [row(1, 'vm1', { shutdown: 'reboot' })] }),
     'left-by-migration': nodes({}, { rows: [rowOfKind.away(3, 'vm1')] }),
-    'two-configs': nodes({}, {}, [
-      [config(body), { ...config(body), path: '/etc/xen/vm/vm1.cfg' }],
-      [config(body)],
-    ]),
+    'two-configs': nodes({}, {}, [[config(body), { ...config(body), path: '/etc/xen/vm/vm1.cfg' }], [config(body)]]),
     'no-config': nodes({ rows: [row(1, 'vm1'), row(5, 'stranger')] }),
     'group-differs': nodes({}, { groups: [{ ...there.groups[0]!, uuid: 'other' }] }),
   };

@@ -1,4 +1,5 @@
 /** `cxm create FQDN`: starts a VM, unless its name answers a ping: then it may run where no node of the cluster sees it. */
+import { rulesOf } from '../../cluster/balance-rules.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { planStart, startVm, type StartOptions, type StartPlan } from '../../cluster/start.ts';
 import type { Step } from '../../cluster/steps.ts';
@@ -12,7 +13,11 @@ export const create: CommandBody = async (context) => {
   const { forceNode, dryRun, json } = context.options;
   const { localName } = context.environment;
   const cluster = await context.open();
-  const options: StartOptions = { localNode: localName, ...(forceNode === undefined ? {} : { node: forceNode }) };
+  const options: StartOptions = {
+    localNode: localName,
+    rules: rulesOf(context.environment.configuration().configuration),
+    ...(forceNode === undefined ? {} : { node: forceNode }),
+  };
   const looking = Promise.all([planStart(cluster, vm, options), answersPing(cluster, localName, vm)]);
   const [plan, answers] = await context.progress.during(() => `looking for ${vm} on all nodes`, looking);
   if (answers) {

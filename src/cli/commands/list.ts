@@ -34,20 +34,19 @@ export const list: CommandBody = async (context) => {
     for (const { vms } of nodes) for (const { name } of vms) context.print(name ?? '');
     return tellSilent(context, silent);
   }
-  context.table(
-    columns,
-    nodes.flatMap(({ name, vms }) =>
-      vms.map((row) => [
-        name,
-        row.name ?? '',
-        row.id,
-        row.memoryMib,
-        row.vcpus,
-        lettersOf(row),
-        `${row.cpuSeconds.toFixed(1)} s`,
-      ]),
-    ),
+  const rows = nodes.flatMap(({ name, vms }) =>
+    vms.map((row) => [
+      name,
+      row.name ?? '',
+      row.id,
+      row.memoryMib,
+      row.vcpus,
+      lettersOf(row),
+      `${row.cpuSeconds.toFixed(1)} s`,
+    ]),
   );
+  context.table(columns, rows);
+  if (rows.length === 0) context.progress.note('INFO', `no VM runs on ${nodes.map(({ name }) => name).join(', ')}`);
   for (const { name, traces } of nodes) {
     for (const row of traces) {
       const vm = virtualMachineName(row) ?? 'a domain without a name';
