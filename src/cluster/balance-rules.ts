@@ -4,7 +4,7 @@
  * are silent are no contradiction. Pure.
  */
 import type { MigrationCost } from '../balance/plan.ts';
-import type { BalanceNode, BalanceRules, ClusterState, Pin } from '../balance/state.ts';
+import type { BalanceLimits, BalanceNode, BalanceRules, ClusterState, Pin } from '../balance/state.ts';
 import { wordsOf } from '../config/balance-keys.ts';
 import type { CxmConf } from '../config/cxm-conf.ts';
 
@@ -23,6 +23,13 @@ export function rulesOf(configuration: RuleKeys): BalanceRules {
 
 export function costOf(configuration: Pick<CxmConf, 'LB_COST_PER_MIGRATION' | 'LB_COST_PER_GIB'>): MigrationCost {
   return { percentPerMigration: configuration.LB_COST_PER_MIGRATION, percentPerGib: configuration.LB_COST_PER_GIB };
+}
+
+export function limitsOf(
+  configuration: Pick<CxmConf, 'LB_MAX_VM_PER_NODE' | 'LB_MAX_MIGRATION' | 'LB_MIN_GAIN'>,
+): BalanceLimits {
+  const { LB_MAX_VM_PER_NODE, LB_MAX_MIGRATION, LB_MIN_GAIN } = configuration;
+  return { maxVmsPerNode: LB_MAX_VM_PER_NODE, maxMigrations: LB_MAX_MIGRATION, minGainPercent: LB_MIN_GAIN };
 }
 
 /**

@@ -217,6 +217,30 @@ const keys = {
     '[]',
     'Nodes that get no VM from cxm start, eject and loadbalance, and that lose those they have by loadbalance.',
   ),
+  LB_INTERVAL: key(
+    'Load balancer',
+    integer(0, 86_400, 'seconds'),
+    '0',
+    'How often the master of cxmd looks whether VMs should be moved, and moves them; 0: never by itself.',
+  ),
+  LB_THRESHOLD: key(
+    'Load balancer',
+    decimal(0, 100, '%'),
+    '15',
+    'cxmd does nothing while the score of the cluster is below, as cxm loadbalance shows it.',
+  ),
+  LB_HOLD: key(
+    'Load balancer',
+    integer(0, 86_400, 'seconds'),
+    '600',
+    'The score must have been above LB_THRESHOLD for so long before cxmd moves a VM.',
+  ),
+  LB_COOLDOWN: key(
+    'Load balancer',
+    integer(0, 604_800, 'seconds'),
+    '3600',
+    'cxmd leaves a VM alone for so long after it was moved, by whomever.',
+  ),
   SSH_USER: optional(
     'Nodes',
     text('a user name', /^[a-z_][a-z0-9_-]{0,31}$/),

@@ -56,7 +56,7 @@ function holdsVm(row: DomainRow): boolean {
 }
 
 /** The cluster, whose toolstacks ask the daemon before they make or send a domain. */
-function guarded(cluster: Cluster, { obstacle }: StartOrder): Cluster {
+export function guarded(cluster: Cluster, { obstacle }: Pick<StartOrder, 'obstacle'>): Cluster {
   const require = (): void => {
     const reason = obstacle();
     if (reason !== undefined) throw new CxmError('REFUSED', `it was given up before it was begun: ${reason}`);

@@ -9,9 +9,9 @@ import { runDaemon } from '../ha/daemon/run.ts';
 import type { Machine } from '../host/hold.ts';
 import { connectNodes, type Nodes } from '../host/nodes.ts';
 import { localNameAmong } from '../host-name.ts';
-import { clusterHypervisor } from './cluster-hypervisor.ts';
 import { diskProgram } from './disk-program.ts';
 import { openLogStream } from './log-stream.ts';
+import { clusterToolkit } from './toolkit.ts';
 import { handleWords, version } from './words.ts';
 
 /** Connections that are kept, until cxm.conf says something else about them. */
@@ -41,15 +41,16 @@ function main(): void {
     diskProgram,
     configuration: () => loadCxmConf(),
     write,
-    hypervisor(conf) {
-      const localName = localNameIn(conf());
+    toolkit(configuration) {
+      const localName = localNameIn(configuration());
       const nodesFor = keptNodes(localName);
-      return clusterHypervisor({
+      return clusterToolkit({
         localName,
+        configuration,
         open(only) {
-          const nodes = nodesFor(conf());
+          const nodes = nodesFor(configuration());
           const machineOf = (name: string): Machine => nodes.node(name).machine;
-          return openCluster({ configuration: conf(), only, machineOf, refresh: true, reporter, signal });
+          return openCluster({ configuration: configuration(), only, machineOf, refresh: true, reporter, signal });
         },
       });
     },

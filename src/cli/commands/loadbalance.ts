@@ -4,19 +4,15 @@ import { explainNothingBetter, explainReason, explainUnresolved } from '../../ba
 import { parseClusterFile, type ClusterFile } from '../../balance/file.ts';
 import { renderTextFile } from '../../balance/file-text.ts';
 import { planBalance, type BalancePlan } from '../../balance/plan.ts';
-import { costOf, rulesAbout, rulesOf, vmsNamedBy, withHomes, withNamedNodes } from '../../cluster/balance-rules.ts';
-import { measureState } from '../../cluster/metrics-balance.ts';
-import { findHomes } from '../../cluster/homes.ts';
+import { lookForBalance } from '../../cluster/balance-look.ts';
+import { costOf, limitsOf } from '../../cluster/balance-rules.ts';
 import { carryOutMoves } from '../../cluster/many.ts';
-import type { CxmConf } from '../../config/cxm-conf.ts';
 import { CxmError } from '../../errors.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { tellSilent } from '../look.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
 import { partOf } from '../words.ts';
-
-const measureMs = 5000;
 
 export const loadbalance: CommandBody = async (context) => {
   const { state, saveState, dryRun, json, yes, quiet } = context.options;
@@ -50,23 +46,16 @@ async function carryOut(context: CommandContext, plan: BalancePlan): Promise<Exi
 
 async function measured(context: CommandContext): Promise<ClusterFile> {
   const cluster = await context.open();
-  const measuring = Promise.all([measureState(cluster.nodes, cluster.clock, measureMs), findHomes(cluster)]);
-  const measurement = context.progress.during(() => 'measuring the load of the VMs', measuring);
-  const [{ state, silent }, homes] = await measurement;
+  const looking = lookForBalance(cluster, context.environment.configuration().configuration);
+  const { state, rules, silent, strangers } = await context.progress.during(
+    () => 'measuring the load of the VMs',
+    looking,
+  );
   tellSilent(context, silent);
-  const running = new Set(state.vms.map(({ name }) => name));
-  const given = rulesOf(context.environment.configuration().configuration);
-  const strangers = vmsNamedBy(given).filter((vm) => !running.has(vm) && !homes.configured.has(vm));
-  // A rule outlives its VM; a name that nobody knows may be a slip.
-  for (const vm of silent.length > 0 ? [] : strangers) {
+  for (const vm of strangers) {
     context.progress.note('WARN', `a rule of cxm.conf names ${vm}, of which there is no configuration`);
   }
-  const rules = rulesAbout(withHomes(given, homes.pinned), running);
-  return { state: withNamedNodes(state, rules), rules };
-}
-
-function limitsOf({ LB_MAX_VM_PER_NODE, LB_MAX_MIGRATION, LB_MIN_GAIN }: CxmConf) {
-  return { maxVmsPerNode: LB_MAX_VM_PER_NODE, maxMigrations: LB_MAX_MIGRATION, minGainPercent: LB_MIN_GAIN };
+  return { state, rules };
 }
 
 function readState(path: string): ClusterFile {

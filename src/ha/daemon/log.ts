@@ -41,6 +41,7 @@ export const eventKinds = {
   mayStart: { id: 51, priority: 'notice', meaning: 'a VM may start or come here, since it is claimed' },
   moving: { id: 52, priority: 'notice', meaning: 'a VM is to leave its node' },
   started_vm: { id: 53, priority: 'notice', meaning: 'how the start or arrival of a VM has ended' },
+  balance: { id: 54, priority: 'notice', meaning: 'what the automatic balance does, or why it waits' },
   panic: { id: 60, priority: 'critical', meaning: 'panic: no failover until a person has looked' },
   panicEnds: { id: 61, priority: 'notice', meaning: 'a person has ended the panic' },
   switched: {

@@ -9,12 +9,15 @@ import { asCxmError } from '../../errors.ts';
 import { serveLocally } from '../calls/local-calls.ts';
 import { servePeers } from '../calls/peer-calls.ts';
 import { DiskThread } from '../disk/disk-thread.ts';
+import type { Balancer } from '../effects/balancer.ts';
 import { bootClock } from '../effects/boot-clock.ts';
 import type { Hypervisor } from '../effects/hypervisor.ts';
 import { Watchdog } from '../effects/watchdog.ts';
 import { readClusterKeys } from '../wire/cluster-key.ts';
 import { Rejections } from '../wire/rejections.ts';
+import { Balancing } from './balancing.ts';
 import { DaemonNetwork } from './network.ts';
+import type { NodeState } from '../protocol/state.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Journal } from './journal.ts';
 import { changingMethods, peerMethods, readingMethods } from './methods.ts';
@@ -31,8 +34,8 @@ export interface DaemonEnvironment {
   readonly diskProgram: string;
   /** Reads cxm.conf. @throws CxmError CONFIG */
   configuration(): CxmConf;
-  /** @param conf as it is at the moment of a call */
-  hypervisor(conf: () => CxmConf): Hypervisor;
+  /** What works on the cluster. @param conf as it is at the moment of a call */
+  toolkit(conf: () => CxmConf): { readonly hypervisor: Hypervisor; readonly balancer: Balancer };
   write(line: string): void;
 }
 
@@ -118,7 +121,9 @@ class Daemon {
     this.keep(await network.open());
     const journal = new Journal(conf.STATE_DIR, (reason) => log('journal', `the journal can't be written: ${reason}`));
     this.journal = journal;
-    const shell = new Shell({ ...settings.node, diskId: opened.diskId }, this.parts(opened.disk, network, journal));
+    const { hypervisor, balancer } = environment.toolkit(() => this.conf);
+    const parts = { ...this.parts(opened.disk, network, journal), hypervisor };
+    const shell = new Shell({ ...settings.node, diskId: opened.diskId }, parts);
     this.shell = shell;
     const { version } = environment;
     const own = { shell, clock, journal, started: new Date(), version, rejections: () => rejections.totals() };
@@ -134,14 +139,15 @@ class Daemon {
     if (conf.WATCHDOG !== undefined) this.watchdog = Watchdog.open(conf.WATCHDOG);
     log('started', `cxmd ${version} on ${localName}, cluster ${cluster}, disk ${diskPath}`);
     shell.start();
+    this.balance(balancer);
     this.systemd.notify('--ready', '--status=joining');
     this.systemd.startWatchdog();
     const { ok, text } = await shell.call({ kind: 'join' });
     this.systemd.notify(`--status=${ok ? 'member of the cluster' : `not let in: ${text}`}`);
   }
 
-  private parts(disk: DiskThread, network: DaemonNetwork, journal: Journal): ShellParts {
-    const { clock, log, environment } = this;
+  private parts(disk: DiskThread, network: DaemonNetwork, journal: Journal): Omit<ShellParts, 'hypervisor'> {
+    const { clock, log } = this;
     return {
       clock,
       disk,
@@ -150,11 +156,19 @@ class Daemon {
       send: (datagram) => network.send(datagram),
       askPeer: (node, request, deadlineMs) => network.ask(node, request, deadlineMs),
       ...programsOf(() => this.conf, clock),
-      hypervisor: environment.hypervisor(() => this.conf),
       feedWatchdog: () => this.watchdog?.feed(),
       restartRules: () => ({ first: this.conf.RESTART_FIRST, never: this.conf.NO_RESTART }),
       stopped: (reason, clean) => this.stopped(reason, clean),
     };
+  }
+
+  private balance(balancer: Balancer): void {
+    const { clock, log } = this;
+    const intervalMs = (): number => this.conf.LB_INTERVAL * 1000;
+    const state = (): NodeState | undefined => (this.isEnding ? undefined : this.shell?.state);
+    const balancing = new Balancing({ balancer, clock, log, intervalMs, state });
+    balancing.start();
+    this.keep({ close: () => balancing.end() });
   }
 
   /** @param reload changes nothing if it throws */

@@ -67,7 +67,7 @@ export function statusOf(state: NodeState, nowMs: number, started: Date, version
 }
 
 /** A recovery is known to the master alone, and to the others from what it says. */
-function stateOfCluster(state: NodeState, nowMs: number): StatusReport['state'] {
+export function stateOfCluster(state: NodeState, nowMs: number): StatusReport['state'] {
   const own = clusterState(state);
   const master = masterOf(state, nowMs);
   if (own !== 'normal' || master === undefined || master === state.config.self) return own;

@@ -1,8 +1,8 @@
 /** `cxmd` of a sandbox: the daemon itself, over the simulated nodes. Which node it is says the environment. */
 import { loadCxmConf } from '../../config/cxm-conf-file.ts';
-import { clusterHypervisor } from '../../cxmd/cluster-hypervisor.ts';
 import { diskProgram } from '../../cxmd/disk-program.ts';
 import { openLogStream } from '../../cxmd/log-stream.ts';
+import { clusterToolkit } from '../../cxmd/toolkit.ts';
 import { handleWords, version } from '../../cxmd/words.ts';
 import { renderLine } from '../../ha/daemon/log.ts';
 import { runDaemon } from '../../ha/daemon/run.ts';
@@ -24,10 +24,11 @@ function main(): void {
     diskProgram,
     configuration: () => loadCxmConf(process.env['CXM_CONF'] ?? layout.clusterConf),
     write,
-    hypervisor: (conf) =>
-      clusterHypervisor({
+    toolkit: (configuration) =>
+      clusterToolkit({
         localName,
-        open: (nodes) => sandboxCluster(layout, { conf: conf(), nodes, refresh: true, reporter, signal }),
+        configuration,
+        open: (nodes) => sandboxCluster(layout, { conf: configuration(), nodes, refresh: true, reporter, signal }),
       }),
   });
 }

@@ -1,0 +1,27 @@
+/** What cxmd works on its cluster with. */
+import type { Cluster } from '../cluster/cluster.ts';
+import type { CxmConf } from '../config/cxm-conf.ts';
+import type { Balancer } from '../ha/effects/balancer.ts';
+import type { Hypervisor } from '../ha/effects/hypervisor.ts';
+import { clusterBalancer } from './cluster-balancer.ts';
+import { clusterHypervisor } from './cluster-hypervisor.ts';
+
+export interface ToolkitParts {
+  readonly localName: string;
+  /** As it is at the moment. */
+  configuration(): CxmConf;
+  /** The cluster of these nodes only; opened for each piece of work, over connections that are kept. */
+  open(nodes: readonly string[]): Cluster;
+}
+
+export interface Toolkit {
+  readonly hypervisor: Hypervisor;
+  readonly balancer: Balancer;
+}
+
+export function clusterToolkit(parts: ToolkitParts): Toolkit {
+  return {
+    hypervisor: clusterHypervisor(parts),
+    balancer: clusterBalancer({ ...parts, clock: () => performance.now() }),
+  };
+}

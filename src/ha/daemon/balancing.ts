@@ -1,0 +1,75 @@
+/**
+ * When the load is balanced without a person: each LB_INTERVAL, by the master alone, and only while everything is well. It
+ * works as somebody who calls `cxm loadbalance` on the master: by the library of the cluster, under its locks.
+ *
+ * Guarantees: one round at a time, however long it takes; what speaks against a round speaks against each of its migrations,
+ * too, looked at again before every one.
+ */
+import type { BootClock } from '../effects/boot-clock.ts';
+import type { Balancer } from '../effects/balancer.ts';
+import type { NodeState } from '../protocol/state.ts';
+import type { Logger } from './log.ts';
+import { aliveNodes, nodesOf, stateOfCluster } from './view.ts';
+
+export interface BalancingParts {
+  readonly balancer: Balancer;
+  readonly clock: BootClock;
+  readonly log: Logger;
+  /** Undefined before the daemon has one. */
+  state(): NodeState | undefined;
+  /** LB_INTERVAL as it is at the moment; 0: never. */
+  intervalMs(): number;
+}
+
+/** How often is looked whether it is time. */
+const lookMs = 1000;
+
+export class Balancing {
+  private timer: NodeJS.Timeout | undefined;
+  private lastMs: number;
+  private isBusy = false;
+
+  constructor(private readonly parts: BalancingParts) {
+    this.lastMs = parts.clock();
+  }
+
+  start(): void {
+    this.timer = setInterval(() => void this.look(), lookMs);
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+
+  private async look(): Promise<void> {
+    const { balancer, clock, log, state, intervalMs } = this.parts;
+    const now = clock();
+    const interval = intervalMs();
+    const current = state();
+    if (this.isBusy || interval === 0 || now - this.lastMs < interval || current === undefined) return;
+    this.lastMs = now;
+    const obstacle = (): string | undefined => {
+      const latest = state();
+      return latest === undefined ? 'cxmd has ended' : obstacleToBalance(latest, clock());
+    };
+    if (obstacle() !== undefined) return;
+    this.isBusy = true;
+    const maintenance = nodesOf(current, now).flatMap((node) => (node.maintenance ? node.name : []));
+    const nodes = aliveNodes(current, now);
+    await balancer.round({ nodes, maintenance, obstacle, tell: (text) => log('balance', text) });
+    this.isBusy = false;
+  }
+}
+
+/** Why VMs are not to be moved for the load's sake now; undefined if they may. Pure. */
+export function obstacleToBalance(state: NodeState, nowMs: number): string | undefined {
+  const { timing } = state.config;
+  if (state.role !== 'active') return 'this node is not the master';
+  if (nowMs - state.lastTickMs > timing.gapMs + timing.periodMs) return 'this node was asleep';
+  const cluster = stateOfCluster(state, nowMs);
+  if (cluster !== 'normal') return `the cluster is in ${cluster}`;
+  if (state.switches.disarmed.on) return 'fencing is turned off: somebody is at work';
+  const alive = new Set(aliveNodes(state, nowMs));
+  const lost = nodesOf(state, nowMs).find(({ name, role }) => !alive.has(name) && role !== 'off');
+  return lost === undefined ? undefined : `${lost.name} is neither alive nor off for certain`;
+}
