@@ -70,7 +70,7 @@ async function installProduct(name: NodeName): Promise<void> {
   if (missing !== undefined) throw new Error(`${missing} is missing: run npm run build first`);
   const text = `set -e
     rm -rf /tmp/cxm && mkdir /tmp/cxm && tar -xf - -C /tmp/cxm && cd /tmp/cxm
-    install -o root -g root -m 0755 sbin/cxm sbin/cxm-host sbin/one-migrate /usr/local/sbin/
+    install -o root -g root -m 0755 sbin/cxm sbin/cxmd sbin/cxmd_ctl sbin/cxm-host sbin/one-migrate /usr/local/sbin/
     visudo -q -c -f remotes/etc/cxm/sudoers
     install -o root -g root -m 0440 remotes/etc/cxm/sudoers /etc/sudoers.d/cxm
     mkdir -p /var/tmp/one && cp -R remotes/. /var/tmp/one

@@ -4,25 +4,18 @@
  * believed, not what cxm says.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { lab, type RunResult } from '../../lab/lab.ts';
+import { lab } from '../../lab/lab.ts';
 import type { NodeName } from '../../lab/layout.ts';
+import { both, cxm, cxmOk, only, other, places, prepareNodes } from '../core.ts';
 import { expectAt } from '../expectations.ts';
 import { askGuest, guestConfiguration, guestsOn, makeGuestArchive } from '../guest.ts';
 import { imageRecord, startCloud, vmRecord } from '../one.ts';
 import { configure, makeGuestVolume } from '../toolstack.ts';
 import { Witness } from '../witness.ts';
 
-const both = ['node1', 'node2'] as const;
 const web = { name: 'web', disk: '/dev/VG0/web', address: '10.77.0.101' };
 const db = { name: 'db', disk: '/dev/VG0/db', address: '10.77.0.102' };
 const [webGuest, dbGuest] = [new Witness(web.address), new Witness(db.address)];
-/** What docs/install.md asks of the nodes of a cluster; and names are looked up in files only, as nobody else answers. */
-const nodeSettings = `
-  update-rc.d xendomains disable
-  printf 'ClientAliveInterval 5\nClientAliveCountMax 3\n' >> /etc/lab/sshd_config
-  kill -HUP $(pgrep -o -x sshd)
-  : > /etc/resolv.conf
-`;
 const conf = `ALLOWED_NODES = ['node1', 'node2']
 FENCE_CMD = "/root/fence"
 POST_MIGRATION_HOOK = "/root/hook"
@@ -30,7 +23,7 @@ SHUTDOWN_TIMEOUT = 60
 CONNECT_TIMEOUT = 20
 LB_MIN_GAIN = 0
 `;
-const scripts = {
+const programs = {
   // Asks whoever reads the file to take the power, and waits for the word that it is gone.
   '/root/fence': `#!/bin/sh
 rm -f /run/fenced && echo "$1" > /run/fence-wish
@@ -42,29 +35,12 @@ exit 1
 
 beforeAll(async () => {
   await lab.reset();
-  for (const node of both) {
-    await lab.node(node, nodeSettings);
-    await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: conf });
-    for (const [path, input] of Object.entries(scripts)) {
-      await lab.node(node, `cat > ${path} && chmod +x ${path}`, { input });
-    }
-  }
+  await prepareNodes(conf, programs);
   for (const guest of [web, db]) {
     await makeGuestVolume('node1', guest.name);
     for (const node of both) await configure(node, guest);
   }
 });
-
-function cxm(node: NodeName, line: string): Promise<RunResult> {
-  return lab.node(node, `cxm ${line}`, { okExitCodes: 'any', timeoutMs: 300_000 });
-}
-
-/** @returns what went to standard output. @throws Error with everything it said */
-async function cxmOk(node: NodeName, line: string): Promise<string> {
-  const { exitCode, stdout, stderr } = await cxm(node, line);
-  if (exitCode === 0) return stdout;
-  throw new Error(`cxm ${line} on ${node}: exit code ${exitCode}\n${stderr}${stdout}`);
-}
 
 async function cxmJson(node: NodeName, line: string): Promise<unknown> {
   return JSON.parse(await cxmOk(node, `${line} --json`));
@@ -76,22 +52,7 @@ async function refusal(node: NodeName, line: string): Promise<{ exitCode: number
   return { exitCode, said: stderr };
 }
 
-function other(node: NodeName): NodeName {
-  return node === 'node1' ? 'node2' : 'node1';
-}
-
-/** Guests and active volumes of both nodes. */
-async function places(): Promise<unknown> {
-  const of = async (node: NodeName): Promise<unknown> => ({
-    guests: [...(await guestsOn(node))].sort(),
-    active: (await lab.logicalVolumes(node)).filter(({ active }) => active).map(({ name }) => name),
-  });
-  return { node1: await of('node1'), node2: await of('node2') };
-}
-
-const nothing = { guests: [], active: [] };
-const [onlyWeb, onlyDb] = [web, db].map(({ name }) => ({ guests: [name], active: [name] }));
-const bothGuests = { guests: ['db', 'web'], active: ['db', 'web'] };
+const [nothing, onlyWeb, onlyDb, bothGuests] = [only(), only('web'), only('db'), only('db', 'web')];
 
 describe('before any VM runs', () => {
   test('doctor finds nothing that would keep the nodes from being a cluster', async () => {
