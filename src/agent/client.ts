@@ -9,6 +9,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { asCxmError, CxmError, errorCodes, type ErrorCode } from '../errors.ts';
+import type { Extent } from '../transfer/extents.ts';
 import { localCommands } from '../host/commands.ts';
 import { bulkCiphers } from './ciphers.ts';
 import { DataPipe } from './data-pipe.ts';
@@ -45,7 +46,7 @@ export interface DataSink {
   data(data: Buffer): Promise<void>;
   /** All of a file as it is: the fastest way. @throws CxmError NOT_FOUND, IO, INTERRUPTED */
   file(path: string, onBytes: (count: number) => void): Promise<void>;
-  extent(offset: number, data: Buffer): Promise<void>;
+  extent(extent: Extent): Promise<void>;
 }
 
 const ownEnd = new CxmError('INTERRUPTED', 'the conversation has ended');
@@ -210,7 +211,7 @@ class Conversation {
       const sink: DataSink = {
         data: (data) => this.writer.data(data),
         file: (path, onBytes) => this.sendFile(path, onBytes),
-        extent: (offset, data) => this.writer.extent(offset, data),
+        extent: (extent) => this.writer.extent(extent),
       };
       this.sending = send(sink, detail)
         .then(() => this.writer.end())

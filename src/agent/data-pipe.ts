@@ -7,6 +7,8 @@ import type { Data } from './operation.ts';
 
 const maxUnreadBytes = 4 * 1024 * 1024;
 const maxPieceBytes = 1024 * 1024;
+/** Larger ones are handed on as they came: copying them costs more than taking one at a time. */
+const maxGatheredBytes = 128 * 1024;
 
 export class DataPipe {
   private unread: Data[] = [];
@@ -68,6 +70,7 @@ export class DataPipe {
     for (; !this.inPieces && count < this.unread.length; count += 1) {
       const next = this.unread[count];
       if (next === undefined || length + next.data.length > maxPieceBytes || !follows(first, length, next)) break;
+      if (first.data.length > maxGatheredBytes || next.data.length > maxGatheredBytes) break;
       length += next.data.length;
     }
     const taken = this.unread.splice(0, count);

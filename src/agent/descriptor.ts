@@ -5,6 +5,7 @@
  * Pieces lie behind each other in large blocks of memory, which belong to whoever gets them: nothing is written twice.
  */
 import { fstatSync, openSync, readSync } from 'node:fs';
+import { BlockPool } from '../transfer/block-pool.ts';
 import { Socket, type ConnectOpts, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
 
 /** Bytes that arrive, in order. */
@@ -12,10 +13,16 @@ export interface ByteSource extends AsyncIterable<Buffer> {
   /** What a program can inherit to read on where the source stands; undefined when the source reads ahead. */
   readonly descriptor?: number;
   /**
-   * Waits for the next `length` bytes without letting anything else happen: cheaper than being told of each piece, for
-   * bytes that are known to be on their way. Fewer at the end; undefined where it can't be done.
+   * Waits for the next `length` bytes, or a mebibyte of them, without letting anything else happen: cheaper than being told
+   * of each piece, for bytes that are known to be on their way. Fewer at the end; undefined where it can't be done.
    */
-  takeNow?(length: number): Buffer | undefined;
+  takeNow?(length: number): TakenNow | undefined;
+}
+
+export interface TakenNow {
+  readonly data: Buffer;
+  /** Gives the memory back: see BlockPool. */
+  readonly release: () => void;
 }
 
 const blockBytes = 1024 * 1024;
@@ -94,6 +101,8 @@ export class SocketSource implements ByteSource {
 /** A pipe or socket that this process has inherited. */
 export class DescriptorSource extends SocketSource {
   private waiting: number | 'impossible' | undefined;
+  /** As many as a slow receiver leaves unread, and two more that are being written. */
+  private readonly pool = new BlockPool(blockBytes, 8);
 
   constructor(override readonly descriptor: number) {
     super();
@@ -101,17 +110,18 @@ export class DescriptorSource extends SocketSource {
     this.attach(new Socket(options));
   }
 
-  takeNow(length: number): Buffer | undefined {
+  takeNow(length: number): TakenNow | undefined {
     this.waiting ??= reopened(this.descriptor);
     if (this.waiting === 'impossible' || this.arrived !== undefined) return undefined;
-    const bytes = Buffer.allocUnsafeSlow(length);
+    const { memory, release } = this.pool.lend();
+    const wanted = Math.min(length, memory.length);
     let filled = 0;
-    while (filled < length) {
-      const count = readSync(this.waiting, bytes, filled, length - filled, null);
+    while (filled < wanted) {
+      const count = readSync(this.waiting, memory, filled, wanted - filled, null);
       if (count === 0) break;
       filled += count;
     }
-    return bytes.subarray(0, filled);
+    return { data: memory.subarray(0, filled), release };
   }
 }
 

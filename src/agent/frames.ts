@@ -4,15 +4,17 @@
  */
 import type { Writable } from 'node:stream';
 import { CxmError } from '../errors.ts';
+import type { Extent } from '../transfer/extents.ts';
 import type { ByteSource } from './descriptor.ts';
 import { boundaryBytes, extentHeaderBytes, frameCodes, maxFrameBytes, type FrameType } from './protocol.ts';
 
 export type Incoming =
   /** `alone`: nothing that came behind it has been read yet. */
   | { readonly type: 'message'; readonly message: unknown; readonly alone: boolean }
-  | { readonly type: 'data'; readonly data: Buffer }
+  /** `release` gives the memory back; whoever calls it is the last to look at the bytes. Nobody has to. */
+  | { readonly type: 'data'; readonly data: Buffer; readonly release?: () => void }
   /** A part of an extent: where these bytes belong. */
-  | { readonly type: 'extent'; readonly offset: number; readonly data: Buffer }
+  | { readonly type: 'extent'; readonly offset: number; readonly data: Buffer; readonly release?: () => void }
   | { readonly type: 'end' };
 
 const headerBytes = 5;
@@ -50,22 +52,24 @@ export class FrameWriter {
   }
 
   async message(message: unknown): Promise<void> {
-    await this.write('message', Buffer.from(JSON.stringify(message)));
+    await this.write('message', [Buffer.from(JSON.stringify(message))]);
   }
 
   /** Any length; split into frames. */
   async data(data: Buffer): Promise<void> {
     for (let at = 0; at < data.length; at += maxFrameBytes) {
-      await this.write('data', data.subarray(at, at + maxFrameBytes));
+      await this.write('data', [data.subarray(at, at + maxFrameBytes)]);
     }
   }
 
-  async extent(offset: number, data: Buffer): Promise<void> {
+  /** Its memory is released when the bytes are with the kernel. */
+  async extent({ offset, data, release }: Extent): Promise<void> {
     const limit = maxFrameBytes - extentHeaderBytes;
     for (let at = 0; at < data.length; at += limit) {
       const header = Buffer.alloc(extentHeaderBytes);
       header.writeBigUInt64BE(BigInt(offset + at));
-      await this.write('extent', header, data.subarray(at, at + limit));
+      const isLast = at + limit >= data.length;
+      await this.write('extent', [header, data.subarray(at, at + limit)], isLast ? release : undefined);
     }
   }
 
@@ -97,7 +101,7 @@ export class FrameWriter {
     });
   }
 
-  private async write(type: FrameType, ...parts: Buffer[]): Promise<void> {
+  private async write(type: FrameType, parts: readonly Uint8Array[] = [], written?: () => void): Promise<void> {
     while (this.held !== undefined) {
       this.waiting += 1;
       await this.held;
@@ -107,7 +111,9 @@ export class FrameWriter {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     this.stream.cork();
     this.stream.write(headerOf(type, length));
-    for (const part of parts) this.stream.write(part);
+    for (const [index, part] of parts.entries()) {
+      this.stream.write(part, index === parts.length - 1 ? written : undefined);
+    }
     this.stream.uncork();
     if (this.stream.writableLength <= maxQueuedBytes) return;
     this.draining ??= this.drained().finally(() => (this.draining = undefined));
@@ -172,23 +178,32 @@ export async function* readFrames(
       if (frame.type === 'extent' && frame.offset < 0 && !takeOffset(bytes, frame)) break;
       const data = bytes.takeUpTo(frame.left);
       if (data !== undefined) {
-        yield frame.type === 'data' ? { type: 'data', data } : { type: 'extent', offset: frame.offset, data };
-        frame.offset += data.length;
-        frame.left -= data.length;
+        yield partOf(frame, { data });
       }
       if (frame.left > 0) {
         if (bytes.length > 0) continue;
         // Frames are sent whole: the rest is on its way.
         const rest = frame.left < worthWaitingBytes ? undefined : stream.takeNow?.(frame.left);
-        if (rest === undefined || rest.length === 0) break;
-        bytes.push(rest);
-        continue;
+        if (rest === undefined || rest.data.length === 0) break;
+        yield partOf(frame, rest);
+        if (frame.left > 0) continue;
       }
       frame = undefined;
     }
   }
   if (frame !== undefined || boundary !== undefined || bytes.length > 0)
     throw new CxmError('PROTOCOL', 'the connection ended within a frame');
+}
+
+/** The next bytes of a frame with data, which has been taken so far then. */
+function partOf(
+  frame: { readonly type: FrameType; left: number; offset: number },
+  part: { readonly data: Buffer; readonly release?: () => void },
+): Incoming {
+  const { offset } = frame;
+  frame.offset += part.data.length;
+  frame.left -= part.data.length;
+  return frame.type === 'extent' ? { type: 'extent', offset, ...part } : { type: 'data', ...part };
 }
 
 function takeHeader(bytes: ByteQueue): { type: FrameType; left: number; offset: number } | undefined {

@@ -8,6 +8,7 @@ import type { Commands } from '../host/commands.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { FileSystemTools } from '../transfer/filesystem.ts';
 import type { ProgramInput } from '../transfer/process.ts';
+import type { Extent } from '../transfer/extents.ts';
 import type { Incoming } from './frames.ts';
 
 /** The user who called sudo: files in directories of VMs are made with this user's rights, never with root's. */
@@ -44,7 +45,7 @@ export interface OperationContext {
   /** What the action sends, for a program to read by itself; undefined if it comes in frames: then it is `incoming`. */
   rawInput(): Promise<ProgramInput | undefined>;
   sendData(data: Buffer): Promise<void>;
-  sendExtent(offset: number, data: Buffer): Promise<void>;
+  sendExtent(extent: Extent): Promise<void>;
   /**
    * Runs `work`, which has a program write data to the descriptor by itself; undefined where that can't be. No program may
    * hold the descriptor when `work` has ended.

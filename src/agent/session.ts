@@ -175,7 +175,7 @@ class Session {
       rawInput: () => this.rawInput(),
       sendRaw: this.rawSender(environment.outputDescriptor),
       sendData: (data) => this.writer.data(data),
-      sendExtent: (offset, data) => this.writer.extent(offset, data),
+      sendExtent: (extent) => this.writer.extent(extent),
       sendEnd: () => this.writer.end(),
     };
   }

@@ -6,6 +6,7 @@
 import { open, readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { CxmError } from '../errors.ts';
+import { BlockPool, type LentBlock } from './block-pool.ts';
 import { ioError } from './io-error.ts';
 import { dataRanges } from './holes.ts';
 import { WriteBehind } from './write-behind.ts';
@@ -15,6 +16,8 @@ import type { Run } from './zeros.ts';
 export interface Extent {
   readonly offset: number;
   readonly data: Uint8Array;
+  /** Gives the memory back; whoever calls it is the last to look at the bytes. Nobody has to. */
+  readonly release?: () => void;
 }
 
 export interface ReadExtentsOptions {
@@ -30,6 +33,8 @@ export interface ExtentSource {
 }
 
 const defaultBlockBytes = 1024 * 1024;
+/** What may lie in a stream, and what is being read. */
+const maxSpareBlocks = 4;
 
 /** Opens a device or file. @throws CxmError NOT_FOUND, IO, also while iterating */
 export async function openExtents(path: string, options: ReadExtentsOptions = {}): Promise<ExtentSource> {
@@ -104,14 +109,15 @@ async function* readExtents(
     throw ioError(error, `cannot open ${path}`);
   });
   const blocks = blocksOf(ranges, wholeGrains(blockBytes));
-  const next = (spare?: Buffer): Promise<Block> | undefined => {
+  const pool = new BlockPool(wholeGrains(blockBytes), maxSpareBlocks);
+  const next = (): Promise<Block> | undefined => {
     const block = blocks.next();
     if (block.done) return undefined;
-    const reading = readBlock(handle, path, block.value, spare);
+    const reading = readBlock(handle, path, block.value, pool.lend());
     reading.catch(() => undefined);
     return reading;
   };
-  // Two reads are under way while a third block is with the consumer; blocks of zeros give their memory back.
+  // Two reads are under way while a third block is with the consumer.
   const underWay: (Promise<Block> | undefined)[] = [next(), next()];
   try {
     for (;;) {
@@ -119,8 +125,17 @@ async function* readExtents(
       if (block === undefined) return;
       if (signal?.aborted) throw new CxmError('INTERRUPTED', `reading ${path} was interrupted`);
       const runs = nonZeroRuns(block.data);
-      underWay.push(next(runs.length === 0 ? block.memory : undefined));
-      for (const { start, end } of runs) yield { offset: block.offset + start, data: block.data.subarray(start, end) };
+      let held = runs.length;
+      if (held === 0) block.release();
+      underWay.push(next());
+      for (const { start, end } of runs) {
+        let isHeld = true;
+        const release = (): void => {
+          if (isHeld && (held -= 1) === 0) block.release();
+          isHeld = false;
+        };
+        yield { offset: block.offset + start, data: block.data.subarray(start, end), release };
+      }
     }
   } finally {
     await Promise.allSettled(underWay.map((reading) => reading ?? Promise.resolve()));
@@ -131,8 +146,7 @@ async function* readExtents(
 interface Block {
   readonly offset: number;
   readonly data: Buffer;
-  /** What `data` is a part of. */
-  readonly memory: Buffer;
+  readonly release: () => void;
 }
 
 function* blocksOf(ranges: readonly Run[], blockBytes: number): Generator<Run> {
@@ -143,11 +157,10 @@ function* blocksOf(ranges: readonly Run[], blockBytes: number): Generator<Run> {
   }
 }
 
-async function readBlock(handle: FileHandle, path: string, { start, end }: Run, spare?: Buffer): Promise<Block> {
+async function readBlock(handle: FileHandle, path: string, { start, end }: Run, block: LentBlock): Promise<Block> {
   const length = end - start;
-  const memory = spare !== undefined && spare.length >= length ? spare : Buffer.allocUnsafe(length);
-  await readFully(handle, path, memory, start, length);
-  return { offset: start, data: memory.subarray(0, length), memory };
+  await readFully(handle, path, block.memory, start, length);
+  return { offset: start, data: block.memory.subarray(0, length), release: block.release };
 }
 
 /** Fills the beginning of `into`. @throws CxmError IO, also when the file ends before */
@@ -271,17 +284,18 @@ export class ExtentWriter {
   }
 
   /**
-   * In any order; overlapping is allowed, the later one counts. The data must not change afterwards: it is on its way.
+   * In any order; overlapping is allowed, the later one counts. The data must not change until it is released: it is on its
+   * way.
    * @throws CxmError TOO_SMALL, IO (perhaps for what was written before)
    */
-  async write({ offset, data }: Extent): Promise<void> {
+  async write({ offset, data, release }: Extent): Promise<void> {
     const end = offset + data.length;
     if (!Number.isSafeInteger(offset) || offset < 0 || end > this.options.deviceBytes) {
       const sentence = `data at ${offset} is beyond the end of the logical volume of ${this.options.deviceBytes} bytes`;
       throw new CxmError('TOO_SMALL', sentence, { changed: 'maybe' });
     }
     if (data.length === 0) return;
-    await this.device.write(offset, data);
+    await this.device.write(offset, data, release);
     this.bytes += data.length;
     const last = this.written.at(-1);
     if (last?.end === offset) last.end = end;

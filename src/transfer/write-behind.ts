@@ -12,6 +12,8 @@ import { ioError } from './io-error.ts';
 interface Gathering {
   readonly offset: number;
   readonly pieces: Uint8Array[];
+  /** Who gets the memory of pieces back when they are with the kernel. */
+  readonly lenders: (() => void)[];
   lengthBytes: number;
 }
 
@@ -29,16 +31,17 @@ export class WriteBehind {
   ) {}
 
   /**
-   * Takes data, which must not change afterwards.
+   * Takes data, which must not change until `release` is called.
    * @throws CxmError IO, NO_SPACE also for what was given before
    */
-  async write(offset: number, data: Uint8Array): Promise<void> {
+  async write(offset: number, data: Uint8Array, release?: () => void): Promise<void> {
     const current = this.gathering;
     const fits = current !== undefined && current.offset + current.lengthBytes === offset;
     if (!fits) await this.send();
-    this.gathering ??= { offset, pieces: [], lengthBytes: 0 };
+    this.gathering ??= { offset, pieces: [], lenders: [], lengthBytes: 0 };
     const { pieces } = this.gathering;
     pieces.push(data);
+    if (release !== undefined) this.gathering.lenders.push(release);
     this.gathering.lengthBytes += data.length;
     if (this.gathering.lengthBytes >= gatheringBytes || pieces.length === maxPieces) await this.send();
   }
@@ -65,14 +68,14 @@ export class WriteBehind {
     this.underWay.catch(() => undefined); // thrown to whoever writes next
   }
 
-  private async put({ offset, pieces, lengthBytes }: Gathering): Promise<void> {
+  private async put({ offset, pieces, lenders, lengthBytes }: Gathering): Promise<void> {
     try {
       let { bytesWritten: done } = await this.handle.writev(pieces, offset);
-      if (done === lengthBytes) return;
-      const all = Buffer.concat(pieces);
+      const all = done === lengthBytes ? Buffer.alloc(0) : Buffer.concat(pieces);
       while (done < lengthBytes) {
         done += (await this.handle.write(all, done, lengthBytes - done, offset + done)).bytesWritten;
       }
+      for (const release of lenders) release();
     } catch (error) {
       throw ioError(error, `cannot write ${this.path} at ${offset}`);
     }

@@ -14,7 +14,7 @@ async function main(): Promise<void> {
     [Symbol.asyncIterator]: () => source[Symbol.asyncIterator](),
     takeNow: (length: number) => {
       const taken = source.takeNow(length);
-      waited += taken?.length ?? 0;
+      waited += taken?.data.length ?? 0;
       return taken;
     },
   };
@@ -30,6 +30,7 @@ async function main(): Promise<void> {
       }
       hash.update(frame.data);
       bytes += frame.data.length;
+      frame.release?.();
     }
   } catch (error) {
     seen.push(error instanceof Error ? error.message : 'unknown');

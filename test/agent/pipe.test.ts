@@ -74,9 +74,9 @@ describe('frames that come through a pipe', () => {
   test('keep their places when they are extents', async () => {
     const [here, there] = [1024 ** 4, 7 * 1024 ** 3];
     const sent = await written(async (writer) => {
-      await writer.extent(here, large);
-      await writer.extent(there, small);
-      await writer.extent(there + small.length, large);
+      await writer.extent({ offset: here, data: large });
+      await writer.extent({ offset: there, data: small });
+      await writer.extent({ offset: there + small.length, data: large });
       await writer.end();
     });
     const { places, digest } = throughPipe(sent, 'dd bs=64k status=none');

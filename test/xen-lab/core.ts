@@ -11,7 +11,7 @@ export const both = ['node1', 'node2'] as const;
 /** Names are looked up in files only, as nobody else answers. */
 const nodeSettings = `
   update-rc.d xendomains disable
-  printf 'ClientAliveInterval 5\nClientAliveCountMax 3\n' >> /etc/lab/sshd_config
+  printf 'ClientAliveInterval 5\nClientAliveCountMax 3\n' | tee -a /etc/ssh/sshd_config >> /etc/lab/sshd_config
   kill -HUP $(pgrep -o -x sshd)
   : > /etc/resolv.conf
 `;

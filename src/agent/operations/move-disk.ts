@@ -62,9 +62,7 @@ export const moveSource: Operation<DiskParameters, { readonly removed: boolean }
       blockBytes: context.settings.BLOCK_SIZE,
       signal: context.signal,
     });
-    for await (const { offset, data } of extents) {
-      await context.sendExtent(offset, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
-    }
+    for await (const extent of extents) await context.sendExtent(extent);
     await context.sendEnd();
     if ((await context.ask('stored')) !== true) throw new CxmError('INTERRUPTED', 'the content was not stored');
     await removeDisk(context, disk);

@@ -180,7 +180,7 @@ async function sendPlanned(
     }
   } else if (compression === 'none') {
     const { extents } = await openExtents(volume.path, { blockBytes, signal: context.signal });
-    for await (const { offset, data } of extents) await context.sendExtent(offset, toBuffer(data));
+    for await (const extent of extents) await context.sendExtent(extent);
   } else {
     const bytes = createReadStream(volume.path, { highWaterMark: blockBytes, signal: context.signal });
     for await (const part of compress(bytes, { compression, level, totalBytes: volume.sizeBytes }))

@@ -91,7 +91,7 @@ async function letGo(context: ActionContext, from: DiskLocation, move: Move): Pr
         },
         receive: async (data) => {
           const sink = await receiver.sink;
-          for await (const item of data) if (item.type === 'extent') await sink.extent(item.offset, item.data);
+          for await (const item of data) if (item.type === 'extent') await sink.extent(item);
           receiver.finish();
           await receiver.done;
         },

@@ -122,9 +122,9 @@ async function sendBytes(
   { plan, asItIs, count }: { plan: SendPlan; asItIs: boolean; count: (bytes: number) => void },
 ): Promise<void> {
   if (plan.landing === 'extents' && source.extents !== undefined) {
-    for await (const { offset, data } of source.extents()) {
-      count(data.length);
-      await sink.extent(offset, toBuffer(data));
+    for await (const extent of source.extents()) {
+      count(extent.data.length);
+      await sink.extent(extent);
     }
     return;
   }

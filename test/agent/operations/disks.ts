@@ -63,7 +63,7 @@ export class DiskHost {
       rawInput: () => Promise.resolve(undefined),
       sendRaw: undefined,
       sendData: (data) => this.take(data),
-      sendExtent: (_offset, data) => this.take(data),
+      sendExtent: ({ data }) => this.take(Buffer.from(data)),
       sendEnd: () => Promise.resolve(),
       signal: new AbortController().signal,
     };

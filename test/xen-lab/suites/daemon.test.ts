@@ -22,6 +22,7 @@ const db = { name: 'db', disk: '/dev/VG0/db', address: '10.77.0.102' };
 const [webGuest, dbGuest] = [new Witness(web.address), new Witness(db.address)];
 
 const fencerPort = 4242;
+const pidFile = '/run/cxmd.pid';
 /** An emulated node is slow, and must not count as lost for that. */
 const timerSeconds = 6;
 const patience = { timeout: 300_000, interval: 2000 };
@@ -84,7 +85,17 @@ async function startDaemon(node: NodeName): Promise<void> {
   await lab.node(node, `[ -e /dev/mapper/heartbeat ] || ${device}`);
   if (node === 'node1' && fenced.length === 0 && !(await isFormatted()))
     await lab.node(node, 'cxmd_ctl --format --yes');
-  await lab.node(node, 'setsid -f cxmd >> /var/log/cxmd.log 2>&1 < /dev/null');
+  const line = `echo $$ > ${pidFile}; exec cxmd >> /var/log/cxmd.log 2>&1 < /dev/null`;
+  await lab.node(node, `setsid -f sh -c '${line}'`);
+}
+
+async function signalDaemon(node: NodeName, signal: 'TERM' | 'HUP'): Promise<void> {
+  await lab.node(node, `kill -${signal} "$(cat ${pidFile})"`);
+}
+
+async function endDaemon(node: NodeName): Promise<void> {
+  await signalDaemon(node, 'TERM');
+  await lab.node(node, `while kill -0 "$(cat ${pidFile})" 2>/dev/null; do sleep 0.5; done`);
 }
 
 async function isFormatted(): Promise<boolean> {
@@ -150,7 +161,7 @@ describe('two nodes', () => {
     const master = await settled();
     await runOn(other(master), web, webGuest);
     for (const node of [other(master), master]) {
-      await lab.node(node, 'pkill -TERM -f sbin/cxmd; while pgrep -f sbin/cxmd >/dev/null; do sleep 0.5; done');
+      await endDaemon(node);
       await sleep(2 * timerSeconds * 1000);
       await startDaemon(node);
       await settled();
@@ -225,7 +236,7 @@ describe('with cxmd running', () => {
       await lab.node(node, 'cat > /etc/xen/cxm.conf', {
         input: conf('LB_INTERVAL = 10\nLB_MIN_GAIN = 0\nLB_HOLD = 0\n'),
       });
-      await lab.node(node, 'pkill -HUP -f sbin/cxmd');
+      await signalDaemon(node, 'HUP');
     }
     const spread = async (): Promise<readonly number[]> =>
       Promise.all(both.map(async (node) => ((await placesOn(node)) as { guests: readonly string[] }).guests.length));
@@ -233,7 +244,7 @@ describe('with cxmd running', () => {
     await Promise.all([webGuest.goesOn(), dbGuest.goesOn()]);
     for (const node of both) {
       await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: conf() });
-      await lab.node(node, 'pkill -HUP -f sbin/cxmd');
+      await signalDaemon(node, 'HUP');
     }
   });
 
