@@ -2,6 +2,7 @@
 import { commandNames, specOf, type CommandName } from './command-table.ts';
 import { generalOptions } from './help.ts';
 import { optionTable, wordsOfOption, type OptionName, type OptionSpec } from './option-table.ts';
+import { sortKeys } from './top-view.ts';
 
 export function renderBashCompletion(): string {
   const cases = commandNames.map(
@@ -10,18 +11,35 @@ export function renderBashCompletion(): string {
   return `# bash completion of cxm, printed by \`cxm completion bash\`.
 _cxm() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command='' count=0 index
-  local operands='' options='${optionWords(generalOptions())}'
+  local operands='' options='${optionWords(generalOptions())}' all='${commandNames.join(' ')}'
+  # Of --option=value, bash makes three words.
+  [[ $before == '=' ]] && before=\${COMP_WORDS[COMP_CWORD-2]}
+  [[ $word == '=' ]] && word=''
   COMPREPLY=()
   case $before in
-    ${valuePattern('node')} | ${valuePattern('nodes')}) COMPREPLY=($(compgen -W "$(cxm completion nodes 2>/dev/null)" -- "$word")) && return ;;
+    ${valuePattern('node')}) COMPREPLY=($(compgen -W "$(cxm completion nodes 2>/dev/null)" -- "$word")); return ;;
+    ${valuePattern('nodes')})
+      COMPREPLY=($(compgen -P "\${word%"\${word##*,}"}" -W "$(cxm completion nodes 2>/dev/null)" -- "\${word##*,}"))
+      return ;;
+    ${valuePattern('sortKey')}) COMPREPLY=($(compgen -W '${sortKeys.join(' ')}' -- "$word")); return ;;
+    ${valuePattern('file')})
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      return ;;
+    ${valuePattern('number')}) return ;;
   esac
   for ((index = 1; index < COMP_CWORD; index++)); do
     case \${COMP_WORDS[index]} in
-      ${valuePattern('node')} | ${valuePattern('nodes')}) ((index++)) ;;
+      ${valuePattern()}) [[ \${COMP_WORDS[index+1]} == '=' ]] && ((index++)); ((index++)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=\${COMP_WORDS[index]}; else ((count++)); fi ;;
     esac
   done
+  # As cxm, it takes a prefix that only one has.
+  if [[ " $all " != *" $command "* ]]; then
+    local candidates=($(compgen -W "$all" -- "$command"))
+    ((\${#candidates[@]} == 1)) && command=\${candidates[0]}
+  fi
   case $command in
 ${cases.join('\n')}
   esac
@@ -30,14 +48,14 @@ ${cases.join('\n')}
     return
   fi
   if [[ -z $command ]]; then
-    COMPREPLY=($(compgen -W '${commandNames.join(' ')}' -- "$word"))
+    COMPREPLY=($(compgen -W "$all" -- "$word"))
     return
   fi
   operands=($operands)
   case \${operands[count]} in
     vm) COMPREPLY=($(compgen -W "$(cxm completion vms 2>/dev/null)" -- "$word")) ;;
     node) COMPREPLY=($(compgen -W "$(cxm completion nodes 2>/dev/null)" -- "$word")) ;;
-    command) COMPREPLY=($(compgen -W '${commandNames.join(' ')}' -- "$word")) ;;
+    command) COMPREPLY=($(compgen -W "$all" -- "$word")) ;;
     *\\|*) COMPREPLY=($(compgen -W "\${operands[count]//|/ }" -- "$word")) ;;
   esac
 }
@@ -68,8 +86,12 @@ function optionWords(names: readonly OptionName[]): string {
   return names.map((name) => wordsOfOption(name).words.at(-1)).join(' ');
 }
 
-function valuePattern(value: NonNullable<OptionSpec['value']>): string {
+/** The options whose value is of that kind, or of any. */
+function valuePattern(value?: NonNullable<OptionSpec['value']>): string {
   const table: Readonly<Record<string, OptionSpec>> = optionTable;
-  const names = (Object.keys(optionTable) as OptionName[]).filter((name) => table[name]?.value === value);
+  const names = (Object.keys(optionTable) as OptionName[]).filter((name) => {
+    const kind = table[name]?.value;
+    return value === undefined ? kind !== undefined : kind === value;
+  });
   return names.flatMap((name) => wordsOfOption(name).words).join(' | ');
 }

@@ -17,7 +17,7 @@ export interface OperandSpec {
 }
 
 export interface CommandSpec {
-  readonly group: 'Look' | 'Virtual machines' | 'Volumes' | 'Nodes' | 'Cxm itself';
+  readonly group: 'Look' | 'Virtual machines' | 'Volumes' | 'Nodes' | 'cxm itself';
   /** One line, without a full stop. */
   readonly summary: string;
   /** Paragraphs. */
@@ -43,10 +43,10 @@ export const commandTable = {
   },
   top: {
     group: 'Look',
-    summary: 'how busy nodes and VMs are, again and again',
+    summary: 'CPU, memory, network and disks of nodes and VMs, as they change',
     description: [
-      'On a terminal a screen of nodes and VMs with CPU, memory, network and disks, which answers to keys: q leaves, h tells the others. Without one, with --batch, --iterations or --json, tables or lines of JSON one after the other, for ever or so many.',
-      'CPU is 100 for one full CPU and the mean of the last ten seconds; all other rates are bytes a second since the look before. A node that does not answer is shown as silent, and the others go on; with tables the exit code is 1 if one was silent in the last of them.',
+      'On a terminal a screen that answers to keys: q leaves, h shows the others. Without a terminal, and with --batch, --iterations or --json, tables or lines of JSON one after the other, until Ctrl-C or the number of --iterations.',
+      'CPU% is 100 for one full CPU, the mean of the last ten seconds; network and disks are in bytes a second since the look before (K, M, G are powers of 1024). A node that does not answer is shown as silent, and the others go on; with tables the exit code is 1 if one was silent in the last of them.',
     ],
     options: ['forceNode', 'batch', 'iterations', 'interval', 'sort', 'json'],
     examples: [
@@ -58,10 +58,10 @@ export const commandTable = {
   },
   list: {
     group: 'Look',
-    summary: 'VMs that run, by node',
+    summary: 'the VMs that run, by node',
     description: [
       'One line a VM: node, name, memory, VCPUs, state and CPU time. The letters of the state are those of xl: r running, b blocked (idle), p paused, s shut down, c crashed, d dying.',
-      'VMs that are just being started, moved or ended are no rows of the table, but told below it. With --quiet there are only names.',
+      'VMs that are just being started, moved or ended are not in the table, but named below it. With --quiet only names are printed.',
     ],
     options: ['json'],
     examples: [
@@ -76,11 +76,11 @@ export const commandTable = {
     description: [
       'Finds VMs by the names of their configurations; *, ? and [abc] are wildcards, so put the pattern in quotes. Of each it tells where it runs and on which node its autostart link is. A VM that runs on several nodes is reported as an error, and the exit code is 2.',
     ],
-    operands: [{ name: 'FQDN', kind: 'pattern' }],
+    operands: [{ name: 'PATTERN', kind: 'pattern' }],
     options: ['json'],
     examples: [
       { line: 'cxm search shop.example.org', meaning: 'one VM' },
-      { line: "cxm search 'web*'", meaning: 'all whose names begin so' },
+      { line: "cxm search 'web*'", meaning: 'all whose names begin with web' },
     ],
   },
   check: {
@@ -105,7 +105,7 @@ export const commandTable = {
     group: 'Virtual machines',
     summary: 'start a VM',
     description: [
-      'Starts it on the node of --force-node, else on the one with its autostart link, else here with a warning. A node without enough memory is replaced by the one with most, unless it was forced. Its volumes are made inactive on every other node before; if it is on any node in any state, or its name answers a ping, nothing is done.',
+      'Starts the VM on the node of --force-node, else on the one with its autostart link, else here with a warning. A node without enough memory is replaced by the one with most, unless it was forced. First its volumes are made inactive on every other node. If the VM is on any node in any state, or its name answers a ping, nothing is done.',
       'A start that fails leaves its volumes inactive again.',
     ],
     operands: [vm],
@@ -120,7 +120,7 @@ export const commandTable = {
     group: 'Virtual machines',
     summary: 'start several VMs, spread over the nodes',
     description: [
-      'For each the node is chosen where it fits best: the largest first, each to the node with the least free memory that is enough and that the rules of cxm.conf (LB_PIN and others) allow. Those that run already are left alone, and what fails does not keep the others from being started. Each gets its autostart link where it starts.',
+      'Each VM is started where it fits best: the largest first, each on the node with the least free memory that is enough, among those that the rules of cxm.conf (LB_PIN and others) allow. Those that run already are left alone, and what fails does not keep the others from being started. Each gets its autostart link where it starts.',
     ],
     operands: [{ ...vm, many: true }],
     options: ['dryRun', 'json'],
@@ -153,7 +153,7 @@ export const commandTable = {
     group: 'Virtual machines',
     summary: 'end a VM at once, as by pulling its plug',
     description: [
-      'The guest is not asked, so what it has not written is lost; asks you first. Also removes what a migration or a lost monitor has left of a VM that runs nowhere.',
+      'Asks first: the guest is not told, so what it has not written to its disks is lost. Also removes what a migration or a lost monitor has left of a VM that runs nowhere.',
     ],
     operands: [vm],
     options: ['yes', 'json'],
@@ -167,7 +167,7 @@ export const commandTable = {
     ],
     options: ['forceNode', 'yes', 'json'],
     examples: [
-      { line: 'cxm shutdown-all -f node2', meaning: 'the VMs of node2' },
+      { line: 'cxm shutdown-all -f node2', meaning: 'the VMs of node2; asks first' },
       { line: 'cxm shutdown-all --yes', meaning: 'all VMs, without a question' },
     ],
   },
@@ -175,7 +175,7 @@ export const commandTable = {
     group: 'Virtual machines',
     summary: 'move a running VM to another node',
     description: [
-      'Live, without an interruption. What would make it fail is looked for beforehand: memory, volumes, bridges, CPU features, configuration, ssh between both nodes; then it is refused with the reasons. Nothing is switched off before both nodes have been seen to agree that the VM runs there and not here; when it fails, the VM runs on where it was.',
+      'Live: the guest goes on. What would make it fail is looked for beforehand (memory, volumes, bridges, CPU features, configuration, ssh between both nodes); if something is found, it is refused with all reasons. Nothing is switched off before both nodes have been seen to agree that the VM runs there and not here; when it fails, the VM runs on where it was.',
     ],
     operands: [vm, { name: 'DEST', kind: 'node' }],
     options: ['dryRun', 'json'],
@@ -197,7 +197,7 @@ export const commandTable = {
     group: 'Volumes',
     summary: "make a VM's volumes usable here",
     description: [
-      'Activates them exclusively: on the local node, or --force-node, and first inactive on all others. Refused when the VM is on another node.',
+      'Activates them on the local node, or --force-node, after they were made inactive on all others. Refused when the VM is on another node.',
     ],
     operands: [vm],
     options: ['forceNode', 'json'],
@@ -208,10 +208,12 @@ export const commandTable = {
   deactivate: {
     group: 'Volumes',
     summary: "make a VM's volumes unusable here",
-    description: ['On the local node, or --force-node. Refused while the VM is there or a volume is in use.'],
+    description: [
+      'Deactivates them on the local node, or --force-node. Refused while the VM is there or a volume is in use.',
+    ],
     operands: [vm],
     options: ['forceNode', 'json'],
-    examples: [{ line: 'cxm deactivate shop.example.org', meaning: '' }],
+    examples: [{ line: 'cxm deactivate shop.example.org', meaning: 'after its disks were repaired' }],
   },
   loadbalance: {
     group: 'Nodes',
@@ -232,7 +234,7 @@ export const commandTable = {
     group: 'Nodes',
     summary: 'move all VMs off a node',
     description: [
-      'Off the local node, or --force-node, for its maintenance. Largest first, each to the node with the least free memory that is enough and that the rules of cxm.conf (LB_PIN and others) allow. A migration that fails does not keep the others from their turn; all failures are told at the end.',
+      'Migrates all VMs off the local node, or --force-node, for its maintenance: the largest first, each to the node with the least free memory that is enough, among those that the rules of cxm.conf (LB_PIN and others) allow. It does not ask; --dry-run shows where they would go. A migration that fails does not keep the others from their turn; all failures are told at the end.',
     ],
     options: ['forceNode', 'dryRun', 'json'],
     examples: [
@@ -248,7 +250,7 @@ export const commandTable = {
     ],
     operands: [{ name: 'NODE', kind: 'node' }],
     options: ['yes', 'json'],
-    examples: [{ line: 'cxm fence node2', meaning: 'asks first' }],
+    examples: [{ line: 'cxm fence node2', meaning: 'shows what runs there, and asks' }],
   },
   init: {
     group: 'Nodes',
@@ -257,26 +259,26 @@ export const commandTable = {
       'For the boot of a node, after LVM has activated everything it saw and before any VM is started. Works on the local node alone and asks no other.',
     ],
     options: ['json'],
-    examples: [{ line: 'cxm init', meaning: 'from the init script' }],
+    examples: [{ line: 'cxm init', meaning: 'from a unit of systemd, or an init script' }],
   },
   doctor: {
-    group: 'Cxm itself',
+    group: 'cxm itself',
     summary: 'whether the nodes are fit for a cluster, and how to mend them',
     description: [
       'Looks at cxm.conf, ssh from each node to each other, root, programs, Xen, LVM, bridges, versions, clocks and fencing on all nodes, and says what was found and how to mend it. Nothing is changed. The exit code is 2 if something fails, 0 if there are only warnings.',
-      'What VMs and volumes do is the matter of `cxm check`.',
+      '`cxm check` looks at VMs and their volumes.',
     ],
     options: ['json'],
     examples: [
       { line: 'cxm doctor', meaning: 'after an installation, and when something is odd' },
-      { line: 'cxm doctor --quiet', meaning: 'only what is not well' },
+      { line: 'cxm doctor --quiet', meaning: 'only warnings and failures' },
     ],
   },
   config: {
-    group: 'Cxm itself',
+    group: 'cxm itself',
     summary: 'check or show cxm.conf',
     description: [
-      'check says whether cxm.conf is right, or which line is not. show prints every key with its value and where that comes from.',
+      '`check` says whether cxm.conf of this node is right, or which line is not. `show` prints every key with its value and where that comes from.',
     ],
     operands: [{ name: 'check|show', kind: 'choice', choices: ['check', 'show'] }],
     options: ['json'],
@@ -286,8 +288,8 @@ export const commandTable = {
     ],
   },
   completion: {
-    group: 'Cxm itself',
-    summary: 'completion for bash',
+    group: 'cxm itself',
+    summary: 'print the completion for bash',
     description: [
       'Prints a script that completes subcommands, options, and the names of VMs and nodes. `vms` and `nodes` print the names that it offers: those of the local configuration files, and of ALLOWED_NODES.',
     ],
@@ -295,17 +297,36 @@ export const commandTable = {
     examples: [{ line: 'source <(cxm completion bash)', meaning: 'for this shell' }],
   },
   help: {
-    group: 'Cxm itself',
+    group: 'cxm itself',
     summary: 'help on cxm or a subcommand',
-    description: ['The same as --help.'],
+    description: ['The same as `cxm --help` and `cxm SUBCOMMAND --help`.'],
     operands: [{ name: 'SUBCOMMAND', kind: 'pattern', optional: true }],
-    examples: [{ line: 'cxm help migrate', meaning: '' }],
+    examples: [{ line: 'cxm help migrate', meaning: 'the same as cxm migrate --help' }],
   },
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 
 export type CommandName = keyof typeof commandTable;
 
 export const commandNames = Object.keys(commandTable) as CommandName[];
+
+/** What other tools call such a thing: a hint for those who come from there. */
+export const otherWords: ReadonlyMap<string, string> = new Map<string, CommandName | '--version'>([
+  ['balance', 'loadbalance'],
+  ['drain', 'eject'],
+  ['evacuate', 'eject'],
+  ['find', 'search'],
+  ['flush', 'eject'],
+  ['ls', 'list'],
+  ['ps', 'list'],
+  ['rebalance', 'loadbalance'],
+  ['show', 'search'],
+  ['standby', 'eject'],
+  ['startup', 'start'],
+  ['status', 'infos'],
+  ['stop', 'shutdown'],
+  ['verify', 'check'],
+  ['version', '--version'],
+]);
 
 export function specOf(name: CommandName): CommandSpec {
   return commandTable[name];

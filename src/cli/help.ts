@@ -21,9 +21,12 @@ export function renderHelp(style: Style): string {
     lines.push('');
   }
   lines.push(style.paint('bold', 'Options of all subcommands'), ...optionLines(generalOptions(), width), '');
-  lines.push('FQDN is the name of a VM: that of its configuration file in VMCONF_DIR, without .cfg.');
-  lines.push('Options stand anywhere. Subcommands may be abbreviated, as in `cxm mig`.');
-  lines.push('`cxm SUBCOMMAND --help` has the rest, with examples.', '');
+  const notes = [
+    'FQDN is the name of a VM: that of its configuration file in VMCONF_DIR, without .cfg.',
+    'Options may stand anywhere. Subcommands may be abbreviated, as in `cxm mig`.',
+    '`cxm SUBCOMMAND --help` has its options and examples, `man cxm` all of them.',
+  ];
+  lines.push(...notes.flatMap((note) => wrap(note, width)), '');
   return lines.join('\n');
 }
 
@@ -31,18 +34,23 @@ export function renderHelp(style: Style): string {
 export function renderCommandHelp(name: CommandName, style: Style): string {
   const width = Math.min(widest, style.width);
   const { summary, description, examples, options = [] } = specOf(name);
-  const lines = [`${style.paint('bold', `cxm ${usageOf(name)}`)}: ${summary}`, ''];
+  const lines = [`${style.paint('bold', `cxm ${name}`)}: ${summary}`, ''];
+  lines.push(`Usage: cxm ${usageOf(name)} [OPTIONS]`, '');
   for (const paragraph of description) lines.push(...wrap(paragraph, width), '');
   if (options.length > 0) lines.push(style.paint('bold', 'Options'), ...optionLines(options, width), '');
   lines.push(style.paint('bold', 'Options of all subcommands'), ...optionLines(generalOptions(), width), '');
   lines.push(style.paint('bold', 'Examples'));
   const column = Math.max(...examples.map(({ line }) => line.length)) + 6;
   for (const { line, meaning } of examples) lines.push(...entry(line, meaning, column, Math.max(width, column + 30)));
-  lines.push('', style.paint('bold', 'Exit codes'));
-  for (const [key, meaning] of Object.entries(exitMeanings)) {
-    lines.push(...entry(String(exitCodes[key as keyof typeof exitCodes]), meaning, 5, width));
-  }
+  lines.push('', ...exitLines(exitMeanings, style, width));
   return `${lines.join('\n')}\n`;
+}
+
+/** The section of the exit codes. */
+export function exitLines(meanings: typeof exitMeanings, style: Style, width: number): string[] {
+  const codes = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
+  const lines = codes.flatMap((key) => entry(String(exitCodes[key]), meanings[key], 5, width));
+  return [style.paint('bold', 'Exit codes'), ...lines];
 }
 
 export function generalOptions(): readonly OptionName[] {

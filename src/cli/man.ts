@@ -6,12 +6,22 @@ import { eventKinds } from '../ha/daemon/log.ts';
 import { commandNames, specOf, usageOf, type CommandName } from './command-table.ts';
 import { exitCodes, exitMeanings } from './exit-codes.ts';
 import { wordsOfModifier } from './ctl/help.ts';
-import { actionOf, ctlActionNames, ctlExamples, ctlModifiers, usageOfAction, type CtlModifier } from './ctl/table.ts';
+import {
+  ctlActionNames,
+  ctlDescription,
+  ctlExamples,
+  ctlExitMeanings,
+  ctlModifiers,
+  meaningOfAction,
+  usageOfAction,
+  type CtlModifier,
+} from './ctl/table.ts';
 import { generalOptions } from './help.ts';
 import { optionTable, wordsOfOption, type OptionName } from './option-table.ts';
 
 export function renderCxmPage(version: string): string {
   const own = (Object.keys(optionTable) as OptionName[]).filter((name) => !generalOptions().includes(name));
+  const groups = [...new Set(commandNames.map((name) => specOf(name).group))];
   const lines = [
     header('CXM', '1', version),
     '.SH NAME',
@@ -28,7 +38,10 @@ export function renderCxmPage(version: string): string {
       'Options may stand anywhere. Subcommands may be abbreviated to a prefix that only one has.',
     ]),
     '.SH SUBCOMMANDS',
-    ...commandNames.flatMap(commandLines),
+    ...groups.flatMap((group) => [
+      `.SS ${quoted(group)}`,
+      ...commandNames.filter((name) => specOf(name).group === group).flatMap(commandLines),
+    ]),
     '.SH OPTIONS',
     'Every subcommand takes these:',
     ...generalOptions().flatMap(optionLines),
@@ -36,11 +49,7 @@ export function renderCxmPage(version: string): string {
     'Some take these:',
     ...own.flatMap(optionLines),
     '.SH EXIT STATUS',
-    ...Object.entries(exitMeanings).flatMap(([key, meaning]) => [
-      '.TP',
-      `.B ${exitCodes[key as keyof typeof exitCodes]}`,
-      text(`${meaning}.`),
-    ]),
+    ...exitTerms(exitMeanings),
     '.SH ENVIRONMENT',
     ...term('CXM_CONF', 'Another configuration file than /etc/xen/cxm.conf.'),
     ...term('NO_COLOR', 'When set to anything, there are no colours, not even on a terminal.'),
@@ -50,6 +59,8 @@ export function renderCxmPage(version: string): string {
     ...term('/etc/xen/auto/', 'The autostart links (AUTO_DIR).'),
     '.SH SEE ALSO',
     '.BR cxm.conf (5),',
+    '.BR cxmd (8),',
+    '.BR cxmd_ctl (8),',
     '.BR xl (1),',
     '.BR lvm (8)',
   ];
@@ -60,32 +71,27 @@ export function renderCtlPage(version: string): string {
   const lines = [
     header('CXMD_CTL', '8', version),
     '.SH NAME',
-    'cxmd_ctl \\- speak with cxmd of this node',
+    'cxmd_ctl \\- ask cxmd of this node, or give it an order',
     '.SH SYNOPSIS',
     '.B cxmd_ctl',
     '.I ACTION',
     '.RI [ OPTIONS ]',
+    '.SH DESCRIPTION',
+    ...paragraphs([ctlDescription]),
     '.SH ACTIONS',
     'Exactly one:',
-    ...ctlActionNames.flatMap((name) => [
-      '.TP',
-      `.B ${escape(usageOfAction(name))}`,
-      text(`${actionOf(name).meaning}${actionOf(name).asks === true ? ' Asks first.' : ''}`),
-    ]),
+    ...ctlActionNames.flatMap((name) => ['.TP', `.B ${escape(usageOfAction(name))}`, text(meaningOfAction(name))]),
     '.SH OPTIONS',
     ...(Object.keys(ctlModifiers) as CtlModifier[]).flatMap((name) =>
       term(wordsOfModifier(name), ctlModifiers[name].meaning),
     ),
     '.SH EXIT STATUS',
-    ...Object.entries(exitMeanings).flatMap(([key, meaning]) => [
-      '.TP',
-      `.B ${exitCodes[key as keyof typeof exitCodes]}`,
-      text(`${meaning}.`),
-    ]),
+    ...exitTerms(ctlExitMeanings),
     '.SH EXAMPLES',
     ...ctlExamples.flatMap(({ line, meaning }) => term(line, meaning)),
     '.SH SEE ALSO',
     '.BR cxmd (8),',
+    '.BR cxm (1),',
     '.BR cxm.conf (5)',
   ];
   return `${lines.join('\n')}\n`;
@@ -142,11 +148,11 @@ export function renderCxmConfPage(version: string): string {
   for (const group of groups) {
     lines.push(`.SH ${quoted(group.toUpperCase())}`);
     for (const [key, { fallback, meaning, type }] of entries.filter(([, schema]) => schema.group === group)) {
-      lines.push('.TP', `.BR ${key} " (" ${quoted(fallback ?? 'must be set')} )`, text(meaning));
+      lines.push('.TP', `.BR ${key} " (default " ${quoted(fallback ?? 'none, must be set')} )`, text(meaning), '.IP');
       lines.push(text(`Allowed: ${allowedLiteral(type as KeySchema<unknown>['type'], fallback === 'None')}.`));
     }
   }
-  lines.push('.SH SEE ALSO', '.BR cxm (1)');
+  lines.push('.SH SEE ALSO', '.BR cxm (1),', '.BR cxmd (8)');
   return `${lines.join('\n')}\n`;
 }
 
@@ -155,16 +161,26 @@ function header(title: string, section: string, version: string): string {
   return `.TH ${title} ${section} "" ${quoted(`cxm ${version}`)}`;
 }
 
+function exitTerms(meanings: typeof exitMeanings): string[] {
+  const keys = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
+  return keys.flatMap((key) => term(String(exitCodes[key]), `${capital(meanings[key])}.`));
+}
+
+function capital(sentence: string): string {
+  return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+}
+
 function commandLines(name: CommandName): string[] {
-  const { description, options = [], examples } = specOf(name);
+  const { summary, description, options = [], examples } = specOf(name);
   const [command = '', ...operands] = usageOf(name).split(' ');
   const words = [`\\fB${escape(command)}\\fR`, ...operands.map((word) => `\\fI${escape(word)}\\fR`)];
   const flags = (options as readonly OptionName[]).map((option) => `[${flagOf(option)}]`);
   const lines = ['.TP', [...words, ...flags].join(' ')];
-  description.forEach((paragraph, index) => lines.push(...(index > 0 ? ['.IP'] : []), text(paragraph)));
-  lines.push('.IP', '.nf');
+  for (const paragraph of [`${capital(summary)}.`, ...description]) lines.push(text(paragraph), '.IP');
+  lines.push('.nf');
+  const width = Math.max(...examples.map(({ line }) => line.length)) + 3;
   for (const { line, meaning } of examples) {
-    lines.push(`\\fB${text(line)}\\fR${meaning === '' ? '' : `   ${escape(meaning)}`}`);
+    lines.push(`\\fB${text(line)}\\fR${meaning === '' ? '' : ' '.repeat(width - line.length) + escape(meaning)}`);
   }
   return [...lines, '.fi'];
 }

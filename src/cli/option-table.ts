@@ -9,20 +9,20 @@ export interface OptionSpec {
   /** Every subcommand takes it. */
   readonly general?: true;
   /** What completes its value. */
-  readonly value?: 'node' | 'nodes' | 'file';
+  readonly value?: 'node' | 'nodes' | 'file' | 'number' | 'sortKey';
 }
 
 export const optionTable = {
-  debug: { flags: '-d, --debug', meaning: 'Print what lies behind an error, too.', general: true },
+  debug: { flags: '-d, --debug', meaning: 'Also print what lies behind an error.', general: true },
   quiet: {
     flags: '-q, --quiet',
     meaning: 'No questions (each counts as answered with yes), no progress and no warnings.',
     general: true,
   },
   nodes: {
-    flags: '--nodes <a,b>',
+    flags: '--nodes <NODE,...>',
     meaning:
-      'These nodes are the cluster, instead of ALLOWED_NODES. Leave a node out only when it is certain that nothing runs there.',
+      'Only these of ALLOWED_NODES are the cluster. Leave a node out only when it is certain that nothing runs there.',
     general: true,
     value: 'nodes',
   },
@@ -33,12 +33,12 @@ export const optionTable = {
     general: true,
   },
   forceNode: {
-    flags: '-f, --force-node <HOST>',
-    meaning: 'Work on this node, instead of on the local one or on the one that cxm would choose.',
+    flags: '-f, --force-node <NODE>',
+    meaning: 'This node, instead of the local one or the one that cxm would choose.',
     value: 'node',
   },
-  console: { flags: '-c, --console', meaning: 'Attach the console afterwards.' },
-  json: { flags: '--json', meaning: 'Print JSON; its shapes are in the guide, docs/cxm.md.' },
+  console: { flags: '-c, --console', meaning: 'Attach the console afterwards; Ctrl-] leaves it.' },
+  json: { flags: '--json', meaning: 'Print JSON, in the shapes that docs/cxm.md of the source tells.' },
   dryRun: { flags: '--dry-run', meaning: 'Print what would be done, step by step, and do nothing.' },
   state: {
     flags: '--state <FILE>',
@@ -47,10 +47,14 @@ export const optionTable = {
   },
   saveState: { flags: '--save-state <FILE>', meaning: 'Write what was measured to this file.', value: 'file' },
   yes: { flags: '-y, --yes', meaning: 'Do not ask.' },
-  batch: { flags: '-b, --batch', meaning: 'Tables one after the other, as without a terminal.' },
-  iterations: { flags: '--iterations <N>', meaning: 'So many tables, then end.' },
-  interval: { flags: '--interval <SECONDS>', meaning: 'Between two looks; 3 when left out.' },
-  sort: { flags: '--sort <KEY>', meaning: `What VMs are sorted by: ${sortKeys.join(', ')}.` },
+  batch: { flags: '-b, --batch', meaning: 'Print tables one after the other, as without a terminal.' },
+  iterations: { flags: '--iterations <N>', meaning: 'End after so many tables.', value: 'number' },
+  interval: {
+    flags: '--interval <SECONDS>',
+    meaning: 'Time from one look to the next; 3 when left out.',
+    value: 'number',
+  },
+  sort: { flags: '--sort <KEY>', meaning: `What VMs are sorted by: ${sortKeys.join(', ')}.`, value: 'sortKey' },
   help: { flags: '-h, --help', meaning: 'Print this help.', general: true },
   version: { flags: '--version', meaning: 'Print the version.', general: true },
 } as const satisfies Readonly<Record<string, OptionSpec>>;

@@ -4,8 +4,9 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { CxmError } from '../errors.ts';
+import { nearWord } from '../near-word.ts';
 import { nameFault } from '../xen/domain-name.ts';
-import { commandNames, specOf, usageOf, type CommandName, type OperandSpec } from './command-table.ts';
+import { commandNames, otherWords, specOf, usageOf, type CommandName, type OperandSpec } from './command-table.ts';
 import { optionTable, wordsOfOption, type CliOptions, type OptionName } from './option-table.ts';
 import { printable } from './printable.ts';
 import { sortKeys } from './top-view.ts';
@@ -31,7 +32,8 @@ export function parseCall(argv: readonly string[]): Call {
   const command = findCommand(first);
   if (given.help === true) return { kind: 'help', command, asked: true };
   if (command === 'help') {
-    return { kind: 'help', command: operands[0] === undefined ? undefined : findCommand(operands[0]), asked: true };
+    const [about] = checkOperands(command, operands);
+    return { kind: 'help', command: about === undefined ? undefined : findCommand(about), asked: true };
   }
   requireOptions(command, given);
   return { kind: 'run', command, operands: checkOperands(command, operands), options: optionsOf(given) };
@@ -49,28 +51,62 @@ function split(argv: readonly string[]): { words: readonly string[]; given: Give
     parser.parse([...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    const [sentence = ''] = error.message.replace(/^error: /, '').split('\n');
-    throw usage(printable(sentence, 200));
+    throw wrongOption(error, argv);
   }
   const sources = Object.keys(optionTable).filter((name) => parser.getOptionValueSource(name) === 'cli');
   const values: Record<string, string | boolean> = parser.opts();
   return { words: parser.args, given: Object.fromEntries(sources.map((name) => [name, values[name] ?? false])) };
 }
 
-/** @throws CxmError USAGE naming the candidates of an ambiguous prefix */
-export function findCommand(word: string): CommandName {
-  return expand(word, commandNames, 'subcommand');
+/** What commander does not understand, in our words. */
+function wrongOption({ code, message }: CommanderError, argv: readonly string[]): CxmError {
+  const about = argv.map(namedCommand).find((name) => name !== undefined);
+  const hint = `see \`cxm ${about === undefined ? '' : `${about} `}--help\``;
+  const all = (Object.keys(optionTable) as OptionName[]).map((name) => ({ name, ...wordsOfOption(name) }));
+  if (code === 'commander.optionMissingArgument') {
+    const lacking = all.find(({ name }) => message.includes(`'${optionTable[name].flags}'`));
+    if (lacking !== undefined) return usage(`${lacking.words.at(-1) ?? ''} needs ${lacking.value ?? 'a value'}`, hint);
+  }
+  const [, word = ''] = /^error: unknown option '(.*)'/s.exec(message) ?? [];
+  if (word === '') return usage(printable(message.replace(/^error: /, ''), 200), hint);
+  const [flag = ''] = word.split('=');
+  const words = all.flatMap((one) => one.words);
+  if (flag !== word && words.includes(flag)) return usage(`${flag} takes no value`, hint);
+  const near = nearWord(flag, words);
+  const sentence = `unknown option '${printable(word, 100)}'`;
+  return usage(sentence, near === undefined ? hint : `did you mean ${near}? ${hint} for all`);
 }
 
-function expand<T extends string>(word: string, all: readonly T[], what: string): T {
-  const exact = all.find((name) => name === word);
-  if (exact !== undefined) return exact;
-  const candidates = word === '' ? [] : all.filter((name) => name.startsWith(word));
+function namedCommand(word: string): CommandName | undefined {
+  const candidates = candidatesOf(word, commandNames);
+  return candidates.length === 1 ? candidates[0] : undefined;
+}
+
+/** @throws CxmError USAGE naming the candidates of an ambiguous prefix, or what may be meant */
+export function findCommand(word: string): CommandName {
+  const candidates = candidatesOf(word, commandNames);
   const [only, another] = candidates;
   if (only !== undefined && another === undefined) return only;
   const shown = `'${printable(word, 40)}'`;
   if (only !== undefined) throw usage(`${shown} may be ${listOf(candidates)}`, 'write more of it');
-  throw usage(`there is no ${what} ${shown}`, `there are ${all.join(', ')}`);
+  const small = word.toLowerCase();
+  const near = otherWords.get(small) ?? nearWord(small, commandNames);
+  const all = '`cxm --help` has all of them';
+  throw usage(`there is no subcommand ${shown}`, near === undefined ? all : `did you mean \`cxm ${near}\`? ${all}`);
+}
+
+/** The word itself, or all that begin with it. */
+function candidatesOf<T extends string>(word: string, all: readonly T[]): readonly T[] {
+  const exact = all.find((name) => name === word);
+  if (exact !== undefined) return [exact];
+  return word === '' ? [] : all.filter((name) => name.startsWith(word));
+}
+
+/** @throws CxmError USAGE naming what there is to choose from */
+function choose<T extends string>(what: string, word: string, all: readonly T[], hint?: string): T {
+  const [only, another] = candidatesOf(word, all);
+  if (only !== undefined && another === undefined) return only;
+  throw usage(`${what} takes ${listOf(all)}, not '${printable(word, 40)}'`, hint);
 }
 
 function requireOptions(command: CommandName, given: Given): void {
@@ -78,7 +114,7 @@ function requireOptions(command: CommandName, given: Given): void {
   for (const name of Object.keys(given) as OptionName[]) {
     if ('general' in optionTable[name] || own.includes(name)) continue;
     const { words } = wordsOfOption(name);
-    throw usage(`cxm ${command} takes no ${words.at(-1) ?? name}`, `see \`cxm ${command} --help\``);
+    throw usage(`${command} takes no ${words.at(-1) ?? name}`, `see \`cxm ${command} --help\``);
   }
 }
 
@@ -89,27 +125,31 @@ function checkOperands(command: CommandName, words: readonly string[]): readonly
   const hint = `usage: cxm ${usageOf(command)}`;
   if (words.length < least) {
     const missing = operands.slice(words.length).map(({ name }) => name);
-    throw usage(`cxm ${command} needs ${missing.join(' and ')}`, hint);
+    throw usage(`${command} needs ${missing.join(' and ')}`, hint);
   }
   if (words.length > most) {
-    throw usage(`cxm ${command} does not know what to do with '${printable(words[most] ?? '', 60)}'`, hint);
+    throw usage(`${command} does not know what to do with '${printable(words[most] ?? '', 60)}'`, hint);
   }
-  return words.map((word, index) => checkOperand(operands[Math.min(index, operands.length - 1)], word));
+  return words.map((word, index) => checkOperand(command, operands[Math.min(index, operands.length - 1)], word));
 }
 
-function checkOperand(operand: OperandSpec | undefined, word: string): string {
-  if (operand?.kind === 'choice') return expand(word, operand.choices ?? [], 'choice');
+function checkOperand(command: CommandName, operand: OperandSpec | undefined, word: string): string {
+  if (operand?.kind === 'choice') {
+    return choose(command, word, operand.choices ?? [], `usage: cxm ${usageOf(command)}`);
+  }
   if (operand?.kind === 'vm') {
     const fault = nameFault(word);
-    if (fault !== undefined) throw usage(`'${printable(word, 100)}' is no name of a VM: ${fault}`);
+    if (fault !== undefined) throw usage(`'${printable(word, 100)}' is no name of a VM: ${fault}`, namesHint);
   }
   if (operand?.kind === 'node') checkNode(word);
   return word;
 }
 
+const namesHint = "`cxm search '*'` has the names of all VMs";
+
 function checkNode(word: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/.test(word)) return word;
-  throw usage(`'${printable(word, 100)}' is no name of a node`);
+  throw usage(`'${printable(word, 100)}' is no name of a node`, '`cxm infos` has the names of all nodes');
 }
 
 function optionsOf(given: Given): CliOptions {
@@ -133,7 +173,7 @@ function optionsOf(given: Given): CliOptions {
     batch: has('batch'),
     iterations: wholeNumber(given, 'iterations', 1_000_000),
     interval: wholeNumber(given, 'interval', 3600),
-    sort: typeof given.sort === 'string' ? expand(given.sort, sortKeys, 'sort key') : undefined,
+    sort: typeof given.sort === 'string' ? choose('--sort', given.sort, sortKeys) : undefined,
   };
 }
 

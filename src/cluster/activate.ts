@@ -3,6 +3,7 @@
  * node's state depends on needs only that node's lock, since nobody can bring the VM there without it.
  */
 import { asCxmError, CxmError } from '../errors.ts';
+import type { VolumeName } from '../lvm/device-path.ts';
 import { rowsOf } from '../xen/domain-list.ts';
 import { mayBeRestarting, outwaitRestart, seenMeanwhile } from './alone.ts';
 import { carryOut, type PlainStep } from './carry-out.ts';
@@ -14,19 +15,26 @@ import { activateExclusively, requireVolumes } from './start.ts';
 import { answersOf, lookAt, surveyNodes, volumeIn, whereabouts, type NodeSight } from './survey.ts';
 import { withVmLock } from './vm-lock.ts';
 
-/** On this node and no other. @throws CxmError REFUSED when the VM is on another node; IN_USE */
-export function activateVm(cluster: Cluster, vm: string, node: string): Promise<void> {
+/**
+ * On this node and no other; what the VM only reads may be active on others, too, and is returned.
+ * @throws CxmError REFUSED when the VM is on another node; IN_USE
+ */
+export function activateVm(cluster: Cluster, vm: string, node: string): Promise<readonly VolumeName[]> {
   return withVmLock(cluster, vm, async (lock) => {
     const survey = await surveyNodes(cluster);
     requireAll(answersOf(survey));
     const { running, traces } = whereabouts(survey.sights, vm);
     const places = [...running, ...traces];
     const away = places.find((place) => place.node !== node);
-    if (away !== undefined) throw new CxmError('REFUSED', `${vm} is ${wordsOf(away.row)} on ${away.node}`);
+    if (away !== undefined) {
+      const hint = `move it with \`cxm migrate ${vm} ${node}\`, or end it with \`cxm shutdown ${vm}\``;
+      throw new CxmError('REFUSED', `${vm} is ${wordsOf(away.row)} on ${away.node}`, { hint });
+    }
     const definition = await requireDefinition(nodeNamed(cluster, node), vm);
     const own = requireVolumes(survey.sights, definition, node);
     if (places.length === 0) await outwaitRestart(cluster, survey.sights, definition, node);
     await carryOut(cluster, activateExclusively(survey.sights, definition, own), lock);
+    return definition.readOnlyVolumes;
   });
 }
 
@@ -46,7 +54,9 @@ export function deactivateVm(cluster: Cluster, vm: string, node: string): Promis
 
 function requireAbsent(node: string, rows: NodeSight['rows'], vm: string): void {
   const [row] = rowsOf(rows, vm);
-  if (row !== undefined) throw new CxmError('REFUSED', `${vm} is ${wordsOf(row)} on ${node}`);
+  if (row === undefined) return;
+  const hint = `\`cxm shutdown ${vm}\` ends it and deactivates its volumes`;
+  throw new CxmError('REFUSED', `${vm} is ${wordsOf(row)} on ${node}`, { hint });
 }
 
 /** What deactivateIdle found and did. */

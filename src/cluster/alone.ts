@@ -94,7 +94,7 @@ export async function outwaitRestart(
   const { vm } = definition;
   const elsewhere = sights.filter((sight) => sight.node !== node);
   if (!mayBeRestarting(elsewhere, definition)) return;
-  cluster.reporter.step(`wait whether ${vm} is only rebooting`);
+  cluster.reporter.step(`wait and see whether ${vm} is only rebooting`);
   const seen = (await seenMeanwhile(cluster, cluster.nodes, [vm])).get(vm);
   if (seen !== undefined)
     throw new CxmError('REFUSED', `${vm} is ${wordsOf(seen.row)} on ${seen.node}: it has rebooted`);

@@ -286,6 +286,7 @@ function fencingChecks(nodes: readonly NodeFacts[], { fencing }: DoctorContext):
         },
   );
   const without = nodes.filter(({ hasWatchdog }) => !hasWatchdog).map(({ node }) => node);
-  const watchdog = without.length === 0 ? 'every node has one' : `none on ${without.join(', ')}; nothing uses it yet`;
+  const watchdog =
+    without.length === 0 ? 'every node has one' : `none on ${without.join(', ')}; only WATCHDOG of cxm.conf needs one`;
   return [...command, { check: 'watchdog', where: '', verdict: 'ok', found: watchdog, mend: '' }];
 }

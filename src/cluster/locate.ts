@@ -42,7 +42,10 @@ export async function requireRunning(cluster: Cluster, vm: string): Promise<Runn
   const [trace] = traces;
   const unheard = silent.map(({ node }) => node).join(', ');
   const elsewhere = unheard === '' ? '' : ` (${unheard} did not answer)`;
-  if (trace === undefined) throw new CxmError('NOT_FOUND', `${vm} runs on no node${elsewhere}`);
+  if (trace === undefined) {
+    const hint = `\`cxm list\` has the VMs that run, \`cxm search '*'\` all that are configured`;
+    throw new CxmError('NOT_FOUND', `${vm} runs on no node${elsewhere}`, { hint });
+  }
   throw new CxmError('NOT_FOUND', `${vm} does not run${elsewhere}: on ${trace.node} it is ${wordsOf(trace.row)}`, {
     hint: `look at it with \`xl list\` on ${trace.node}; \`cxm destroy ${vm}\` removes what is left`,
   });
@@ -60,7 +63,7 @@ export async function requireDefinition(node: ClusterNode, vm: string): Promise<
   const config = await node.files.readConfig(checkedName(vm));
   if (config !== undefined) return definitionOf(config);
   throw new CxmError('NOT_FOUND', `there is no configuration of ${vm} on ${node.name}`, {
-    hint: 'the name is that of a file in VMCONF_DIR, without .cfg; `cxm search` finds it',
+    hint: `the name is that of a file in VMCONF_DIR, without .cfg; \`cxm search '*'\` has those of all nodes`,
   });
 }
 

@@ -3,7 +3,7 @@
  * VM that is on no node any more, and its volumes are inactive then. A VM that was moved meanwhile is left alone.
  */
 import { asCxmError, CxmError } from '../errors.ts';
-import type { VolumeName } from '../lvm/device-path.ts';
+import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
 import { monitorGraceMs, needsMonitor, rowsOf, runsHere, type DomainRow } from '../xen/domain-list.ts';
 import { isToolstackError } from '../xen/toolstack-error.ts';
 import type { ShutdownOutcome } from '../xen/toolstack.ts';
@@ -183,12 +183,18 @@ async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End,
           .flatMap((volume) => deactivations(name, sight, volume)),
       );
     const deactivateHere = (volume: VolumeName): PlainStep[] => deactivations(node.name, own, volume);
-    const written = [...configured.volumes, ...held.volumes].flatMap(deactivateHere);
-    const read = [...configured.readOnlyVolumes, ...held.readOnlyVolumes].flatMap(deactivateHere).map(unlessRead);
+    const written = distinct([...configured.volumes, ...held.volumes]).flatMap(deactivateHere);
+    const readOnly = distinct([...configured.readOnlyVolumes, ...held.readOnlyVolumes]);
+    const read = readOnly.flatMap(deactivateHere).map(unlessRead);
     await tidyUp(cluster, [...written, ...elsewhere, ...read], lock);
   } catch (error) {
     cluster.reporter.note('WARN', `the volumes of ${lock.vm} stay active: ${asCxmError(error).message}`);
   }
+}
+
+/** The configuration and the domain name mostly the same ones. */
+function distinct(volumes: readonly VolumeName[]): readonly VolumeName[] {
+  return [...new Map(volumes.map((volume) => [formatVolumeName(volume), volume])).values()];
 }
 
 function unlessRead(step: PlainStep): PlainStep {

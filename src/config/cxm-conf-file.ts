@@ -48,7 +48,7 @@ function readText(path: string, mustExist: boolean): string | undefined {
     if (isMissing && !mustExist) return undefined;
     const why = isMissing ? 'there is no such file' : error instanceof Error ? error.message : String(error);
     throw new CxmError('CONFIG', `${path} can't be read: ${why}`, {
-      hint: 'see docs/cxm.conf.md for what stands in it',
+      hint: '`man cxm.conf` says what stands in it',
       cause: error,
     });
   }

@@ -6,6 +6,7 @@
  * /etc/cxm/cxmrc sets win, so that one host may have another volume group than the rest.
  */
 import { CxmError } from '../errors.ts';
+import { nearWord } from '../near-word.ts';
 import { cxmrcTable, type Cxmrc, type CxmrcKey } from './cxmrc.ts';
 import { parseAssignments, type RawValue } from './language.ts';
 import type { ConfigurationOf, ConfigurationTable, KeySchema, KeySchemas } from './schema.ts';
@@ -156,20 +157,6 @@ export function allowedLiteral({ literal, allowed }: ValueType<unknown>, mayBeNo
 }
 
 function suggestion(table: ConfigurationTable<KeySchemas>, key: string): string {
-  const near = Object.keys(table.keys).find((known) => distance(known, key.slice(0, 60).toUpperCase()) <= 2);
+  const near = nearWord(key.toUpperCase(), Object.keys(table.keys));
   return near === undefined ? '' : `; did you mean ${near}?`;
-}
-
-/** Levenshtein distance of two short words. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

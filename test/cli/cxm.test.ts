@@ -117,7 +117,7 @@ describe('cxm in a cluster with VMs', { timeout: timeoutMs }, () => {
     [['migrate', 'mail.example.org', 'node2'], 'mail.example.org runs on no node'],
     [['migrate', 'shop.example.org', 'node3'], 'node3 has no logical volume VG0/lv-shop.example.org'],
     [['activate', 'shop.example.org', '-f', 'node2'], 'shop.example.org is running on node1'],
-    [['deactivate', 'shop.example.org'], 'shop.example.org is running on node1'],
+    [['deactivate', 'shop.example.org'], 'is running on node1\n  hint: `cxm shutdown shop.example.org` ends it'],
     [['console', 'own.example.org'], 'own.example.org does not run on node1'],
     [['fence', 'node1'], 'node1 is this node'],
   ])('refuses %j with the reason and exit code 2, and changes nothing', async (args, reason) => {
@@ -175,6 +175,9 @@ describe('cxm in a cluster with VMs', { timeout: timeoutMs }, () => {
     expect(stdout).toBe('1 of 1 VM has left node2.\n');
     expect(exitCode).toBe(0);
     expect(box.nodesWith('shop.example.org')).toEqual(['node1']);
+    const empty = await box.cxm(['eject', '-f', 'node2', '--dry-run']);
+    expect(empty).toMatchObject({ exitCode: 0, stdout: 'Nothing to do: no VM runs on node2.\n' });
+    expect((await box.cxm(['shutdown-all', '-f', 'node2'])).stdout).toBe('No VM runs on node2.\n');
 
     const state = join(box.layout.temporary, 'state.json');
     const vms = ['a', 'b', 'c', 'd'].map((name) => ({ name, node: 'x', memoryMib: 1024, cpuPercent: 10 }));
@@ -229,12 +232,12 @@ describe('wrong calls', { timeout: timeoutMs }, () => {
     [[], 'Usage: cxm SUBCOMMAND'],
     [['fly'], "there is no subcommand 'fly'"],
     [['c'], "'c' may be check, check-cpu, create, console, config or completion"],
-    [['create'], 'cxm create needs FQDN'],
-    [['migrate', 'shop.example.org'], 'cxm migrate needs DEST'],
-    [['list', 'all'], "cxm list does not know what to do with 'all'"],
-    [['list', '--yes'], 'cxm list takes no --yes'],
+    [['create'], 'create needs FQDN\n  hint: usage: cxm create FQDN'],
+    [['migrate', 'shop.example.org'], 'cxm: migrate needs DEST'],
+    [['list', 'all'], "cxm: list does not know what to do with 'all'"],
+    [['list', '--yes'], 'cxm: list takes no --yes\n  hint: see `cxm list --help`'],
     [['list', '--flying'], "unknown option '--flying'"],
-    [['create', 'a.example.org', '-f'], "option '-f, --force-node <HOST>' argument missing"],
+    [['create', 'a.example.org', '-f'], '--force-node needs NODE\n  hint: see `cxm create --help`'],
     [['infos', '--nodes', 'node1,node1'], '--nodes names node1 twice'],
   ])('%j ends with 3 and says why', async (args, reason) => {
     const { exitCode, stdout, stderr } = await box.cxm(args);
@@ -349,7 +352,12 @@ describe('a volume that VMs only read', { timeout: timeoutMs }, () => {
       warned: false,
     });
     expect(active(box)).toEqual(['node2']);
-    expect((await box.cxm(['shutdown', 'one.example.org', '-q'])).exitCode).toBe(0);
+    const shutdown = await box.cxm(['shutdown', 'one.example.org']);
+    expect(shutdown.stderr.split('\n').filter((line) => line.includes('deactivate'))).toEqual([
+      'node2: deactivate VG0/lv-one.example.org',
+      'node2: deactivate VG0/installer unless somebody reads it',
+    ]);
+    expect(shutdown.exitCode).toBe(0);
     expect(active(box)).toEqual(['node2']);
     expect((await box.cxm(['destroy', 'two.example.org', '-q'])).exitCode).toBe(0);
     expect(active(box)).toEqual([]);

@@ -195,6 +195,12 @@ describe('pages', () => {
     for (const key of Object.keys(cxmConfTable.keys)) expect(pages['cxm.conf(5)']).toContain(`.BR ${key} `);
   });
 
+  it('say of each subcommand what it does before how', () => {
+    const text = pages['cxm(1)'].replaceAll('\\-', '-');
+    expect(text).toMatch(/\\fBcreate\\fR \\fIFQDN\\fR .*\nStart a VM\.\n\.IP\nStarts the VM on/);
+    expect(text).toContain('.BR cxmd_ctl (8)');
+  });
+
   it.runIf(existsSync('/usr/bin/groff')).each(Object.entries(pages))('%s gives groff no reason to warn', (_, page) => {
     const { stderr, status } = spawnSync('groff', ['-man', '-Tutf8', '-ww'], { input: page, encoding: 'utf8' });
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
@@ -228,6 +234,22 @@ COMP_WORDS=(${quoted}) COMP_CWORD=${words.length - 1}; _cxm; printf '%s\\n' "\${
       ['check', 'show'],
     ],
     [['cxm', 'help', 'ej'], ['eject']],
+    [['cxm', 'mig', 's'], ['shop.example.org']],
+    [['cxm', 'destroy', 'shop.example.org', ''], []],
+    [['cxm', 'create', '--force-node', '=', 'node2'], ['node2']],
+    [
+      ['cxm', 'create', '--force-node', '='],
+      ['node1', 'node2'],
+    ],
+    [['cxm', '--force-node', '=', 'node2', 'create', 's'], ['shop.example.org']],
+    [
+      ['cxm', 'list', '--nodes', 'node1,'],
+      ['node1,node1', 'node1,node2'],
+    ],
+    [['cxm', 'top', '--sort', 'm'], ['memory']],
+    [['cxm', 'top', '--interval', ''], []],
+    [['cxm', '--interval', '5', 'to'], ['top']],
+    [['cxm', 'loadbalance', '--state', 'tsconfig.j'], ['tsconfig.json']],
     [['cxm', 'infos', ''], []],
   ])('of %j offers %j', (words, offered) => {
     expect(complete(...words)).toEqual(offered);

@@ -59,6 +59,31 @@ describe('a call', () => {
     );
   });
 
+  it.each([
+    [['lsit'], "there is no subcommand 'lsit'", 'did you mean `cxm list`? `cxm --help` has all of them'],
+    [['LIST'], "there is no subcommand 'LIST'", 'did you mean `cxm list`? `cxm --help` has all of them'],
+    [['evacuate'], "there is no subcommand 'evacuate'", 'did you mean `cxm eject`? `cxm --help` has all of them'],
+    [['fly'], "there is no subcommand 'fly'", '`cxm --help` has all of them'],
+    [
+      ['mig', 'a', 'b', '--dry-urn'],
+      "unknown option '--dry-urn'",
+      'did you mean --dry-run? see `cxm migrate --help` for all',
+    ],
+    [['--flying'], "unknown option '--flying'", 'see `cxm --help`'],
+    [['list', '--json=1'], '--json takes no value', 'see `cxm list --help`'],
+    [['list', '--nodes'], '--nodes needs NODE,...', 'see `cxm list --help`'],
+    [['config', 'foo'], "config takes check or show, not 'foo'", 'usage: cxm config check|show'],
+    [['top', '--sort', 'x'], "--sort takes cpu, memory, disk, network or name, not 'x'", 'see `cxm --help`'],
+    [['help', 'list', 'x'], "help does not know what to do with 'x'", 'usage: cxm help [SUBCOMMAND]'],
+    [
+      ['create', 'a b'],
+      expect.stringContaining("'a b' is no name of a VM"),
+      "`cxm search '*'` has the names of all VMs",
+    ],
+  ])('%j is refused with what is wrong and what is meant', (words, message, hint) => {
+    expect(() => parseCall(words)).toThrow(expect.objectContaining({ code: 'USAGE', message, hint }) as Error);
+  });
+
   it('takes words after -- as they are', () => {
     expect(parseCall(['search', '--', '--json'])).toMatchObject({ operands: ['--json'], options: { json: false } });
   });

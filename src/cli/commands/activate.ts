@@ -6,7 +6,8 @@ import { exitCodes } from '../exit-codes.ts';
 export const activate: CommandBody = async (context) => {
   const vm = context.operand(0);
   const node = context.ownNode;
-  await activateVm(await context.open(), vm, node);
-  context.answer(`The volumes of ${vm} are active on ${node} and nowhere else.`, { vm, node, active: true });
+  const shared = await activateVm(await context.open(), vm, node);
+  const where = shared.length === 0 ? ' and nowhere else' : '; those that it writes to nowhere else';
+  context.answer(`The volumes of ${vm} are active on ${node}${where}.`, { vm, node, active: true });
   return exitCodes.done;
 };

@@ -10,7 +10,7 @@ export const config: CommandBody = (context) => {
     const set = file.settings.size === 1 ? '1 key is set' : `${file.settings.size} keys are set`;
     const sentence = file.exists
       ? `${file.path} is right: ${set}.`
-      : `There is no ${cxmConfPath}: all is as by default.`;
+      : `There is no ${cxmConfPath}: every key has its default, and no node is named.`;
     context.answer(sentence, { path: file.path, exists: file.exists, keysSet: file.settings.size });
     return Promise.resolve(exitCodes.done);
   }

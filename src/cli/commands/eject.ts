@@ -20,7 +20,7 @@ export const eject: CommandBody = async (context) => {
   const all = [...left, ...failures];
   const sentence =
     plan.plan.length + left.length === 0
-      ? `Nothing to do: no VM runs on ${node}.`
+      ? nothingOn(node)
       : `${partOf(done.length, plan.plan.length + left.length, 'VM', 'has')} left ${node}.`;
   const moves = done.map(({ vm, source, destination }) => ({ vm, source, destination }));
   context.answer(sentence, { node, done: moves, failures: failuresJson(all) });
@@ -31,7 +31,12 @@ function show(context: CommandContext, node: string, { plan, left }: EjectPlan):
   const steps = plan.map(({ vm, source, destination }): Step => ({ kind: 'migrate', vm, source, destination }));
   const failures = left.map(leftBehind);
   if (context.options.json) context.json({ plan: { node, steps: stepsJson(steps), failures: failuresJson(failures) } });
+  else if (steps.length + failures.length === 0) context.print(nothingOn(node));
   else printPlan(context, `${count(steps.length, 'VM')} would leave ${node}:`, steps);
   concludeMany(context, failures);
   return failures.length > 0 ? exitCodes.refused : exitCodes.done;
+}
+
+function nothingOn(node: string): string {
+  return `Nothing to do: no VM runs on ${node}.`;
 }

@@ -11,7 +11,7 @@ export const init: CommandBody = async (context) => {
   const sentence =
     deactivated.length === 0
       ? `No volumes of idle VMs were active on ${localName}.`
-      : `Volumes were deactivated on ${localName} of ${deactivated.join(', ')}.`;
+      : `Deactivated on ${localName}: the volumes of ${deactivated.join(', ')}.`;
   const plain = failures.map(({ vm, error }) => ({ vm, error: plainError(error) }));
   context.answer(sentence, { node: localName, deactivated, failures: plain });
   return failures.length > 0 ? exitCodes.error : exitCodes.done;

@@ -63,7 +63,7 @@ function readState(path: string): ClusterFile {
     return parseClusterFile(readFileSync(path, 'utf8'), path);
   } catch (error) {
     if (error instanceof CxmError) throw error;
-    throw new CxmError('IO', `${path} can't be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw fileError(path, 'read', error);
   }
 }
 
@@ -71,8 +71,15 @@ function writeState(path: string, file: ClusterFile): void {
   try {
     writeFileSync(path, renderTextFile(file));
   } catch (error) {
-    throw new CxmError('IO', `${path} can't be written: ${error instanceof Error ? error.message : String(error)}`);
+    throw fileError(path, 'written', error);
   }
+}
+
+/** Without the name of the call and the path once more. */
+function fileError(path: string, what: string, cause: unknown): CxmError {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  const [, reason = said] = /^[A-Z0-9]+: (.*?), [a-z]+\b/s.exec(said) ?? [];
+  return new CxmError('IO', `${path} can't be ${what}: ${reason}`, { hint: 'name another file', cause });
 }
 
 function show(context: CommandContext, plan: BalancePlan, onlyShown: boolean): void {

@@ -5,7 +5,7 @@ import { shutdownAll as shutDownAll } from '../../cluster/many.ts';
 import { runsHere } from '../../xen/domain-list.ts';
 import type { CommandBody } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { partOf } from '../words.ts';
+import { count, partOf } from '../words.ts';
 import { concludeMany, failuresJson } from '../many-output.ts';
 
 export const shutdownAll: CommandBody = async (context) => {
@@ -18,11 +18,11 @@ export const shutdownAll: CommandBody = async (context) => {
     .filter(({ vms }) => vms.length > 0);
   const total = places.reduce((sum, { vms }) => sum + vms.length, 0);
   if (total === 0) {
-    context.answer('No VM runs.', { done: [], failures: [] });
+    context.answer(forceNode === undefined ? 'No VM runs.' : `No VM runs on ${forceNode}.`, { done: [], failures: [] });
     return exitCodes.done;
   }
   const lines = places.map(({ node, vms }) => `${node}: ${vms.join(', ')}`);
-  await context.confirm(`Shut down ${total === 1 ? '1 VM' : `all ${total} VMs`} (${lines.join('; ')})?`);
+  await context.confirm(`Shut down ${count(total, 'VM')} (${lines.join('; ')})?`);
   context.progress.parallel = true;
   const { done, failures } = await shutDownAll(cluster, forceNode);
   const sentence = `${partOf(done.length, done.length + failures.length, 'VM', 'has')} ended.`;

@@ -36,8 +36,10 @@ export const ctlBodies: Readonly<Record<CtlActionName, Action>> = {
     const params = context.value === '' ? {} : { subject: context.value };
     const entries = (await context.ask('why', params)) as readonly JournalEntry[];
     if (context.wantsJson) context.json(entries);
-    else if (entries.length === 0) context.print(['nothing was decided about it here']);
-    else context.print(entries.map(lineOf));
+    else if (entries.length === 0) {
+      const about = context.value === '' ? '' : ` about ${context.value}`;
+      context.print([`Nothing was decided${about} on this node.`]);
+    } else context.print(entries.map(lineOf));
     return exitCodes.done;
   },
   async watch(context) {
@@ -53,7 +55,9 @@ export const ctlBodies: Readonly<Record<CtlActionName, Action>> = {
   },
   async maintenance(context) {
     if (context.value !== 'on' && context.value !== 'off') {
-      throw new CxmError('USAGE', '--maintenance takes on or off', { hint: 'see cxmd_ctl --help' });
+      throw new CxmError('USAGE', `--maintenance takes on or off, not '${context.value.slice(0, 40)}'`, {
+        hint: 'usage: cxmd_ctl --maintenance on|off',
+      });
     }
     return order(context, { kind: 'maintenance', on: context.value === 'on' });
   },
@@ -61,17 +65,23 @@ export const ctlBodies: Readonly<Record<CtlActionName, Action>> = {
   arm: (context) => order(context, { kind: 'disarm', on: false }),
   'force-election': (context) => order(context, { kind: 'force-election' }),
   async 'force-panic'(context) {
+    await context.ask('ping');
     await context.confirm('No VM is started elsewhere when a node fails, until --recover. Panic?');
     return order(context, { kind: 'force-panic', reason: 'a person said so' });
   },
   async recover(context) {
+    // Nobody is asked for nothing: first whether cxmd is there.
+    await context.ask('ping');
     await context.confirm('Have you looked at all nodes, and does no VM run on two of them? End the panic?');
     return order(context, { kind: 'recover' });
   },
   async kill(context) {
     const nodes = (await context.ask('nodes')) as readonly NodeReport[];
     const node = nodes.find(({ name }) => name === context.value);
-    if (node === undefined) throw new CxmError('NOT_FOUND', `${context.value} is no node of the cluster`);
+    if (node === undefined) {
+      const hint = `its nodes are ${nodes.map(({ name }) => name).join(', ')}`;
+      throw new CxmError('NOT_FOUND', `${context.value} is no node of the cluster`, { hint });
+    }
     const confirmedOff = context.has('off');
     const vms = node.vms.length === 0 ? 'No VM runs there.' : `There run ${node.vms.join(', ')}.`;
     const vouch = confirmedOff ? ' You say that it has no power: if it has, its VMs may come to run twice.' : '';
@@ -99,7 +109,9 @@ async function order(context: CtlContext, call: Call): Promise<ExitCode> {
 async function format(context: CtlContext): Promise<ExitCode> {
   const { HB_DISK: path, CLUSTER_NAME: cluster } = context.configuration();
   if (path === undefined || cluster === undefined) {
-    throw new CxmError('CONFIG', 'cxm.conf must set HB_DISK and CLUSTER_NAME before the disk can be formatted');
+    throw new CxmError('CONFIG', 'cxm.conf must set HB_DISK and CLUSTER_NAME before the disk can be formatted', {
+      hint: '`cxm config show` has what is set, `man cxm.conf` what they mean',
+    });
   }
   if (await context.isRunning()) throw new CxmError('REFUSED', 'cxmd runs on this node: stop it on all nodes first');
   const findings = await inspectDevice(path, context.commands);

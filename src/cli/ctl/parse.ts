@@ -1,6 +1,8 @@
 /** The words of a call of cxmd_ctl. Guarantees: exactly one action, its value there if it wants one, nothing unknown. Pure. */
 import { parseArgs } from 'node:util';
 import { CxmError } from '../../errors.ts';
+import { nearWord } from '../../near-word.ts';
+import { printable } from '../printable.ts';
 import {
   actionOf,
   ctlActionNames,
@@ -28,13 +30,20 @@ export function parseCtlCall(words: readonly string[]): CtlCall {
   const [action, another] = actions;
   if (action === undefined || another !== undefined) {
     const found = actions.length === 0 ? 'none' : actions.map((name) => `--${name}`).join(' and ');
-    throw new CxmError('USAGE', `exactly one action is needed, found ${found}`, { hint: 'see cxmd_ctl --help' });
+    const [first = ''] = given.operands;
+    const meant = ctlActionNames.find((name) => actions.length === 0 && name === first);
+    throw usage(`exactly one action is needed, found ${found}`, meant);
   }
+  const stray = [...modifiers].find((name) => ![undefined, action].includes(ctlModifiers[name].of));
+  if (stray !== undefined) throw usage(`--${action} takes no --${stray}`);
   const { value } = actionOf(action);
   const [word = '', ...more] = given.operands;
   const isMissing = value !== undefined && value.optional !== true && word === '';
-  if (isMissing || more.length > 0 || (value === undefined && word !== '')) {
-    throw new CxmError('USAGE', `wrong arguments: ${usageOfAction(action)}`, { hint: 'see cxmd_ctl --help' });
+  const [odd] = value === undefined ? given.operands : more;
+  const hint = `usage: cxmd_ctl ${usageOfAction(action)}`;
+  if (isMissing) throw new CxmError('USAGE', `--${action} needs ${value.name}`, { hint });
+  if (odd !== undefined) {
+    throw new CxmError('USAGE', `--${action} does not know what to do with '${printable(odd, 60)}'`, { hint });
   }
   return { action, value: word, modifiers };
 }
@@ -53,6 +62,21 @@ function parsed(words: readonly string[]): { options: ReadonlySet<string>; opera
     return { options: new Set(Object.keys(values)), operands: positionals };
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : String(cause);
-    throw new CxmError('USAGE', why, { hint: 'see cxmd_ctl --help', cause });
+    const [, word] = /^Unknown option '--(.*)'$/s.exec(why) ?? [];
+    const near = word === undefined ? undefined : nearAction(word, Object.keys(options));
+    throw usage(printable(why.replace(/^Unknown/, 'unknown'), 200), near);
   }
+}
+
+/** As it begins, or as it is mistyped. */
+function nearAction(word: string, known: readonly string[]): string | undefined {
+  const [only, another] = known.filter((name) => name.startsWith(word));
+  return another === undefined && only !== undefined ? only : nearWord(word, known);
+}
+
+function usage(sentence: string, meant?: string): CxmError {
+  const help = 'see `cxmd_ctl --help`';
+  return new CxmError('USAGE', sentence, {
+    hint: meant === undefined ? help : `did you mean --${meant}? ${help} for all`,
+  });
 }

@@ -2,6 +2,7 @@
  * What cxmd_ctl does: one table of its options, from which parsing, help and the manual come. Exactly one of them is an
  * action, the others say how. Pure.
  */
+import type { exitCodes } from '../exit-codes.ts';
 
 export interface CtlAction {
   readonly value?: { readonly name: string; readonly optional?: true };
@@ -9,6 +10,17 @@ export interface CtlAction {
   /** Asks first, unless --yes. */
   readonly asks?: true;
 }
+
+export const ctlDescription =
+  'Asks cxmd of this node how things are, or gives it an order, over its socket UNIX_PORT. Root may do both; members of CXMD_GROUP may ask: --ping, --status, --list-nodes, --why, --watch and --dump.';
+
+/** As help and manual have it. */
+export const ctlExitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  done: 'done',
+  error: 'an error, also when cxmd does not run, or has ended during --watch',
+  refused: 'refused, by cxmd or by the answer to a question; or there is no such node',
+  usage: 'wrong usage',
+};
 
 export const ctlActions = {
   ping: { meaning: 'Prints OK when cxmd of this node answers.' },
@@ -22,19 +34,19 @@ export const ctlActions = {
     meaning:
       'What was decided about a node or a VM, or about all, and on what evidence. Each node keeps what it has decided itself, over restarts: the master knows most.',
   },
-  watch: { meaning: 'The same as it happens, until Ctrl-C.' },
-  dump: { meaning: 'Everything that cxmd of this node knows, as JSON, for a report of a mistake.' },
+  watch: { meaning: 'What cxmd of this node decides, as it happens, until Ctrl-C.' },
+  dump: { meaning: 'Everything that cxmd of this node knows, as JSON, for a bug report.' },
   maintenance: {
     value: { name: 'on|off' },
     meaning: 'This node is emptied by live migrations and then left alone: it is neither fenced nor given VMs.',
   },
-  disarm: { meaning: 'Nobody is fenced, in the whole cluster, until --arm.' },
-  arm: { meaning: 'The end of --disarm.' },
-  'force-election': { meaning: 'On the master: it gives its office up, and another one is elected.' },
+  disarm: { meaning: 'No node is fenced, in the whole cluster, until --arm.' },
+  arm: { meaning: 'Ends --disarm: nodes are fenced again.' },
+  'force-election': { meaning: 'On the master: it gives its role up, and another one is elected.' },
   'force-panic': { meaning: 'Panic: no failover and no joining until --recover.', asks: true },
   recover: { meaning: 'On the master: ends the panic. Look at --why and at the nodes before.', asks: true },
   kill: {
-    value: { name: 'HOST' },
+    value: { name: 'NODE' },
     meaning:
       'On the master: takes a node out of the cluster. Its VMs are not started elsewhere, and nobody may start them by hand, unless --off says that it has no power.',
     asks: true,
@@ -42,24 +54,32 @@ export const ctlActions = {
   quit: { meaning: 'This node leaves the cluster, and cxmd ends. VMs that run here run on.' },
   format: {
     meaning:
-      'Makes an empty heartbeat disk of HB_DISK. Names the nodes that use it, and asks. To be called once, on one node, while no cxmd runs.',
+      'Makes an empty heartbeat disk of HB_DISK. Names the nodes that use it. To be called once, on one node, while no cxmd runs.',
     asks: true,
   },
 } as const satisfies Readonly<Record<string, CtlAction>>;
 
 export type CtlActionName = keyof typeof ctlActions;
 
+interface ModifierSpec {
+  readonly short: string | undefined;
+  /** The only action that takes it; all of them if left open. */
+  readonly of: CtlActionName | undefined;
+  readonly meaning: string;
+}
+
 export const ctlModifiers = {
-  json: { short: undefined, meaning: 'Prints JSON.' },
-  yes: { short: 'y', meaning: 'Asks nothing.' },
-  force: { short: undefined, meaning: 'With --format: also when the device is not empty.' },
+  json: { short: undefined, of: undefined, meaning: 'Prints JSON.' },
+  yes: { short: 'y', of: undefined, meaning: 'Asks nothing.' },
+  force: { short: undefined, of: 'format', meaning: 'With --format: also when the device is not empty.' },
   off: {
     short: undefined,
+    of: 'kill',
     meaning: 'With --kill: you vouch that the node has no power. If it has, its VMs run twice.',
   },
-  help: { short: 'h', meaning: 'Prints this.' },
-  version: { short: undefined, meaning: 'Prints the version.' },
-} as const;
+  help: { short: 'h', of: undefined, meaning: 'Prints this.' },
+  version: { short: undefined, of: undefined, meaning: 'Prints the version.' },
+} as const satisfies Readonly<Record<string, ModifierSpec>>;
 
 export type CtlModifier = keyof typeof ctlModifiers;
 
@@ -69,7 +89,13 @@ export function actionOf(name: CtlActionName): CtlAction {
   return ctlActions[name];
 }
 
-/** `--kill HOST` */
+/** What it does, and that it asks. */
+export function meaningOfAction(name: CtlActionName): string {
+  const { meaning, asks } = actionOf(name);
+  return asks === true ? `${meaning} Asks first.` : meaning;
+}
+
+/** `--kill NODE` */
 export function usageOfAction(name: CtlActionName): string {
   const { value } = actionOf(name);
   if (value === undefined) return `--${name}`;
