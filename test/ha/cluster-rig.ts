@@ -1,7 +1,7 @@
 /**
  * A cluster of three real cxmd on this machine: an address of the loopback network for each, a file as their heartbeat disk,
  * the simulated xl of the sandbox, and a fence command that writes down what it was asked, ends the daemon of the node and
- * takes the node's power.
+ * takes the node's power. Where the nodes are can be said otherwise (fault-rig.ts).
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -17,12 +17,24 @@ import { endOf, type Ended } from '../sandbox/guest-house.ts';
 export const nodeNames = ['node1', 'node2', 'node3'] as const;
 export type NodeName = (typeof nodeNames)[number];
 
+/** Where the nodes are, if not all of them here. */
+export interface NodePlaces {
+  address(node: NodeName): string;
+  /** The device under which a node sees the heartbeat disk that this file is. */
+  disk(node: NodeName, file: string): string;
+  /** The command line that runs another one on the node. */
+  inside(node: NodeName, words: readonly string[]): readonly string[];
+  /** What its daemon has in its environment besides; it knows the node's name from the host name. @param directory the rig's */
+  environment(node: NodeName, directory: string): Readonly<Record<string, string>>;
+}
+
 export interface RigOptions {
   /** Third part of the nodes' addresses and part of the ports, so that tests don't meet. */
   readonly number: number;
   readonly timerSeconds?: number;
   /** Lines added to every cxm.conf. */
   readonly settings?: readonly string[];
+  readonly places?: NodePlaces;
 }
 
 export class ClusterRig {
@@ -51,7 +63,8 @@ export class ClusterRig {
   }
 
   address(node: NodeName): string {
-    return `127.0.${100 + this.options.number}.${nodeNames.indexOf(node) + 1}`;
+    const loopback = `127.0.${100 + this.options.number}.${nodeNames.indexOf(node) + 1}`;
+    return this.options.places?.address(node) ?? loopback;
   }
 
   writeKey(file: string, secret: number): void {
@@ -61,12 +74,13 @@ export class ClusterRig {
 
   configure(node: NodeName, change: Readonly<Record<string, string>> = {}): void {
     const names = (all: readonly string[]): string => `[${all.map((one) => `'${one}'`).join(', ')}]`;
+    const disk = join(this.directory, 'disk');
     const values: Record<string, string> = {
       CLUSTER_NAME: '"lab"',
       ALLOWED_NODES: names(nodeNames),
       NODE_ADDRESSES: names(nodeNames.map((name) => `${name}=${this.address(name)}`)),
       CLUSTER_KEY: `"${join(this.directory, 'key')}"`,
-      HB_DISK: `"${join(this.directory, 'disk')}"`,
+      HB_DISK: `"${this.options.places?.disk(node, disk) ?? disk}"`,
       TIMER: String(this.timerMs / 1000),
       UDP_PORT: String(this.udpPort),
       TCP_PORT: String(this.tcpPort),
@@ -88,9 +102,15 @@ export class ClusterRig {
 
   start(...nodes: readonly NodeName[]): void {
     for (const node of nodes) {
-      const child = spawn(process.execPath, [join(this.sandbox.build, 'sandbox/cxmd')], {
+      const { places } = this.options;
+      const own = [process.execPath, join(this.sandbox.build, 'sandbox/cxmd')];
+      const [program = '', ...args] = places?.inside(node, own) ?? own;
+      const child = spawn(program, args, {
         cwd: this.directory,
-        env: this.environment(node),
+        env:
+          places === undefined
+            ? this.environment(node)
+            : { ...this.environment(node), [nodeVariable]: undefined, ...places.environment(node, this.directory) },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       for (const stream of [child.stdout, child.stderr]) {
@@ -103,6 +123,11 @@ export class ClusterRig {
 
   log(node: NodeName): string {
     return this.logs.get(node) ?? '';
+  }
+
+  /** The number of its daemon's process, which may have ended. */
+  processId(node: NodeName): number {
+    return this.daemons.get(node)?.pid ?? 0;
   }
 
   signal(node: NodeName, signal: NodeJS.Signals): void {
@@ -181,7 +206,7 @@ export class ClusterRig {
     };
   }
 
-  private writeProgram(name: string, text: string): void {
+  writeProgram(name: string, text: string): void {
     fs.writeFileSync(join(this.directory, 'programs', name), text, { mode: 0o755 });
   }
 }
@@ -191,7 +216,7 @@ directory=\${0%/*}/..
 # Whoever loses its power loses its daemon, too.
 echo "fence $1" >>"$directory/fence.log"
 [ -e "$directory/fence-fails" ] && { echo 'no answer from the switch' >&2; exit 1; }
-kill -9 "$(cat "$directory/$1.pid")" 2>/dev/null
+[ -e "$directory/fence-spares-daemons" ] || kill -9 "$(cat "$directory/$1.pid")" 2>/dev/null
 node "$CXM_SANDBOX/programs/library/cxm_fence" "$1"
 `;
 

@@ -1,4 +1,5 @@
-/** `cxmd` of a sandbox: the daemon itself, over the simulated nodes. Which node it is says the environment. */
+/** `cxmd` of a sandbox: the daemon itself, over the simulated nodes. Which node it is says the environment, or the host name. */
+import { hostname } from 'node:os';
 import { loadCxmConf } from '../../config/cxm-conf-file.ts';
 import { diskProgram } from '../../cxmd/disk-program.ts';
 import { openLogStream } from '../../cxmd/log-stream.ts';
@@ -11,7 +12,7 @@ import { sandboxCluster } from './environment.ts';
 
 function main(): void {
   const layout = layoutOf(process.env[sandboxVariable] ?? '');
-  const localName = process.env[nodeVariable] ?? '';
+  const localName = process.env[nodeVariable] ?? hostname();
   const signal = new AbortController().signal;
   const write = openLogStream(1);
   const reporter = {
