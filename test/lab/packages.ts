@@ -5,10 +5,22 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 
-/** Tools that unit tests, sandbox and lab run, all of them part of a Xen host or a frontend. */
+/** What unit tests, sandbox and lab use; all but libfaketime is part of a Xen host or a frontend. */
 const packages = [
   ...['user-mode-linux', 'lvm2', 'openssh-server', 'openssh-client', 'sudo', 'iproute2', 'kmod', 'procps', 'hostname'],
-  ...['mount', 'util-linux', 'e2fsprogs', 'xfsprogs', 'tar', 'gzip', 'zstd', 'acl', 'attr', 'qemu-utils'],
+  ...[
+    'mount',
+    'util-linux',
+    'e2fsprogs',
+    'xfsprogs',
+    'tar',
+    'gzip',
+    'zstd',
+    'acl',
+    'attr',
+    'qemu-utils',
+    'libfaketime',
+  ],
 ] as const;
 
 /** Besides them, what the Xen lab makes its images with and runs them in. */
