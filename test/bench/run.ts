@@ -9,7 +9,7 @@
  *     npm run bench -- transfer --json FILE          also writes all samples
  *     npm run bench -- transfer --check              exit code 1 when a target is missed
  *
- * `npm run bench -- balance` is the load balancer's, see balance.ts.
+ * `npm run bench -- balance` is the load balancer's, see balance.ts; `npm run bench -- ha` that of the cluster, see ha.ts.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,6 +20,7 @@ import { checkout } from '../lab/layout.ts';
 import { installPackages, missingPackages } from '../lab/packages.ts';
 import { runInLab } from '../lab/up.ts';
 import { benchBalance, balanceUsage } from './balance.ts';
+import { benchHa, haUsage } from './ha.ts';
 import { parseOptions, sizesOf, usage } from './options.ts';
 import { isMet, type Row } from './results.ts';
 import { say } from './say.ts';
@@ -68,7 +69,14 @@ async function main(words: readonly string[]): Promise<void> {
     if (check && !met) process.exitCode = 1;
     return;
   }
-  if (words[0] !== 'transfer') throw new Error(`${usage}\n${balanceUsage}`);
+  if (words[0] === 'ha') {
+    const load = loadavg()[0] ?? Number.NaN;
+    prepare();
+    const { met, check } = await benchHa(words.slice(1), machine(load));
+    if (check && !met) process.exitCode = 1;
+    return;
+  }
+  if (words[0] !== 'transfer') throw new Error([usage, balanceUsage, haUsage].join('\n'));
   const options = parseOptions(words);
   prepare();
   const here = machine(loadavg()[0] ?? Number.NaN);
