@@ -132,6 +132,8 @@ function mayClaim(step: Step, read: Read<Lease>, issuedMs: number): boolean {
 function claim(step: Step, readIssuedMs: number): void {
   const { state } = step;
   const epoch = state.epoch + 1;
+  const silence = seconds(state.nowMs - state.leaseChangedMs);
+  // From here on the wait for the lease counts anew.
   learnEpoch(step, epoch, -1);
   const writeIssuedMs = state.nowMs;
   state.claiming = { phase: 'writing', epoch, sequence: 1, readIssuedMs, writeIssuedMs, writtenMs: never };
@@ -142,7 +144,7 @@ function claim(step: Step, readIssuedMs: number): void {
     state.leaseSeen === undefined
       ? 'the disk has no lease'
       : `lease of ${nameOf(state, state.leaseSeen.owner)}, epoch ${String(state.leaseSeen.epoch)}, ` +
-          (state.leaseSeen.released ? 'released' : `unchanged for ${seconds(state.nowMs - state.leaseChangedMs)}`),
+          (state.leaseSeen.released ? 'released' : `unchanged for ${silence}`),
   );
   writeLease(step, { epoch, sequence: 1, released: false });
 }

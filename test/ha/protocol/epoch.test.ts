@@ -65,3 +65,16 @@ test('a higher epoch that is only heard of is a changed lease: nobody claims ove
   }
   expect(gamma.take('write-lease')).toEqual([]);
 });
+
+test('a claim tells for how long the lease had stood still', () => {
+  const gamma = new Member(2, names);
+  gamma.join(leaseOf(0, 1, 5));
+  for (let second = 0; second < 20 && gamma.state.claiming === undefined; second += 1) {
+    gamma.tick();
+    for (const { slot } of gamma.take('write-slot')) gamma.happen({ kind: 'slot-written', sequence: slot.sequence });
+    gamma.read(leaseOf(0, 1, 5));
+  }
+  const claim = gamma.state.journal.find(({ decision }) => decision === 'claims epoch 2');
+  const [, silence] = /^lease of alpha, epoch 1, unchanged for ([\d.]+) s$/.exec(claim?.evidence ?? '') ?? [];
+  expect(Number(silence)).toBeGreaterThanOrEqual(9);
+});
