@@ -1,7 +1,7 @@
 /**
  * Reading and writing of the binary records that nodes exchange: whole numbers in big-endian order, texts in UTF-8 behind
- * their length. Guarantees: a reader never reads beyond its record and says so by an error of its own class, and a number
- * that JavaScript can't hold exactly is such an error.
+ * their length. Guarantees: a reader never reads beyond its record and says so by an error of its own class, and so is a
+ * counter so great that what follows from it by counting on could not be held exactly or written any more.
  */
 
 /** What was read is no record of ours; whoever reads decides what that means. */
@@ -10,6 +10,8 @@ export class MalformedRecord extends Error {
 }
 
 const two32 = 2 ** 32;
+/** Half of what JavaScript holds exactly. Counters grow by a few a second, so none of ours ever comes near it. */
+export const maxCounter = 2 ** 52;
 
 export class ByteWriter {
   private readonly bytes: Buffer;
@@ -88,7 +90,7 @@ export class ByteReader {
 
   u64(): number {
     const value = this.number(4) * two32 + this.number(4);
-    if (!Number.isSafeInteger(value)) throw new MalformedRecord('a counter is too large');
+    if (value > maxCounter) throw new MalformedRecord('a counter is too large');
     return value;
   }
 

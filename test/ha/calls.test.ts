@@ -63,7 +63,8 @@ describe('between nodes', () => {
     refused.length = 0;
     serverKeys = keysOf('11');
     const refuse = (kind: string): void => void refused.push(kind);
-    server = await servePeers({ port, listen: [host], keys: () => serverKeys, methods, refused: refuse });
+    const isNode = (address: string): boolean => address === host;
+    server = await servePeers({ port, listen: [host], keys: () => serverKeys, methods, isNode, refused: refuse });
   });
   afterEach(() => server.close());
 

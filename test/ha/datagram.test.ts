@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { maxCounter } from '../../src/ha/bytes.ts';
 import type { Datagram } from '../../src/ha/protocol/blocks.ts';
 import { clusterStates, maxNodes, roles } from '../../src/ha/records.ts';
 import { readClusterKeys, type ClusterKey } from '../../src/ha/wire/cluster-key.ts';
@@ -11,7 +12,7 @@ import { maxDatagramBytes, openDatagram, sealDatagram } from '../../src/ha/wire/
 import { Rejections } from '../../src/ha/wire/rejections.ts';
 import { broadcastOf, UdpLinks, type UdpSettings } from '../../src/ha/wire/udp.ts';
 
-const counter = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+const counter = fc.nat({ max: maxCounter });
 const turn = fc.record({ version: counter, on: fc.boolean() });
 const datagrams: fc.Arbitrary<Datagram> = fc.record({
   from: fc.nat({ max: maxNodes - 1 }),

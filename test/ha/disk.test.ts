@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { maxCounter } from '../../src/ha/bytes.ts';
 import { DiskThread } from '../../src/ha/disk/disk-thread.ts';
 import * as format from '../../src/ha/disk/format.ts';
 import { HeartbeatDisk } from '../../src/ha/disk/heartbeat-disk.ts';
@@ -31,9 +32,9 @@ async function formatted(cluster = 'lab', force = false): Promise<string> {
   return formatDevice(device, cluster, await inspectDevice(device, localCommands), force);
 }
 
-const counter = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+const counter = fc.nat({ max: maxCounter });
 const turn = fc.record({ version: counter, on: fc.boolean() });
-const ledgerList = fc.array(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { maxLength: format.slotCount });
+const ledgerList = fc.array(fc.integer({ min: 1, max: maxCounter }), { maxLength: format.slotCount });
 const ledger = fc.record({ fenced: ledgerList, recovered: ledgerList, excluded: ledgerList });
 const slots: fc.Arbitrary<Slot> = fc.record({
   index: fc.nat({ max: format.slotCount - 1 }),

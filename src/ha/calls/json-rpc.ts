@@ -1,11 +1,14 @@
 /**
  * JSON-RPC 2.0 over a stream, one message a line; without batches. Both ends: serving and asking.
  *
- * Guarantees: a line longer than the limit, more requests than the rate, or too many at once end the connection; nothing of
- * what is read is acted on before its shape was checked by the method; an answer comes once or not at all.
+ * Guarantees: a line longer than the limit, a request that does not end, more requests than the rate, or too many at once end
+ * the connection, and all that was held for it is freed; nothing of what is read is acted on before its shape was checked by
+ * the method; an answer comes once or not at all.
  */
 import type { Duplex } from 'node:stream';
 import { asCxmError, CxmError, errorCodes, type ErrorCode } from '../../errors.ts';
+import { onLines } from './lines.ts';
+import type { Pacer } from './pacer.ts';
 
 export const maxLineBytes = 512 * 1024;
 const maxWaiting = 16;
@@ -26,59 +29,98 @@ export type Method = (params: unknown, connection: Connection) => Promise<unknow
 
 export type Methods = ReadonlyMap<string, Method>;
 
-/** Calls back for each line; ends the stream when one is too long. */
-function onLines(stream: Duplex, take: (line: string) => void): void {
-  let parts: Buffer[] = [];
-  let length = 0;
-  stream.on('data', (chunk: Buffer) => {
-    let rest = chunk;
-    for (let end = rest.indexOf(10); end >= 0 && !stream.destroyed; end = rest.indexOf(10)) {
-      if (length + end > maxLineBytes) break;
-      const line = Buffer.concat([...parts, rest.subarray(0, end)]).toString();
-      parts = [];
-      length = 0;
-      rest = rest.subarray(end + 1);
-      take(line);
-    }
-    parts.push(rest);
-    length += rest.length;
-    if (length > maxLineBytes) stream.destroy();
-  });
+/** What whoever is served may use up. */
+export interface ServeLimits {
+  readonly maxLineBytes: number;
+  /** A request that was begun is complete after this, or its connection ends. */
+  readonly requestMs: number;
+  /** A connection on which nothing is asked ends after `requestMs`, too. */
+  readonly endsIdle: boolean;
+  /** With whom the time of the main thread is shared; nobody when left out. */
+  readonly pacer?: Pacer;
 }
 
 /** Answers what comes over the stream, until it ends. @param refused is told why a connection was ended or refused */
-export function serve(stream: Duplex, methods: Methods, refused: (kind: string) => void): void {
+export function serve(stream: Duplex, methods: Methods, limits: ServeLimits, refused: (kind: string) => void): void {
+  const { pacer } = limits;
+  const lines: string[] = [];
+  const rate = new Rate();
   let waiting = 0;
-  let tokens = requestsASecond;
-  let filledMs = performance.now();
-  const send = (message: object): void => {
-    // Who does not read is not waited for.
-    if (stream.writableLength > 4 * maxLineBytes) stream.destroy();
-    else if (stream.writable) stream.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
-  };
+  let waitingBytes = 0;
+  let patience: NodeJS.Timeout | undefined;
+  const send = sender(stream, pacer);
   const connection: Connection = {
     notify: (method, params) => send({ method, params }),
     onClose: (callback) => void stream.once('close', callback),
   };
-  stream.on('error', () => undefined);
-  onLines(stream, (line) => {
-    const nowMs = performance.now();
-    tokens = Math.min(requestsASecond, tokens + ((nowMs - filledMs) * requestsASecond) / 1000);
-    filledMs = nowMs;
-    tokens -= 1;
-    if (tokens < 0 || waiting >= maxWaiting) {
-      refused('too many requests');
-      stream.destroy();
-      return;
+  const end = (kind: string): void => {
+    refused(kind);
+    stream.destroy();
+  };
+  const watch = (): void => {
+    const isAsked = waiting > 0 || (waitingBytes === 0 && !limits.endsIdle) || stream.destroyed;
+    if (!isAsked) patience ??= setTimeout(() => end('a request without an end'), limits.requestMs);
+    else {
+      clearTimeout(patience);
+      patience = undefined;
     }
-    waiting += 1;
+  };
+  const turn = (): boolean => {
+    const line = lines.shift();
+    if (line === undefined) return false;
     void answerTo(line, methods, connection).then((answer) => {
       waiting -= 1;
+      watch();
       if (answer === undefined) return;
       if ('error' in answer && answer.id === null) refused('not understood');
       send(answer);
     });
+    return lines.length > 0;
+  };
+  stream.on('error', () => undefined);
+  stream.once('close', () => {
+    lines.length = 0;
+    watch();
   });
+  onLines(stream, limits.maxLineBytes, {
+    line(text) {
+      if (!rate.admits() || waiting >= maxWaiting) return end('too many requests');
+      waiting += 1;
+      if (lines.push(text) > 1) return;
+      if (pacer === undefined) turn();
+      else pacer.run(turn);
+    },
+    waits(bytes) {
+      waitingBytes = bytes;
+      watch();
+    },
+    tooLong: () => refused('a line that is too long'),
+  });
+  watch();
+}
+
+function sender(stream: Duplex, pacer: Pacer | undefined): (message: object) => void {
+  return (message) => {
+    const beginMs = performance.now();
+    // Who does not read is not waited for.
+    if (stream.writableLength > 4 * maxLineBytes) stream.destroy();
+    else if (stream.writable) stream.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+    pacer?.charge(performance.now() - beginMs);
+  };
+}
+
+/** Requests of one connection: a second's at once, then as many a second. */
+class Rate {
+  private tokens = requestsASecond;
+  private filledMs = performance.now();
+
+  admits(): boolean {
+    const nowMs = performance.now();
+    this.tokens = Math.min(requestsASecond, this.tokens + ((nowMs - this.filledMs) * requestsASecond) / 1000);
+    this.filledMs = nowMs;
+    this.tokens -= 1;
+    return this.tokens >= 0;
+  }
 }
 
 type RpcAnswer = { readonly id: unknown } & ({ readonly result: unknown } | { readonly error: object });
@@ -119,8 +161,8 @@ export interface Asking {
   onNotification(callback: (method: string, params: unknown) => void): void;
 }
 
-/** The asking end of a stream. */
-export function askOver(stream: Duplex): Asking {
+/** The asking end of a stream. @param maxAnswerBytes over which an answer is none, and ends the stream */
+export function askOver(stream: Duplex, maxAnswerBytes = maxLineBytes): Asking {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: CxmError): void }>();
   let notified: (method: string, params: unknown) => void = () => undefined;
   let lastId = 0;
@@ -132,7 +174,7 @@ export function askOver(stream: Duplex): Asking {
   };
   stream.on('error', (error) => lose(error.message));
   stream.on('close', () => lose('it was closed'));
-  onLines(stream, (line) => {
+  const take = (line: string): void => {
     const message = messageIn(line);
     if (message === undefined) return void stream.destroy();
     const entry = typeof message['id'] === 'number' ? waiting.get(message['id']) : undefined;
@@ -143,7 +185,8 @@ export function askOver(stream: Duplex): Asking {
     waiting.delete(message['id'] as number);
     if (message['error'] === undefined) entry.resolve(message['result']);
     else entry.reject(errorIn(message['error']));
-  });
+  };
+  onLines(stream, maxAnswerBytes, { line: take });
   return {
     ask(method, params) {
       if (lost !== undefined) return Promise.reject(lost);

@@ -3,13 +3,15 @@
  * ask how things are. Who may open a socket is all that decides; there are no passwords.
  *
  * Guarantees: there is no moment in which a socket is open to more than it should be; on the second one nothing can be
- * changed, because the methods that change something aren't there.
+ * changed, because the methods that change something aren't there. Who asks without end, on however many connections, takes
+ * a part of the time of the daemon and never that of the heartbeats, nor that of the other socket.
  */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { CxmError } from '../../errors.ts';
-import { askOver, serve, type Asking, type Methods } from './json-rpc.ts';
+import { askOver, serve, type Asking, type Methods, type ServeLimits } from './json-rpc.ts';
+import { Pacer } from './pacer.ts';
 
 export function readSocketOf(path: string): string {
   return `${path}.read`;
@@ -29,6 +31,12 @@ export interface LocalServer {
 }
 
 const maxConnections = 64;
+/** The longest request has two names of 255 letters. Answers are as long as the cluster is large. */
+const maxRequestBytes = 16 * 1024;
+const maxAnswerBytes = 16 * 1024 * 1024;
+const requestMs = 10_000;
+/** Of a core, for each of the two sockets; and what a single program may use at once. */
+const [share, burstMs] = [0.2, 100];
 
 /** The port of calls between nodes was taken before this, so a socket that is there is an old one. @throws CxmError IO */
 export async function serveLocally(options: LocalServerOptions): Promise<LocalServer> {
@@ -51,12 +59,10 @@ export async function serveLocally(options: LocalServerOptions): Promise<LocalSe
 }
 
 function listen(path: string, methods: Methods): Promise<Server> {
-  const open = new Set<Socket>();
-  const server = createServer((socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    serve(socket, methods, () => undefined);
-  });
+  // Who watches asks nothing more.
+  const pacer = new Pacer(share, burstMs);
+  const limits: ServeLimits = { maxLineBytes: maxRequestBytes, requestMs, endsIdle: false, pacer };
+  const server = createServer((socket) => serve(socket, methods, limits, () => undefined));
   server.maxConnections = maxConnections;
   fs.rmSync(path, { force: true });
   return new Promise((resolve, reject) => {
@@ -110,6 +116,8 @@ function connectTo(path: string): Promise<LocalConnection> {
       reject(new CxmError(isDenied ? 'ACCESS_DENIED' : 'HOST_UNREACHABLE', message, { cause, hint }));
     });
     const closed = new Promise<void>((end) => socket.once('close', () => end()));
-    socket.once('connect', () => resolve({ ...askOver(socket), closed, close: () => socket.destroy() }));
+    socket.once('connect', () =>
+      resolve({ ...askOver(socket, maxAnswerBytes), closed, close: () => socket.destroy() }),
+    );
   });
 }

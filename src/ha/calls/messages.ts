@@ -1,4 +1,5 @@
 /** The shapes of what one cxmd asks another one, and of what programs of this node ask theirs. Pure. */
+import { maxCounter } from '../bytes.ts';
 import type { Answer, Call, Request } from '../protocol/messages.ts';
 import { maxNodes } from '../records.ts';
 import { count, list, optional, record, text, truth, variant, word } from './shape.ts';
@@ -10,11 +11,12 @@ const maxVms = 2000;
 
 const name = text(maxNameLength);
 const node = count(0, maxNodes - 1);
-const token = record({ epoch: count(), owner: node });
+const counter = count(0, maxCounter);
+const token = record({ epoch: counter, owner: node });
 const vm = record({ name, phase: word('running', 'starting', 'incoming') });
 
 export const requestShape = variant<Request>({
-  join: record({ name, incarnation: count(), nodes: list(name, maxNodes), diskId: text(64) }),
+  join: record({ name, incarnation: counter, nodes: list(name, maxNodes), diskId: text(64) }),
   ping: record({ vms: list(name, maxVms) }),
   survey: record({}),
   start: record({ vm: name, token }),
@@ -26,7 +28,7 @@ export const answerShape = variant<Answer>({
     accepted: truth,
     final: truth,
     reason: text(maxReasonLength),
-    minimumIncarnation: count(),
+    minimumIncarnation: counter,
   }),
   ping: record({ results: list(word('answer', 'silent', 'unknown'), maxVms) }),
   survey: record({ vms: list(vm, maxVms) }),

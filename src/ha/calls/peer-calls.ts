@@ -3,19 +3,24 @@
  * take minutes.
  *
  * Guarantees: whoever has no key of the cluster is told nothing and asks nothing; a call ends by its deadline; no more
- * connections than the limits, in all and from one address, so that a stranger can't take the places of the nodes.
+ * connections than the limits, from one address and from all that are no node's, so that strangers, from however many
+ * addresses, can't take the places of the nodes; a connection over which nothing is asked is ended, so that a node that has
+ * lost its power leaves none behind.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { CxmError } from '../../errors.ts';
 import type { ClusterKey } from '../wire/cluster-key.ts';
-import { askOver, serve, type Methods } from './json-rpc.ts';
+import { askOver, maxLineBytes, serve, type Methods, type ServeLimits } from './json-rpc.ts';
 
 /** Authenticates both ends by the key, and keeps what was said secret even if the key is lost later. */
 const cipher = { ciphers: 'ECDHE-PSK-CHACHA20-POLY1305', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
 const handshakeTimeoutMs = 5000;
-const maxConnections = 256;
 const maxFromOneAddress = 24;
+const maxFromStrangers = 128;
+const limits: ServeLimits = { maxLineBytes, requestMs: 10_000, endsIdle: true };
+/** The kernel asks this often whether the other end is there yet, while an answer is being worked on. */
+const keepAliveMs = 10_000;
 
 export interface PeerServerOptions {
   readonly port: number;
@@ -24,6 +29,8 @@ export interface PeerServerOptions {
   /** As they are at the moment. */
   keys(): readonly ClusterKey[];
   readonly methods: Methods;
+  /** Is it an address of a node, as far as is known at the moment? */
+  isNode(address: string): boolean;
   /** Somebody who was not served: a few words why, and from where. */
   refused(kind: string, source: string): void;
 }
@@ -34,7 +41,7 @@ export interface PeerServer {
 
 /** @throws CxmError IO when a port can't be had: another cxmd runs here, or has not ended */
 export async function servePeers(options: PeerServerOptions): Promise<PeerServer> {
-  const servers: tls.Server[] = [];
+  const servers: Server[] = [];
   const close = (): void => {
     for (const server of servers) server.close();
   };
@@ -49,33 +56,25 @@ export async function servePeers(options: PeerServerOptions): Promise<PeerServer
   return { close };
 }
 
-function listen(address: string, options: PeerServerOptions): Promise<tls.Server> {
+function listen(address: string, options: PeerServerOptions): Promise<Server> {
   const { port, methods, refused, keys } = options;
-  const sources = new Map<string, number>();
-  const server = tls.createServer({
+  // It never listens itself: TLS costs too much to be spent on those for whom there is no place.
+  const secure = tls.createServer({
     ...cipher,
     handshakeTimeout: handshakeTimeoutMs,
     pskIdentityHint: 'cxm',
     pskCallback: (_socket, identity) => keys().find(({ id }) => identityOf(id) === identity)?.calls ?? null,
   });
-  server.maxConnections = maxConnections;
-  server.on('connection', (socket: Socket) => {
-    const source = socket.remoteAddress ?? '';
-    const open = (sources.get(source) ?? 0) + 1;
-    sources.set(source, open);
-    socket.on('error', () => undefined);
-    socket.once('close', () => {
-      const left = (sources.get(source) ?? 1) - 1;
-      if (left > 0) sources.set(source, left);
-      else sources.delete(source);
-    });
-    if (open <= maxFromOneAddress) return;
-    refused('too many connections', source);
-    socket.destroy();
+  secure.on('tlsClientError', (_error, socket) => refused('call without the key', socket.remoteAddress ?? ''));
+  secure.on('secureConnection', (socket) => {
+    serve(socket, methods, limits, (kind) => refused(`call: ${kind}`, socket.remoteAddress ?? ''));
   });
-  server.on('tlsClientError', (_error, socket) => refused('call without the key', socket.remoteAddress ?? ''));
-  server.on('secureConnection', (socket) => {
-    serve(socket, methods, (kind) => refused(`call: ${kind}`, socket.remoteAddress ?? ''));
+  const places = new Places(options);
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    if (!places.take(socket)) return void socket.destroy();
+    socket.setKeepAlive(true, keepAliveMs);
+    secure.emit('connection', socket);
   });
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
@@ -88,6 +87,34 @@ function listen(address: string, options: PeerServerOptions): Promise<tls.Server
       resolve(server);
     });
   });
+}
+
+/** Who may have a connection. */
+class Places {
+  private readonly sources = new Map<string, number>();
+  private strangers = 0;
+
+  constructor(private readonly options: Pick<PeerServerOptions, 'isNode' | 'refused'>) {}
+
+  /** The place is free again when the socket is closed. */
+  take(socket: Socket): boolean {
+    const source = socket.remoteAddress ?? '';
+    const isStranger = !this.options.isNode(source);
+    const open = this.sources.get(source) ?? 0;
+    if (open >= maxFromOneAddress || (isStranger && this.strangers >= maxFromStrangers)) {
+      this.options.refused('too many connections', source);
+      return false;
+    }
+    this.sources.set(source, open + 1);
+    if (isStranger) this.strangers += 1;
+    socket.once('close', () => {
+      const left = (this.sources.get(source) ?? 1) - 1;
+      if (left > 0) this.sources.set(source, left);
+      else this.sources.delete(source);
+      if (isStranger) this.strangers -= 1;
+    });
+    return true;
+  }
 }
 
 export interface PeerCall {

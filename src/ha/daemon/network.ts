@@ -49,6 +49,10 @@ export class DaemonNetwork {
     return this.book.givenOf(this.nodes[this.parts.self] ?? '');
   }
 
+  isNode(address: string): boolean {
+    return this.book.has(address);
+  }
+
   /** @throws CxmError IO */
   async open(): Promise<{ close(): void }> {
     const { conf, self } = this.parts;

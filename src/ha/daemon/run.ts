@@ -98,9 +98,13 @@ class Daemon {
     const settings = daemonSettings(conf, localName);
     const { cluster, diskPath } = settings;
     let keys = readClusterKeys(conf.CLUSTER_KEY, cluster);
-    const rejections = new Rejections(clock, (kind, count, source) => {
-      log('refused', `${kind}: ${count} since this was told last, the latest from ${source}`);
-    });
+    // Not the clock of the protocol, which costs a call of the kernel: a flood is counted thousands of times a second.
+    const rejections = new Rejections(
+      () => performance.now(),
+      (kind, count, source) => {
+        log('refused', `${kind}: ${count} since this was told last, the latest from ${source}`);
+      },
+    );
     const network = new DaemonNetwork({
       conf,
       cluster,
@@ -114,7 +118,8 @@ class Daemon {
     const refused = (kind: string, source: string): void => rejections.count(kind, source);
     const methods = peerMethods(() => this.shell);
     const listen = network.ownAddresses;
-    this.keep(await servePeers({ port: conf.TCP_PORT, listen, keys: () => keys, methods, refused }));
+    const isNode = (address: string): boolean => network.isNode(address);
+    this.keep(await servePeers({ port: conf.TCP_PORT, listen, keys: () => keys, methods, isNode, refused }));
     const opened = await DiskThread.open({ program: environment.diskProgram, path: diskPath, cluster }, diskOpenMs);
     this.disk = opened.disk;
     opened.disk.onEnd((error) => this.fail(error));

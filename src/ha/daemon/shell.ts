@@ -121,8 +121,11 @@ export class Shell {
     // Numbers of our own: an asker that was restarted begins to count anew.
     const askId = (this.lastAskedId += 1);
     return new Promise((resolve) => {
-      this.asked.set(askId, resolve);
-      setTimeout(() => this.asked.delete(askId), answerLimitMs).unref();
+      const limit = setTimeout(() => this.asked.delete(askId), answerLimitMs).unref();
+      this.asked.set(askId, (answer) => {
+        clearTimeout(limit);
+        resolve(answer);
+      });
       this.happen({ kind: 'asked', askId, from, request });
     });
   }

@@ -34,6 +34,11 @@ export class AddressBook {
     return this.given.get(node) ?? [];
   }
 
+  /** Is it one of a node? */
+  has(address: string): boolean {
+    return this.settings.nodes.some((name) => this.of(name).includes(address));
+  }
+
   /** @returns nodes without any address */
   async refresh(): Promise<readonly string[]> {
     const names = this.settings.nodes.filter((name) => name !== '' && !this.given.has(name));
