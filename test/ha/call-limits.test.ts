@@ -8,11 +8,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { serve, type Method, type ServeLimits } from '../../src/ha/calls/json-rpc.ts';
+import { serve, type Connection, type Method, type ServeLimits } from '../../src/ha/calls/json-rpc.ts';
 import { onLines } from '../../src/ha/calls/lines.ts';
 import { connectLocally, serveLocally } from '../../src/ha/calls/local-calls.ts';
 import { Pacer } from '../../src/ha/calls/pacer.ts';
 import { callPeer, servePeers } from '../../src/ha/calls/peer-calls.ts';
+import { Journal } from '../../src/ha/daemon/journal.ts';
+import { readingMethods, type MethodParts } from '../../src/ha/daemon/methods.ts';
 import { readClusterKeys } from '../../src/ha/wire/cluster-key.ts';
 
 const directory = fs.mkdtempSync(join(tmpdir(), 'cxm-ha-limits-'));
@@ -221,4 +223,27 @@ test('strangers from many addresses do not take the places of the nodes', { time
   await expect(callPeer(call)).rejects.toMatchObject({ code: 'HOST_UNREACHABLE' });
   isKnown = true;
   expect(await callPeer(call)).toBe('done');
+});
+
+test('a connection that asks for news again and again gets each once', async () => {
+  const journal = new Journal(join(directory, 'journal'), () => undefined);
+  const parts = { journal, shell: undefined, clock: () => 0, started: new Date(), version: '1', rejections: () => [] };
+  const methods = readingMethods(parts as unknown as MethodParts);
+  const watch = methods.get('watch');
+  const told: unknown[] = [];
+  const closing: (() => void)[] = [];
+  const connection = (): Connection => ({
+    notify: (_method, entry) => told.push(entry),
+    onClose: (callback) => closing.push(callback),
+  });
+  const one = connection();
+  for (let at = 0; at < 50; at += 1) expect(await watch?.({}, one)).toBe('watching');
+  for (let at = 0; at < 15; at += 1) await watch?.({}, connection());
+  expect(() => watch?.({}, connection())).toThrow(/too many/);
+  journal.add({ at: '', epoch: 1, subject: 'node1', decision: 'fence', evidence: '' });
+  expect(told).toHaveLength(16);
+  closing.forEach((close) => close());
+  journal.add({ at: '', epoch: 1, subject: 'node1', decision: 'fence', evidence: '' });
+  expect(told).toHaveLength(16);
+  await journal.flush();
 });

@@ -2,7 +2,7 @@
  * What programs of this node may ask the daemon, by the name of the method. Those of the first table change nothing, and are
  * what the group CXMD_GROUP gets.
  */
-import type { Method, Methods } from '../calls/json-rpc.ts';
+import type { Connection, Method, Methods } from '../calls/json-rpc.ts';
 import { askShape, localCallShape, nothingShape, whyShape } from '../calls/messages.ts';
 import { CxmError } from '../../errors.ts';
 import type { BootClock } from '../effects/boot-clock.ts';
@@ -24,7 +24,7 @@ const whyLimit = 200;
 const maxWatchers = 16;
 
 export function readingMethods({ shell, clock, journal, started, version, rejections }: MethodParts): Methods {
-  let watchers = 0;
+  const watchers = new Set<Connection>();
   return new Map<string, Method>([
     ['ping', (params) => Promise.resolve(nothingShape(params, 'params')).then(() => 'OK')],
     ['status', () => Promise.resolve(statusOf(shell.state, clock(), started, version))],
@@ -34,11 +34,13 @@ export function readingMethods({ shell, clock, journal, started, version, reject
     [
       'watch',
       (_params, connection) => {
-        if (watchers >= maxWatchers) throw new CxmError('REFUSED', 'too many programs watch already');
-        watchers += 1;
+        // Once for each, however often it asks.
+        if (watchers.has(connection)) return Promise.resolve('watching');
+        if (watchers.size >= maxWatchers) throw new CxmError('REFUSED', 'too many programs watch already');
+        watchers.add(connection);
         const stop = journal.watch((entry) => connection.notify('event', entry));
         connection.onClose(() => {
-          watchers -= 1;
+          watchers.delete(connection);
           stop();
         });
         return Promise.resolve('watching');
