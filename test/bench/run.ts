@@ -76,6 +76,8 @@ async function main(words: readonly string[]): Promise<void> {
     if (check && !met) process.exitCode = 1;
     return;
   }
+  if (words[0] === 'ha-load')
+    return (await import('./ha-load.ts')).benchLoad(words.slice(1), machine(loadavg()[0] ?? NaN));
   if (words[0] !== 'transfer') throw new Error([usage, balanceUsage, haUsage].join('\n'));
   const options = parseOptions(words);
   prepare();
