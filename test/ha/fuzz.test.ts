@@ -83,10 +83,11 @@ describe('a counter from which nobody could count on', () => {
 });
 
 describe('two daemons, assailed on all ports and on the disk', () => {
-  const siege = new Siege({ number: 80, timerSeconds: 4 });
+  let siege: Siege;
   let warm: Round;
 
   beforeAll(async () => {
+    siege = new Siege({ number: 80, timerSeconds: 4 });
     await siege.begin();
     warm = await siege.round(1, 8000);
   }, 180_000);
