@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 // house: the rules of the source tree; unit: everything that needs no root and no other machine;
+// daemons: several real cxmd at a time, which mostly wait for each other;
 // lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces;
 // xen: real Xen on QEMU, started by test/xen-lab/command.ts likewise.
+const daemons = ['balance', 'cluster', 'faults', 'fuzz', 'soak'].map((name) => `test/ha/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     testTimeout: 30_000,
@@ -17,8 +20,12 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/house/**', 'test/lab/**', 'test/xen-lab/**'],
+          exclude: ['test/house/**', 'test/lab/**', 'test/xen-lab/**', ...daemons],
         },
+      },
+      {
+        extends: true,
+        test: { name: 'daemons', include: daemons },
       },
       {
         extends: true,

@@ -2,10 +2,10 @@
  * The test command:
  *
  *     npm test                       everything
- *     npm test -- lab clone          parts (house, unit, lab) and vitest's own filters, in any order
+ *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
  *
  * As root on Debian it installs the packages the tests need and runs everything; a lab that does not come up is a
- * failure then. An ordinary user gets house and unit tests, and is told what was not run and why. The last line says
+ * failure then. An ordinary user gets all but the lab, and is told what was not run and why. The last line says
  * `N passed, M failed` over all parts.
  */
 import { spawn } from 'node:child_process';
@@ -17,7 +17,7 @@ import { installPackages, missingPackages } from './lab/packages.ts';
 import { runLabSuites } from './lab/suites.ts';
 import { oneFailure, runVitest, sum, type Counts, type Runner } from './vitest.ts';
 
-const parts = ['house', 'unit', 'lab'] as const;
+const parts = ['house', 'unit', 'daemons', 'lab'] as const;
 type Part = (typeof parts)[number];
 
 function say(line: string): void {
@@ -67,8 +67,10 @@ async function runParts(selected: readonly Part[], filters: readonly string[]): 
   const isBuilt = await build();
   if (!isBuilt) results.push(oneFailure);
   const obstacle = isBuilt ? missing : 'the build failed';
-  const here = selected.filter((part) => part !== 'lab');
+  const here = selected.filter((part) => part === 'house' || part === 'unit');
   if (here.length > 0) results.push(await runVitest(runHere, here, filters));
+  // Beside other tests they would be kept from their work, and taken for dead; three at a time mostly wait.
+  if (selected.includes('daemons')) results.push(await runVitest(runHere, ['daemons'], ['--maxWorkers=3', ...filters]));
   if (selected.includes('lab')) {
     if (obstacle === undefined) results.push(...(await runLabSuites(filters)));
     else {
