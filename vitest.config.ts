@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 // daemons: several real cxmd at a time, which mostly wait for each other;
 // lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces;
 // xen: real Xen on QEMU, started by test/xen-lab/command.ts likewise.
-const daemons = ['balance', 'cluster', 'faults', 'fuzz', 'soak'].map((name) => `test/ha/${name}.test.ts`);
+const daemons = ['balance', 'cluster', 'failover', 'faults', 'fuzz', 'soak'].map((name) => `test/ha/${name}.test.ts`);
 
 export default defineConfig({
   test: {

@@ -1,10 +1,11 @@
 /**
  * The test command:
  *
- *     npm test                       everything
+ *     npm test                       house, unit and lab
+ *     npm test -- daemons            several real cxmd at a time: minutes of mostly waiting
  *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
  *
- * As root on Debian it installs the packages the tests need and runs everything; a lab that does not come up is a
+ * As root on Debian it installs the packages the tests need; a lab that does not come up is a
  * failure then. An ordinary user gets all but the lab, and is told what was not run and why. The last line says
  * `N passed, M failed` over all parts.
  */
@@ -19,6 +20,7 @@ import { oneFailure, runVitest, sum, type Counts, type Runner } from './vitest.t
 
 const parts = ['house', 'unit', 'daemons', 'lab'] as const;
 type Part = (typeof parts)[number];
+const usual: readonly Part[] = ['house', 'unit', 'lab'];
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -86,7 +88,7 @@ const chosen = words.filter(isPart);
 const filters = words.filter((word) => !isPart(word));
 let counts: Counts;
 try {
-  counts = await runParts(chosen.length > 0 ? chosen : parts, filters);
+  counts = await runParts(chosen.length > 0 ? chosen : usual, filters);
 } catch (error) {
   say(`test: ${error instanceof Error ? error.message : String(error)}`);
   counts = oneFailure;

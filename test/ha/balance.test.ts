@@ -1,32 +1,16 @@
 /** The automatic balance of three real cxmd over simulated nodes: who moves what, and when nothing is moved. */
-import { afterEach, describe, expect, test } from 'vitest';
-import { ClusterRig, nodeNames, type NodeName } from './cluster-rig.ts';
+import { describe, expect, test } from 'vitest';
+import { nodeNames, type ClusterRig, type NodeName } from './cluster-rig.ts';
+import { cluster, clustersFrom, joined, pause } from './three-daemons.ts';
 
 const settings = ['LB_INTERVAL = 2', 'LB_HOLD = 0', 'LB_THRESHOLD = 1', 'LB_MIN_GAIN = 0', 'LB_MAX_MIGRATION = 1'];
 const vms = ['one.example.org', 'two.example.org'] as const;
-let rig: ClusterRig | undefined;
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail' && rig !== undefined) {
-    for (const node of nodeNames) process.stderr.write(`--- ${node}\n${rig.log(node)}\n`);
-  }
-  await rig?.close();
-  rig = undefined;
-});
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
+clustersFrom(71);
 
 /** Three members, disarmed, and both VMs on the first. */
 async function uneven(): Promise<ClusterRig> {
-  const current = new ClusterRig({ number: 71, settings });
-  rig = current;
-  expect((await current.format()).exitCode).toBe(0);
-  current.start(...nodeNames);
-  const members = async (): Promise<number> =>
-    (await Promise.all(nodeNames.map((node) => current.status(node)))).filter((one) => one?.isMember).length;
-  await expect.poll(members, { timeout: 60_000, interval: 300 }).toBe(3);
+  const current = await cluster({ settings });
+  await joined(current);
   expect((await current.ctl('node1', '--disarm')).exitCode).toBe(0);
   for (const vm of vms) {
     current.sandbox.addVm(vm, { memoryMib: 512 });

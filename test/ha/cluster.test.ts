@@ -1,70 +1,17 @@
 /**
- * Three real cxmd on one machine: joining, failure of a node, leaving, strangers. Wall-clock times are generous, since other
- * things run beside it; how long a recovery takes is measured in the benchmarks.
+ * Three real cxmd on one machine: joining, leaving, strangers. Wall-clock times are generous, since other things run beside
+ * it.
  */
 import { createSocket } from 'node:dgram';
 import * as fs from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
-import { ClusterRig, nodeNames, type NodeName, type RigOptions } from './cluster-rig.ts';
+import { describe, expect, test } from 'vitest';
+import { nodeNames, type ClusterRig, type NodeName } from './cluster-rig.ts';
+import { clustersFrom, cluster, joined, pause, running, settled } from './three-daemons.ts';
 
 const vm = 'web.example.org';
-let rig: ClusterRig | undefined;
-let rigs = 0;
-
-async function cluster(options: Partial<RigOptions> = {}): Promise<ClusterRig> {
-  rig = new ClusterRig({ number: (rigs += 1), ...options });
-  expect((await rig.format()).exitCode).toBe(0);
-  return rig;
-}
-
-/** All of them, with one master. */
-async function joined(current: ClusterRig, nodes: readonly NodeName[] = nodeNames): Promise<NodeName> {
-  current.start(...nodes);
-  return settled(current, nodes);
-}
-
-async function settled(current: ClusterRig, nodes: readonly NodeName[]): Promise<NodeName> {
-  let master: string | undefined;
-  await expect
-    .poll(
-      async () => {
-        const all = await Promise.all(nodes.map((node) => current.status(node)));
-        const masters = new Set(all.map((status) => status?.master));
-        master = all[0]?.master;
-        return all.every((status) => status?.isMember === true) && masters.size === 1 && master !== undefined;
-      },
-      { timeout: 45_000, interval: 300 },
-    )
-    .toBe(true);
-  return master as NodeName;
-}
-
-/** Starts the VM under the simulated xl and waits until the others know it from the slot. */
-async function running(current: ClusterRig, name: string, node: NodeName): Promise<void> {
-  current.sandbox.addVm(name);
-  const { exitCode, stderr } = await current.sandbox.cxm(['create', name, '-f', node, '--quiet'], { at: node });
-  expect(stderr).toBe('');
-  expect(exitCode).toBe(0);
-  await expect
-    .poll(async () => (await current.nodes(node)).find((one) => one.name === node)?.vms, { timeout: 15_000 })
-    .toContain(name);
-  // One more heartbeat, so that it stands in the slot that the others have read.
-  await pause(2500);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail' && rig !== undefined) {
-    for (const node of nodeNames) process.stderr.write(`--- ${node}\n${rig.log(node)}\n`);
-  }
-  await rig?.close();
-  rig = undefined;
-});
+clustersFrom(1);
 
 describe('three cxmd', () => {
   test('join, agree on one master, and answer to cxmd_ctl', { timeout: 90_000 }, async () => {
@@ -90,109 +37,6 @@ describe('three cxmd', () => {
     expect(await current.ended('node1')).toBe(1);
     expect(current.log('node1').slice(log.length)).toMatch(/TCP port \d+ of 127.* can't be had/);
     process.kill(Number(before), 'SIGKILL');
-  });
-
-  test(
-    'a node whose daemon dies is fenced, and its VM started elsewhere exactly once',
-    { timeout: 120_000 },
-    async () => {
-      const current = await cluster();
-      const master = await joined(current);
-      const victim = master === 'node2' ? 'node1' : 'node2';
-      await running(current, vm, victim);
-      current.signal(victim, 'SIGKILL');
-      await expect
-        .poll(() => current.sandbox.nodesWith(vm).filter((node) => node !== victim), { timeout: 60_000 })
-        .toHaveLength(1);
-      await expect.poll(async () => (await current.status(master))?.state, { timeout: 20_000 }).toBe('normal');
-      expect(current.fenced()).toEqual([`fence ${victim}`]);
-      expect(current.startsOf(vm)).toBe(1);
-      const decisions = (await current.why(master, victim)).map(({ decision }) => decision);
-      expect(decisions).toEqual(expect.arrayContaining(['presumed dead', 'fence', 'off', 'recovered']));
-      expect((await current.why(master, vm)).map(({ decision }) => decision)).toContain(
-        `ordered to start on ${current.sandbox.nodesWith(vm).find((node) => node !== victim) ?? ''}`,
-      );
-      // cxm works without the node that is off for certain.
-      expect(await current.cxm(master, 'list', '--quiet')).toMatchObject({
-        exitCode: 0,
-        stdout: `${vm}\n`,
-        stderr: '',
-      });
-      // It comes back with a new incarnation, and finds its VM elsewhere.
-      current.sandbox.setDown(victim, false);
-      await joined(current, [victim]);
-      expect(await settled(current, nodeNames)).toBe(master);
-      expect(current.fenced()).toHaveLength(1);
-    },
-  );
-
-  test('when the master itself dies, another one does it', { timeout: 150_000 }, async () => {
-    const current = await cluster();
-    const master = await joined(current);
-    // node3 has other storage: nobody could take over its VM.
-    const survivors = nodeNames.filter((node) => node !== master);
-    if (master !== 'node3') await running(current, vm, master);
-    current.signal(master, 'SIGKILL');
-    await expect.poll(() => current.fenced(), { timeout: 60_000 }).toEqual([`fence ${master}`]);
-    const next = await settled(current, survivors);
-    expect(survivors).toContain(next);
-    if (master !== 'node3') {
-      await expect
-        .poll(() => current.sandbox.nodesWith(vm).filter((node) => node !== master), { timeout: 60_000 })
-        .toHaveLength(1);
-      expect(current.startsOf(vm)).toBe(1);
-    }
-  });
-
-  test('a VM that answers keeps its node from being fenced', { timeout: 120_000 }, async () => {
-    const current = await cluster();
-    const master = await joined(current);
-    const victim = master === 'node2' ? 'node1' : 'node2';
-    await running(current, vm, victim);
-    current.setAnswering(vm, true);
-    current.signal(victim, 'SIGKILL');
-    await expect.poll(() => current.log(master), { timeout: 60_000 }).toMatch(/CXM070 .*one of its VMs answers/);
-    await pause(3000);
-    expect(current.fenced()).toEqual([]);
-    expect(current.sandbox.nodesWith(vm)).toEqual([victim]);
-  });
-
-  test('a fence command that fails is panic, and nothing is started', { timeout: 120_000 }, async () => {
-    const current = await cluster();
-    const master = await joined(current);
-    const victim = master === 'node2' ? 'node1' : 'node2';
-    await running(current, vm, victim);
-    fs.writeFileSync(join(current.directory, 'fence-fails'), '');
-    current.signal(victim, 'SIGKILL');
-    await expect.poll(async () => (await current.status(master))?.state, { timeout: 60_000 }).toBe('panic');
-    expect(current.log(master)).toMatch(/CXM070 panic: fencing .* failed: .*no answer from the switch/);
-    await pause(3000);
-    expect(current.startsOf(vm)).toBe(0);
-    expect((await current.cxm(master, 'config', 'check')).stderr).toBe('');
-    expect((await current.cxm(master, 'search', vm)).stderr).toMatch(/THE CLUSTER IS IN PANIC/);
-    const recovered = await current.ctl(master, '--recover', '--yes');
-    expect(recovered).toMatchObject({ exitCode: 0, stdout: 'normal\n' });
-  });
-
-  test('cxm fence starts no failover, and frees the VMs of the node', { timeout: 120_000 }, async () => {
-    const current = await cluster();
-    const master = await joined(current);
-    const victim = master === 'node2' ? 'node1' : 'node2';
-    await running(current, vm, victim);
-    const bystander = nodeNames.find((node) => node !== master && node !== victim) ?? 'node3';
-    expect(await current.cxm(bystander, 'fence', victim, '--yes')).toMatchObject({
-      exitCode: 2,
-      stderr: expect.stringContaining(`ask the master, ${master}`) as string,
-    });
-    expect(await current.cxm(master, 'fence', victim, '--yes')).toMatchObject({ exitCode: 0 });
-    expect(current.fenced()).toEqual([`fence ${victim}`]);
-    await pause(5 * current.timerMs);
-    expect(current.fenced()).toEqual([`fence ${victim}`]);
-    expect(current.startsOf(vm)).toBe(0);
-    expect((await current.nodes(master)).find(({ name }) => name === victim)?.role).toBe('off');
-    // By hand it may be started now, where the cluster has its disk.
-    const place = master === 'node3' ? bystander : master;
-    expect(await current.cxm(place, 'create', vm, '-f', place)).toMatchObject({ exitCode: 0 });
   });
 
   test('a clean leave and a restart start no failover', { timeout: 120_000 }, async () => {

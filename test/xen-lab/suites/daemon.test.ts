@@ -74,17 +74,19 @@ beforeAll(async () => {
     await lab.node('node1', `lvchange -an VG0/${guest.name}`);
     for (const node of both) await configure(node, guest);
   }
+  for (const node of both) await attachHeartbeatDisk(node);
+  await lab.node('node1', 'cxmd_ctl --format --yes');
   await Promise.all(both.map(startDaemon));
 });
 
 afterAll(() => fencer.close());
 
-/** As the boot of a node does: the device, then the daemon. */
+/** As the boot of a node does it: lost with its power. */
+async function attachHeartbeatDisk(node: NodeName): Promise<void> {
+  await lab.node(node, `DM_DISABLE_UDEV=1 dmsetup create heartbeat --table '${heartbeatDisk}'`);
+}
+
 async function startDaemon(node: NodeName): Promise<void> {
-  const device = `DM_DISABLE_UDEV=1 dmsetup create heartbeat --table '${heartbeatDisk}'`;
-  await lab.node(node, `[ -e /dev/mapper/heartbeat ] || ${device}`);
-  if (node === 'node1' && fenced.length === 0 && !(await isFormatted()))
-    await lab.node(node, 'cxmd_ctl --format --yes');
   const line = `echo $$ > ${pidFile}; exec cxmd >> /var/log/cxmd.log 2>&1 < /dev/null`;
   await lab.node(node, `setsid -f sh -c '${line}'`);
 }
@@ -96,10 +98,6 @@ async function signalDaemon(node: NodeName, signal: 'TERM' | 'HUP'): Promise<voi
 async function endDaemon(node: NodeName): Promise<void> {
   await signalDaemon(node, 'TERM');
   await lab.node(node, `while kill -0 "$(cat ${pidFile})" 2>/dev/null; do sleep 0.5; done`);
-}
-
-async function isFormatted(): Promise<boolean> {
-  return (await lab.output('node1', 'head -c 4096 /dev/mapper/heartbeat | tr -d "\\0" | wc -c')) !== '0';
 }
 
 async function ask<T>(node: NodeName, words: string): Promise<T | undefined> {
@@ -138,6 +136,7 @@ async function runOn(node: NodeName, guest: typeof web, witness: Witness): Promi
 
 async function bringBack(node: NodeName): Promise<void> {
   await lab.start(node);
+  await attachHeartbeatDisk(node);
   await startDaemon(node);
   await settled();
 }
