@@ -5,9 +5,8 @@
  *     npm test -- daemons            several real cxmd at a time: minutes of mostly waiting
  *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
  *
- * As root on Debian it installs the packages the tests need; a lab that does not come up is a
- * failure then. An ordinary user gets all but the lab, and is told what was not run and why. The last line says
- * `N passed, M failed` over all parts.
+ * As root on Debian it installs the packages the tests need; a lab that does not come up is a failure then. An ordinary user
+ * gets all but the lab, and is told what was not run and why. The last line says `N passed, M failed` over all parts.
  */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';

@@ -56,8 +56,11 @@ export class Balancing {
     this.isBusy = true;
     const maintenance = nodesOf(current, now).flatMap((node) => (node.maintenance ? node.name : []));
     const nodes = aliveNodes(current, now);
-    await balancer.round({ nodes, maintenance, obstacle, tell: (text) => log('balance', text) });
-    this.isBusy = false;
+    try {
+      await balancer.round({ nodes, maintenance, obstacle, tell: (text) => log('balance', text) });
+    } finally {
+      this.isBusy = false;
+    }
   }
 }
 
