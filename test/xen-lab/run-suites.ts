@@ -19,7 +19,7 @@ export interface Outcome extends Counts {
 const nodeBytes = 2 * 1024 ** 3;
 
 /** The longest ones; what is not here comes after them. */
-const longestFirst: readonly string[] = ['drivers', 'failures', 'core', 'one-3.8', 'xl', 'xl-migration'];
+const longestFirst: readonly string[] = ['core', 'daemon', 'drivers', 'failures', 'one-3.8', 'xl', 'xl-migration'];
 
 /** What others show, too. */
 const onlyNamed: readonly string[] = ['short'];
