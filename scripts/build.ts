@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { renderBashCompletion } from '../src/cli/bash-completion.ts';
 import { renderCtlPage, renderCxmConfPage, renderCxmPage, renderDaemonPage } from '../src/cli/man.ts';
 import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
+import { compileAhead, type TrialRun } from './compile-ahead.ts';
 import { renderNotices } from './notices.ts';
 import { plainSsh2 } from './plain-ssh2.ts';
 
@@ -25,6 +26,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const finished = join(root, 'dist');
 /** Built beside, so that whoever uses the last build meanwhile finds it whole. */
 const dist = join(root, `dist.new-${process.pid}`);
+const trialRemotes = join(dist, 'trial');
 const maxRemotesBytes = 3 * 1024 * 1024;
 const quiet = process.argv.includes('--quiet');
 
@@ -57,6 +59,8 @@ const common: BuildOptions = {
   platform: 'node',
   target: 'node20',
   format: 'cjs',
+  // Byte code that is brought along knows no import().
+  supported: { 'dynamic-import': false },
   minifySyntax: true,
   minifyWhitespace: true,
   minifyIdentifiers: true,
@@ -79,8 +83,8 @@ async function main(): Promise<void> {
   const metafiles: Metafile[] = [];
   for (const kind of ['tm', 'vmm', 'im'] as const) metafiles.push(...(await buildActions(kind)));
   if (existsSync(join(root, 'remotes'))) await copyRemotes();
-  for (const [entry, output] of executables) {
-    if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output));
+  for (const [entry, output, trial] of executables) {
+    if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output, trial));
   }
   await writeShare();
   await cp(join(root, 'share'), join(dist, 'share'), { recursive: true });
@@ -91,6 +95,7 @@ async function main(): Promise<void> {
   await writeFile(join(root, 'docs/cxm.conf.md'), renderCxmConfReference());
   await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await renderNotices(root, metafiles));
   await cp(join(dist, 'THIRD-PARTY-NOTICES.txt'), join(dist, 'remotes/cxm/THIRD-PARTY-NOTICES.txt'));
+  await rm(trialRemotes, { recursive: true, force: true });
   const bytes = await sizeOf(join(dist, 'remotes'));
   if (bytes > maxRemotesBytes) throw new Error(`dist/remotes has ${bytes} bytes, more than ${maxRemotesBytes}`);
   await replaceFinished();
@@ -104,24 +109,28 @@ async function replaceFinished(): Promise<void> {
   await rm(last, { recursive: true, force: true });
 }
 
-/** Entry and output of the programs that are one file each. */
-const executables: readonly (readonly [string, string])[] = [
-  ['src/agent/main.ts', 'sbin/cxm-host'],
-  ['src/cli/main.ts', 'sbin/cxm'],
+const help: TrialRun = { argv: ['--help'] };
+const withoutRequest: TrialRun = { argv: [] };
+
+/** Entry and output of the programs that are one file each; those that start often, with a trial run. */
+const executables: readonly (readonly [entry: string, output: string, trial?: TrialRun])[] = [
+  ['src/agent/main.ts', 'sbin/cxm-host', withoutRequest],
+  ['src/cli/main.ts', 'sbin/cxm', help],
   ['src/cxmd/main.ts', 'sbin/cxmd'],
-  ['src/cli/ctl/main.ts', 'sbin/cxmd_ctl'],
+  ['src/cli/ctl/main.ts', 'sbin/cxmd_ctl', help],
   ['hooks/one-migrate.ts', 'sbin/one-migrate'],
-  ['src/sandbox/xl/main.ts', 'sandbox/xl'],
+  ['src/sandbox/xl/main.ts', 'sandbox/xl', { argv: [] }],
   ['src/sandbox/host/main.ts', 'sandbox/cxm-host'],
-  ['src/sandbox/cluster/main.ts', 'sandbox/cxm'],
+  ['src/sandbox/cluster/main.ts', 'sandbox/cxm', help],
   ['src/sandbox/cluster/cxmd.ts', 'sandbox/cxmd'],
   ['src/sandbox/cluster/lvm.ts', 'sandbox/lvm'],
   ['src/sandbox/cluster/fence.ts', 'sandbox/cxm_fence'],
   ['src/sandbox/tour.ts', 'sandbox/tour.cjs'],
 ];
 
-async function buildExecutable(entry: string, output: string): Promise<Metafile> {
+async function buildExecutable(entry: string, output: string, trial?: TrialRun): Promise<Metafile> {
   const outfile = join(dist, output);
+  const head = `#!/usr/bin/env node\n${versionCheck}`;
   const result = await build({
     ...common,
     entryPoints: [entry],
@@ -130,8 +139,9 @@ async function buildExecutable(entry: string, output: string): Promise<Metafile>
       __CXM_VERSION__: JSON.stringify(await versionOfPackage()),
       ...(output.endsWith('/cxmd') ? { __CXMD_DISK_PROGRAM__: JSON.stringify(await diskProgram()) } : {}),
     },
-    banner: { js: `#!/usr/bin/env node\n${versionCheck}` },
+    banner: { js: head },
   });
+  if (trial !== undefined) await compileAhead(outfile, head, trial);
   await chmod(outfile, 0o755);
   return metafileOf(result);
 }
@@ -180,13 +190,20 @@ async function buildActions(kind: 'tm' | 'vmm' | 'im'): Promise<Metafile[]> {
   const contents = `import { runAction } from './src/one/action.ts';
     const actions = { ${imports.join(', ')} };
     exports.run = (path, file) => runAction(actions[path]().action, file, process.argv.slice(2));`;
-  const result = await build({
-    ...common,
-    stdin: { contents, resolveDir: root, loader: 'js' },
-    outfile: join(dist, `remotes/cxm/${kind}.js`),
-  });
+  const outfile = join(dist, `remotes/cxm/${kind}.js`);
+  const result = await build({ ...common, stdin: { contents, resolveDir: root, loader: 'js' }, outfile });
+  await compileAhead(outfile, '', await trialOfActions(kind));
   for (const { path } of actions) await writeLauncher(path, kind);
   return [metafileOf(result)];
+}
+
+/** With a configuration of its own it refuses its arguments; the probes have none to refuse, and are only loaded. */
+async function trialOfActions(kind: 'tm' | 'vmm' | 'im'): Promise<TrialRun> {
+  if (kind === 'im') return { argv: [] };
+  const path = kind === 'tm' ? 'tm/cxm/clone' : 'vmm/cxm/poll';
+  await mkdir(trialRemotes, { recursive: true });
+  await writeFile(join(trialRemotes, 'cxmrc'), 'VG_NAME="VG0"\n');
+  return { argv: [], call: { name: 'run', args: [path, join(trialRemotes, path)] } };
 }
 
 async function findActions(directory: string, kind: string): Promise<ActionFile[]> {
