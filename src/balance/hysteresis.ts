@@ -20,6 +20,8 @@ export interface HysteresisSettings {
   readonly cooldownSeconds: number;
   /** CPU use is smoothed with this time constant; 0: taken as it is. */
   readonly smoothingSeconds: number;
+  /** When nobody has looked for longer, holdSeconds begin anew. */
+  readonly gapSeconds: number;
 }
 
 export const defaultHysteresis: HysteresisSettings = {
@@ -28,6 +30,7 @@ export const defaultHysteresis: HysteresisSettings = {
   settleSeconds: 300,
   cooldownSeconds: 3600,
   smoothingSeconds: 300,
+  gapSeconds: 600,
 };
 
 /** Times are the caller's, in seconds. JSON keeps it whole. */
@@ -82,7 +85,7 @@ export function decide(
   checkState(state);
   const settings = { ...defaultHysteresis, ...options.settings };
   const { thresholdScore, holdSeconds, settleSeconds, cooldownSeconds } = settings;
-  const seen = observe(previous, state, nowSeconds, settings);
+  const seen = observe(withoutGap(previous, nowSeconds, settings), state, nowSeconds, settings);
   const smooth: ClusterState = {
     nodes: state.nodes,
     vms: state.vms.map((vm) => ({ ...vm, cpuPercent: seen.vms[vm.name]?.cpuPercent ?? vm.cpuPercent })),
@@ -108,6 +111,12 @@ export function decide(
 
 function wait(waiting: Waiting, history: BalanceHistory): Decision {
   return { plan: undefined, wait: waiting, history };
+}
+
+/** How uneven it was while nobody looked, nobody knows. */
+function withoutGap(history: BalanceHistory, now: number, { gapSeconds }: HysteresisSettings): BalanceHistory {
+  const isGap = history.seenAt !== null && now - history.seenAt > gapSeconds;
+  return isGap ? { ...history, unevenSince: null } : history;
 }
 
 /** The history with what is seen now: migrations that somebody made, and smoothed CPU use. */

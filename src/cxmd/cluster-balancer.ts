@@ -3,7 +3,7 @@
  *
  * Guarantees: nothing is moved beside a node that should answer and does not; one VM after the other, the daemon's word
  * before each; a migration that fails ends the round, since the plan counted on it. The history is of this process only: a
- * new master waits for LB_HOLD anew.
+ * new master waits for LB_HOLD anew, and so does one that has left out rounds.
  */
 import { explainStep, explainWaiting } from '../balance/explain.ts';
 import { decide, emptyHistory, type Decision } from '../balance/hysteresis.ts';
@@ -52,8 +52,14 @@ export function clusterBalancer({ configuration, open, clock }: BalancerParts): 
   };
 }
 
-function hysteresisOf({ LB_THRESHOLD, LB_HOLD, LB_COOLDOWN }: CxmConf) {
-  return { thresholdScore: LB_THRESHOLD, holdSeconds: LB_HOLD, cooldownSeconds: LB_COOLDOWN };
+function hysteresisOf({ LB_INTERVAL, LB_THRESHOLD, LB_HOLD, LB_COOLDOWN }: CxmConf) {
+  return {
+    thresholdScore: LB_THRESHOLD,
+    holdSeconds: LB_HOLD,
+    cooldownSeconds: LB_COOLDOWN,
+    // One round that is left out, and measuring takes its time, too.
+    gapSeconds: 2 * LB_INTERVAL + 60,
+  };
 }
 
 async function carryOut(

@@ -12,6 +12,7 @@ const settings = {
   settleSeconds: 300,
   cooldownSeconds: 3600,
   smoothingSeconds: 0,
+  gapSeconds: 10_000,
 };
 
 function state(places: Record<string, string>, cpuPercent = 10): ClusterState {
@@ -37,6 +38,15 @@ describe('automatic balancing', () => {
     expect(decide(early.history, uneven, 600, { settings }).plan?.plan.length).toBeGreaterThan(0);
     history = decide(early.history, state({ v: 'a', w: 'b', x: 'c' }), 599, { settings }).history;
     expect(decide(history, uneven, 601, { settings }).wait?.kind).toBe('holding');
+  });
+
+  test('counts the time anew after a gap in which nobody looked', () => {
+    const watched = { ...settings, gapSeconds: 100 };
+    const { history } = decide(emptyHistory, uneven, 0, { settings: watched });
+    const after = decide(history, uneven, 700, { settings: watched });
+    expect(after.wait).toMatchObject({ kind: 'holding', remainingSeconds: 600 });
+    const noGap = decide(history, uneven, 100, { settings: watched });
+    expect(noGap.wait).toMatchObject({ kind: 'holding', remainingSeconds: 500 });
   });
 
   test('leaves a VM alone for its cooldown, whether the plan was carried out or not', () => {
