@@ -89,7 +89,9 @@ const rules: readonly Rule[] = [
     hint: 'the guest goes on at the source; look at the network and the load of the destination',
   },
   {
-    pattern: /is an invalid domain identifier|Can't get domid of domain name|Can't get domain name of domain id/,
+    // The last: the domain ended by itself after its id was found. -21 is libxl's ERROR_DOMAIN_NOTFOUND.
+    pattern:
+      /is an invalid domain identifier|Can't get domid of domain name|Can't get domain name of domain id|destroy failed \(rc=-21\)/,
     reason: 'unknownDomain',
     code: 'NOT_FOUND',
     hint: 'look with `xl list` where the domain is',

@@ -99,6 +99,12 @@ describe('a failure', () => {
     expect(toolstackError('xl migrate', 1, silent).reason).toBe('unreachable');
   });
 
+  it('of a domain that ended by itself while it was to be destroyed is that it is unknown', () => {
+    const gone = 'destroy failed (rc=-21)\n';
+    expect(toolstackError('xl destroy 6', 255, gone)).toMatchObject({ reason: 'unknownDomain' });
+    expect(toolstackError('xl destroy 6', 255, 'destroy failed (rc=-3)\n')).toMatchObject({ reason: 'other' });
+  });
+
   it('of a restore or an arriving guest that finds no memory is told from other failures', () => {
     const full = 'xc: error: Failed to populate physmap (16 = Device or resource busy): Internal error\n';
     expect(toolstackError('xl restore', 3, full)).toMatchObject({ reason: 'noMemory' });
