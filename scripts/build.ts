@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { renderBashCompletion } from '../src/cli/bash-completion.ts';
 import { renderCtlPage, renderCxmConfPage, renderCxmPage, renderDaemonPage } from '../src/cli/man.ts';
 import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
+import { answeringHost, oneRequest } from './answering-host.ts';
 import { compileAhead, type TrialRun } from './compile-ahead.ts';
 import { renderNotices } from './notices.ts';
 import { plainSsh2 } from './plain-ssh2.ts';
@@ -26,7 +27,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const finished = join(root, 'dist');
 /** Built beside, so that whoever uses the last build meanwhile finds it whole. */
 const dist = join(root, `dist.new-${process.pid}`);
-const trialRemotes = join(dist, 'trial');
+const trial = join(dist, 'trial');
 const maxRemotesBytes = 3 * 1024 * 1024;
 const quiet = process.argv.includes('--quiet');
 
@@ -83,8 +84,8 @@ async function main(): Promise<void> {
   const metafiles: Metafile[] = [];
   for (const kind of ['tm', 'vmm', 'im'] as const) metafiles.push(...(await buildActions(kind)));
   if (existsSync(join(root, 'remotes'))) await copyRemotes();
-  for (const [entry, output, trial] of executables) {
-    if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output, trial));
+  for (const [entry, output, run] of executables) {
+    if (existsSync(join(root, entry))) metafiles.push(await buildExecutable(entry, output, run));
   }
   await writeShare();
   await cp(join(root, 'share'), join(dist, 'share'), { recursive: true });
@@ -95,7 +96,7 @@ async function main(): Promise<void> {
   await writeFile(join(root, 'docs/cxm.conf.md'), renderCxmConfReference());
   await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await renderNotices(root, metafiles));
   await cp(join(dist, 'THIRD-PARTY-NOTICES.txt'), join(dist, 'remotes/cxm/THIRD-PARTY-NOTICES.txt'));
-  await rm(trialRemotes, { recursive: true, force: true });
+  await rm(trial, { recursive: true, force: true });
   const bytes = await sizeOf(join(dist, 'remotes'));
   if (bytes > maxRemotesBytes) throw new Error(`dist/remotes has ${bytes} bytes, more than ${maxRemotesBytes}`);
   await replaceFinished();
@@ -128,7 +129,7 @@ const executables: readonly (readonly [entry: string, output: string, trial?: Tr
   ['src/sandbox/tour.ts', 'sandbox/tour.cjs'],
 ];
 
-async function buildExecutable(entry: string, output: string, trial?: TrialRun): Promise<Metafile> {
+async function buildExecutable(entry: string, output: string, run?: TrialRun): Promise<Metafile> {
   const outfile = join(dist, output);
   const head = `#!/usr/bin/env node\n${versionCheck}`;
   const result = await build({
@@ -141,7 +142,7 @@ async function buildExecutable(entry: string, output: string, trial?: TrialRun):
     },
     banner: { js: head },
   });
-  if (trial !== undefined) await compileAhead(outfile, head, trial);
+  if (run !== undefined) await compileAhead(outfile, head, run);
   await chmod(outfile, 0o755);
   return metafileOf(result);
 }
@@ -197,13 +198,16 @@ async function buildActions(kind: 'tm' | 'vmm' | 'im'): Promise<Metafile[]> {
   return [metafileOf(result)];
 }
 
-/** With a configuration of its own it refuses its arguments; the probes have none to refuse, and are only loaded. */
+/** With a configuration and a host of its own; the probes would look at this machine, and are only loaded. */
 async function trialOfActions(kind: 'tm' | 'vmm' | 'im'): Promise<TrialRun> {
   if (kind === 'im') return { argv: [] };
-  const path = kind === 'tm' ? 'tm/cxm/clone' : 'vmm/cxm/poll';
-  await mkdir(trialRemotes, { recursive: true });
-  await writeFile(join(trialRemotes, 'cxmrc'), 'VG_NAME="VG0"\n');
-  return { argv: [], call: { name: 'run', args: [path, join(trialRemotes, path)] } };
+  const [remotes, commands] = [join(trial, 'remotes'), join(trial, 'bin')];
+  for (const directory of [remotes, commands]) await mkdir(directory, { recursive: true });
+  await writeFile(join(remotes, 'cxmrc'), 'VG_NAME="VG0"\n');
+  await writeFile(join(commands, 'ssh'), answeringHost, { mode: 0o755 });
+  const path = kind === 'tm' ? 'tm/cxm/mkswap' : 'vmm/cxm/poll';
+  const argv = kind === 'tm' ? oneRequest : [];
+  return { argv, commands, call: { name: 'run', args: [path, join(remotes, path)] } };
 }
 
 async function findActions(directory: string, kind: string): Promise<ActionFile[]> {

@@ -15,6 +15,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 /** A run that ends by itself at once, succeeds or not, and changes nothing. Its standard input is empty. */
 export interface TrialRun {
   readonly argv: readonly string[];
+  /** Searched for programs before all other directories. */
+  readonly commands?: string;
   /** A function that the file exports, called after it was loaded. */
   readonly call?: { readonly name: string; readonly args: readonly string[] };
 }

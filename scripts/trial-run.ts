@@ -1,7 +1,7 @@
 /** The child of compile-ahead.ts: runs a program once, and writes the code that V8 made for it when it ends. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { delimiter, dirname } from 'node:path';
 import { Script } from 'node:vm';
 import type { TrialOrder } from './compile-ahead.ts';
 
@@ -14,8 +14,9 @@ type Wrapped = (
   directory: string,
 ) => void;
 
-const { file, source, output, argv, call } = JSON.parse(readFileSync(0, 'utf8')) as TrialOrder;
+const { file, source, output, argv, commands, call } = JSON.parse(readFileSync(0, 'utf8')) as TrialOrder;
 const script = new Script(source, { filename: file });
+if (commands !== undefined) process.env['PATH'] = [commands, process.env['PATH']].join(delimiter);
 process.argv = [process.execPath, file, ...argv];
 process.on('exit', () => writeFileSync(output, script.createCachedData()));
 const module: Module = { exports: {} };

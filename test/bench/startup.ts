@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { frameCodes, type HelperMessage } from '../../src/agent/protocol.ts';
+import { answeringHost, oneRequest } from '../../scripts/answering-host.ts';
 import { checkout } from '../lab/layout.ts';
 import { side, type Row } from './results.ts';
 import { say } from './say.ts';
@@ -29,7 +29,7 @@ export function measureStart(runs: number): Row[] {
     cpSync(join(checkout, 'dist/remotes'), remotes, { recursive: true });
     writeFileSync(join(remotes, 'cxmrc'), 'VG_NAME="VG0"\n');
     mkdirSync(commands);
-    writeFileSync(join(commands, 'ssh'), readyHost, { mode: 0o755 });
+    writeFileSync(join(commands, 'ssh'), answeringHost, { mode: 0o755 });
     const path = [commands, process.env['PATH']].join(delimiter);
     const programs = programsIn(remotes);
     return toRows(runs, programs, alternate(runs, programs, path));
@@ -38,17 +38,9 @@ export function measureStart(runs: number): Row[] {
   }
 }
 
-/** Stands for ssh and everything behind it: whatever is asked, it was done. */
-const answer: HelperMessage = { kind: 'result', value: null };
-const answerText = JSON.stringify(answer);
-const octal = (byte: number): string => `\\${byte.toString(8).padStart(3, '0')}`;
-const answerHead = [frameCodes.message, 0, 0, 0, answerText.length].map(octal).join('');
-const readyHost = `#!/bin/sh\nprintf '${answerHead}${answerText}'\nwhile read -r line; do :; done\n`;
-
 function programsIn(remotes: string): readonly Program[] {
   const argumentError = { exitCode: 1, says: /clone|poll/ };
   const quiet = { exitCode: 0, says: /^$/ };
-  const mkswap = ['16', 'host:/var/lib/one/datastores/0/7/disk.1', '7', '0'];
   return [
     { id: 'node', label: 'node -e 0', argv: [process.execPath, '-e', '0'], ...quiet },
     {
@@ -60,7 +52,7 @@ function programsIn(remotes: string): readonly Program[] {
     {
       id: 'tm-action',
       label: 'tm/cxm/mkswap, the host answering at once',
-      argv: [join(remotes, 'tm/cxm/mkswap'), ...mkswap],
+      argv: [join(remotes, 'tm/cxm/mkswap'), ...oneRequest],
       ...quiet,
     },
     {
