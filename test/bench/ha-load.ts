@@ -8,12 +8,12 @@
  *     npm run bench -- ha-load --write                        writes the tables to docs/ha-load.md
  *     npm run bench -- ha-load --check                        exit code 1 when a target is missed
  */
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout } from '../lab/layout.ts';
 import { disk, idle, master, soaking, wire, type LoadPart } from './ha-load-parts.ts';
+import { prepare } from './prepare.ts';
 import { say } from './say.ts';
 import { describeMachine, type Machine } from './table.ts';
 
@@ -22,7 +22,8 @@ type PartName = (typeof partNames)[number];
 
 export const loadUsage = `npm run bench -- ha-load [${partNames.join(' ')}] [--quick] [--daemons N] [--minutes N] [--seed S] [--write] [--check]`;
 
-export async function benchLoad(words: readonly string[], machine: Machine): Promise<void> {
+/** @returns false when `--check` has found that a target is missed */
+export async function benchLoad(words: readonly string[], machine: Machine): Promise<boolean> {
   const { values, positionals } = parseArgs({
     args: [...words],
     allowPositionals: true,
@@ -39,14 +40,7 @@ export async function benchLoad(words: readonly string[], machine: Machine): Pro
   const chosen = positionals.map((word) => partNames.find((name) => name === word));
   if (chosen.includes(undefined)) throw new Error(loadUsage);
   if (write && (quick || chosen.length > 0)) throw new Error('--write writes all parts at full length');
-  if (process.getuid?.() !== 0)
-    throw new Error('the daemons need host names of their own: run the same command with sudo');
-  execFileSync(process.execPath, [
-    '--import',
-    import.meta.resolve('tsx'),
-    join(checkout, 'scripts/build.ts'),
-    '--quiet',
-  ]);
+  prepare();
   const minutes = numberOf(values.minutes) ?? (quick ? 0.2 : 30);
   const bodies: Readonly<Record<PartName, () => LoadPart | Promise<LoadPart>>> = {
     wire: () => wire(quick),
@@ -68,7 +62,7 @@ export async function benchLoad(words: readonly string[], machine: Machine): Pro
     lines.filter(({ met }) => met === false).map(({ what }) => `${title}: ${what}`),
   );
   say(missed.length === 0 ? 'all targets met' : `targets missed: ${missed.join('; ')}`);
-  if (check && missed.length > 0) process.exitCode = 1;
+  return !check || missed.length === 0;
 }
 
 function numberOf(word: string | undefined): number | undefined {

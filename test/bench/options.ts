@@ -49,23 +49,21 @@ const flags = ['quick', 'full', 'check', 'write'] as const;
 
 /** @throws Error with the usage */
 export function parseOptions(words: readonly string[]): Options {
-  const [suite, ...rest] = words;
-  if (suite !== 'transfer') throw new Error(usage);
   const options = { quick: false, full: false, check: false, write: false };
   let rounds: number | undefined;
   let json: string | undefined;
   const chosen: Part[] = [];
   const hosts: HostId[] = [];
-  for (let at = 0; at < rest.length; at += 1) {
-    const word = rest[at] ?? '';
+  for (let at = 0; at < words.length; at += 1) {
+    const word = words[at] ?? '';
     const part = parts.find((known) => known === word);
     const host = hostIds.find((known) => known === word);
     const flag = flags.find((known) => `--${known}` === word);
     if (part !== undefined) chosen.push(part);
     else if (host !== undefined) hosts.push(host);
     else if (flag !== undefined) options[flag] = true;
-    else if (word === '--rounds') rounds = positive(rest[(at += 1)]);
-    else if (word === '--json') json = rest[(at += 1)];
+    else if (word === '--rounds') rounds = positive(words[(at += 1)]);
+    else if (word === '--json') json = words[(at += 1)];
     else throw new Error(usage);
   }
   if (options.quick && (options.write || options.full)) {
