@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { renderBashCompletion } from '../src/cli/bash-completion.ts';
 import { renderCtlPage, renderCxmConfPage, renderCxmPage, renderDaemonPage } from '../src/cli/man.ts';
 import { renderCxmConfExample, renderCxmConfReference, renderExample, renderReference } from '../src/config/render.ts';
-import { answeringHost, oneRequest } from './answering-host.ts';
+import { answeringHost, oneRequest, refusedRequest } from './answering-host.ts';
 import { compileAhead, type TrialRun } from './compile-ahead.ts';
 import { renderNotices } from './notices.ts';
 import { plainSsh2 } from './plain-ssh2.ts';
@@ -27,7 +27,8 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const finished = join(root, 'dist');
 /** Built beside, so that whoever uses the last build meanwhile finds it whole. */
 const dist = join(root, `dist.new-${process.pid}`);
-const trial = join(dist, 'trial');
+/** What programs find that are tried out. */
+const trial = { remotes: join(dist, 'trial/remotes'), commands: join(dist, 'trial/bin') };
 const maxRemotesBytes = 3 * 1024 * 1024;
 const quiet = process.argv.includes('--quiet');
 
@@ -81,6 +82,7 @@ const versionCheck = `if (+process.versions.node.split('.')[0] < 20) {
 async function main(): Promise<void> {
   await mkdir(dist);
   await writeFile(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
+  await prepareTrial();
   const metafiles: Metafile[] = [];
   for (const kind of ['tm', 'vmm', 'im'] as const) metafiles.push(...(await buildActions(kind)));
   if (existsSync(join(root, 'remotes'))) await copyRemotes();
@@ -96,11 +98,18 @@ async function main(): Promise<void> {
   await writeFile(join(root, 'docs/cxm.conf.md'), renderCxmConfReference());
   await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await renderNotices(root, metafiles));
   await cp(join(dist, 'THIRD-PARTY-NOTICES.txt'), join(dist, 'remotes/cxm/THIRD-PARTY-NOTICES.txt'));
-  await rm(trial, { recursive: true, force: true });
+  await rm(join(dist, 'trial'), { recursive: true });
   const bytes = await sizeOf(join(dist, 'remotes'));
   if (bytes > maxRemotesBytes) throw new Error(`dist/remotes has ${bytes} bytes, more than ${maxRemotesBytes}`);
   await replaceFinished();
   if (!quiet) process.stdout.write(`dist/remotes: ${Math.ceil(bytes / 1024)} KiB\n`);
+}
+
+async function prepareTrial(): Promise<void> {
+  for (const directory of [trial.remotes, trial.commands]) await mkdir(directory, { recursive: true });
+  await writeFile(join(trial.remotes, 'cxmrc'), 'VG_NAME="VG0"\n');
+  await writeFile(join(trial.commands, 'ssh'), answeringHost, { mode: 0o755 });
+  await writeFile(join(trial.commands, 'logger'), '#!/bin/sh\n', { mode: 0o755 });
 }
 
 async function replaceFinished(): Promise<void> {
@@ -111,11 +120,11 @@ async function replaceFinished(): Promise<void> {
 }
 
 const help: TrialRun = { argv: ['--help'] };
-const withoutRequest: TrialRun = { argv: [] };
+const request: TrialRun = { argv: [], input: refusedRequest, commands: trial.commands };
 
 /** Entry and output of the programs that are one file each; those that start often, with a trial run. */
 const executables: readonly (readonly [entry: string, output: string, trial?: TrialRun])[] = [
-  ['src/agent/main.ts', 'sbin/cxm-host', withoutRequest],
+  ['src/agent/main.ts', 'sbin/cxm-host', request],
   ['src/cli/main.ts', 'sbin/cxm', help],
   ['src/cxmd/main.ts', 'sbin/cxmd'],
   ['src/cli/ctl/main.ts', 'sbin/cxmd_ctl', help],
@@ -193,21 +202,17 @@ async function buildActions(kind: 'tm' | 'vmm' | 'im'): Promise<Metafile[]> {
     exports.run = (path, file) => runAction(actions[path]().action, file, process.argv.slice(2));`;
   const outfile = join(dist, `remotes/cxm/${kind}.js`);
   const result = await build({ ...common, stdin: { contents, resolveDir: root, loader: 'js' }, outfile });
-  await compileAhead(outfile, '', await trialOfActions(kind));
+  await compileAhead(outfile, '', trialOfActions(kind));
   for (const { path } of actions) await writeLauncher(path, kind);
   return [metafileOf(result)];
 }
 
-/** With a configuration and a host of its own; the probes would look at this machine, and are only loaded. */
-async function trialOfActions(kind: 'tm' | 'vmm' | 'im'): Promise<TrialRun> {
+/** The probes would look at this machine, and are only loaded. */
+function trialOfActions(kind: 'tm' | 'vmm' | 'im'): TrialRun {
   if (kind === 'im') return { argv: [] };
-  const [remotes, commands] = [join(trial, 'remotes'), join(trial, 'bin')];
-  for (const directory of [remotes, commands]) await mkdir(directory, { recursive: true });
-  await writeFile(join(remotes, 'cxmrc'), 'VG_NAME="VG0"\n');
-  await writeFile(join(commands, 'ssh'), answeringHost, { mode: 0o755 });
   const path = kind === 'tm' ? 'tm/cxm/mkswap' : 'vmm/cxm/poll';
-  const argv = kind === 'tm' ? oneRequest : [];
-  return { argv, commands, call: { name: 'run', args: [path, join(remotes, path)] } };
+  const call = { name: 'run', args: [path, join(trial.remotes, path)] };
+  return { argv: kind === 'tm' ? oneRequest : [], commands: trial.commands, call };
 }
 
 async function findActions(directory: string, kind: string): Promise<ActionFile[]> {

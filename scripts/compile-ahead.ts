@@ -12,9 +12,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-/** A run that ends by itself at once, succeeds or not, and changes nothing. Its standard input is empty. */
+/** A run that ends by itself at once, succeeds or not, and changes nothing. */
 export interface TrialRun {
   readonly argv: readonly string[];
+  /** Its standard input. */
+  readonly input?: Uint8Array;
   /** Searched for programs before all other directories. */
   readonly commands?: string;
   /** A function that the file exports, called after it was loaded. */
@@ -22,7 +24,7 @@ export interface TrialRun {
 }
 
 /** What trial-run.ts is told. */
-export interface TrialOrder extends TrialRun {
+export interface TrialOrder extends Omit<TrialRun, 'input'> {
   readonly file: string;
   /** The text as it will be compiled: exactly this belongs to the byte code. */
   readonly source: string;
@@ -55,15 +57,16 @@ new (require('vm').Script)(${JSON.stringify(source)}, {
   );
 }
 
-async function codeOf(trial: Omit<TrialOrder, 'output'>): Promise<Buffer> {
+async function codeOf({ input, ...trial }: TrialRun & Omit<TrialOrder, 'output'>): Promise<Buffer> {
   const directory = await mkdtemp(join(tmpdir(), 'cxm-build-'));
   try {
     const order: TrialOrder = { ...trial, output: join(directory, 'code') };
+    const orderFile = join(directory, 'order');
+    await writeFile(orderFile, JSON.stringify(order));
     const said = await new Promise<string>((done) => {
-      const child = execFile(process.execPath, [...tsx, trialRun], { timeout: 60_000 }, (_, __, stderr) =>
-        done(stderr),
-      );
-      child.stdin?.end(JSON.stringify(order));
+      const words = [...tsx, trialRun, orderFile];
+      const child = execFile(process.execPath, words, { timeout: 60_000 }, (_, __, stderr) => done(stderr));
+      child.stdin?.on('error', () => undefined).end(input);
     });
     return await readFile(order.output).catch(() => {
       throw new Error(`the trial run of ${trial.file} left no byte code: ${said}`);

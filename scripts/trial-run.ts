@@ -14,7 +14,9 @@ type Wrapped = (
   directory: string,
 ) => void;
 
-const { file, source, output, argv, commands, call } = JSON.parse(readFileSync(0, 'utf8')) as TrialOrder;
+const { file, source, output, argv, commands, call } = JSON.parse(
+  readFileSync(process.argv[2] ?? '', 'utf8'),
+) as TrialOrder;
 const script = new Script(source, { filename: file });
 if (commands !== undefined) process.env['PATH'] = [commands, process.env['PATH']].join(delimiter);
 process.argv = [process.execPath, file, ...argv];
