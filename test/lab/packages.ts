@@ -20,6 +20,7 @@ const packages = [
     'attr',
     'qemu-utils',
     'libfaketime',
+    'systemd',
   ],
 ] as const;
 

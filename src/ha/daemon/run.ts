@@ -145,10 +145,10 @@ class Daemon {
     log('started', `cxmd ${version} on ${localName}, cluster ${cluster}, disk ${diskPath}`);
     shell.start();
     this.balance(balancer);
-    this.systemd.notify('--ready', '--status=joining');
+    this.systemd.notify('READY=1', 'STATUS=joining');
     this.systemd.startWatchdog();
     const { ok, text } = await shell.call({ kind: 'join' });
-    this.systemd.notify(`--status=${ok ? 'member of the cluster' : `not let in: ${text}`}`);
+    this.systemd.notify(`STATUS=${ok ? 'member of the cluster' : `not let in: ${text}`}`);
   }
 
   private parts(disk: DiskThread, network: DaemonNetwork, journal: Journal): Omit<ShellParts, 'hypervisor'> {
@@ -204,7 +204,7 @@ class Daemon {
   private leave(): void {
     if (this.isEnding) return;
     this.isEnding = true;
-    this.systemd.notify('--stopping');
+    this.systemd.notify('STOPPING=1');
     if (this.shell === undefined) this.end(true, daemonExits.clean);
     else void this.shell.call({ kind: 'leave' });
   }

@@ -5,7 +5,8 @@
 import { spawn } from 'node:child_process';
 
 export interface SystemdLink {
-  notify(...words: readonly string[]): void;
+  /** @param assignments as sd_notify(3) has them: its program's options for them differ between versions */
+  notify(...assignments: readonly string[]): void;
   /** Until the end of the process. */
   startWatchdog(): void;
 }
@@ -16,9 +17,12 @@ export function linkToSystemd(env: NodeJS.ProcessEnv): SystemdLink {
   delete env['NOTIFY_SOCKET'];
   delete env['WATCHDOG_USEC'];
   delete env['WATCHDOG_PID'];
-  const notify = (...words: readonly string[]): void => {
+  const notify = (...assignments: readonly string[]): void => {
     if (socket === undefined) return;
-    const child = spawn('systemd-notify', [...words], { stdio: 'ignore', env: { ...env, NOTIFY_SOCKET: socket } });
+    const child = spawn('systemd-notify', [...assignments], {
+      stdio: 'ignore',
+      env: { ...env, NOTIFY_SOCKET: socket },
+    });
     child.on('error', () => undefined);
   };
   return {
