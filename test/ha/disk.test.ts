@@ -295,6 +295,19 @@ describe('the thread', () => {
     await expect(disk.read()).rejects.toThrow(/the thread of/);
   });
 
+  test.skipIf(process.getuid?.() !== 0)('alone has the real-time class of I/O, as root', async () => {
+    await formatted();
+    const threads = (): readonly string[] => fs.readdirSync('/proc/self/task');
+    const priority = (thread: string): string => execFileSync('ionice', ['-p', thread], { encoding: 'utf8' }).trim();
+    const { disk } = await DiskThread.open({ program: await workerText(), path: device, cluster: 'lab' }, 5000);
+    expect(
+      threads()
+        .map(priority)
+        .filter((one) => one.startsWith('realtime')),
+    ).toEqual(['realtime: prio 0']);
+    await disk.close(5000);
+  });
+
   test('says why it could not open', async () => {
     const program = await workerText();
     await expect(DiskThread.open({ program, path: device, cluster: 'lab' }, 5000)).rejects.toThrow(/no heartbeat disk/);
