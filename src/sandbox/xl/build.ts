@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 import { devicePath } from './device-path.ts';
 import { neverRan, settledCpu, startedCpu } from './domain.ts';
 import type { DomainSettings, GuestState, Holder, SimulatedDisk, SimulatedDomain } from './domain.ts';
+import { startGuest, stopGuest } from './guest-program.ts';
 import { holdDisks, releaseDisks, thisProcess } from './holder.ts';
 
 export interface BuildOptions {
@@ -100,7 +101,11 @@ export function attachDevices(context: Context, id: number): SimulatedDomain {
     }
     const attached = { ...domain, holders: [openDisks(domain.settings.disks)] };
     store.put(attached);
-    return attached;
+    const { guestProgram } = store.knobs;
+    if (guestProgram === '') return attached;
+    const begun = { ...attached, holders: [...attached.holders, startGuest(guestProgram, domain)] };
+    store.put(begun);
+    return begun;
   });
 }
 
@@ -108,6 +113,7 @@ export function attachDevices(context: Context, id: number): SimulatedDomain {
 export async function tearDown(context: Context, id: number): Promise<void> {
   const { destroyMs } = context.store.knobs;
   if (destroyMs > 0) {
+    stopGuest(context.store.get(id));
     context.store.update(id, (domain) => ({ ...domain, cpu: settledCpu(domain, Date.now()), paused: true }));
     await sleep(destroyMs / 2);
     context.store.update(id, (domain) => ({ ...domain, name: '(null)' }));

@@ -53,6 +53,8 @@ export interface ProcessReference {
 export interface Holder extends ProcessReference {
   /** The guest devices whose files it keeps open. */
   readonly vdevs: readonly string[];
+  /** It is the guest's program, which does something while the domain runs. */
+  readonly isGuest?: true;
 }
 
 export interface SimulatedDomain {

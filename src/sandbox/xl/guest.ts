@@ -8,6 +8,7 @@ import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
 import { settledCpu, startedCpu } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
+import { continueGuest, stopGuest } from './guest-program.ts';
 
 export const shutdown: Command = (context, args) => request(context, args, 'powerOff');
 export const reboot: Command = (context, args) => request(context, args, 'reboot');
@@ -72,6 +73,7 @@ export const guestEnds: Command = async (context, args) => {
   const cause = args[1] === 'reboot' ? 'reboot' : args[1] === 'crash' ? 'crash' : 'powerOff';
   const { store } = context;
   await sleep(store.knobs.shutdownDelayMs);
+  stopGuest(store.get(id));
   const ended = store.update(id, (domain) => ({ ...domain, cpu: settledCpu(domain, Date.now()), shutdown: cause }));
   if (ended === undefined || !ended.monitored) return 0;
   const { settings } = ended;
@@ -113,13 +115,15 @@ function setPaused(context: Context, reference: string | undefined, paused: bool
   if (!paused && unpauseFails === 'before') throw new XlFailure(1, refusal);
   const now = Date.now();
   let asked: SimulatedDomain['asked'];
-  context.store.update(id, (domain) => {
+  if (paused) stopGuest(context.store.get(id));
+  const changed = context.store.update(id, (domain) => {
     const cpu = settledCpu(domain, now);
     const { asked: before, ...others } = domain;
     if (!paused) asked = before;
     const kept = paused && before !== undefined ? { asked: before } : {};
     return { ...others, ...kept, cpu: !paused && cpu.seconds === 0 ? startedCpu(now) : cpu, paused };
   });
+  if (!paused) continueGuest(changed);
   if (asked !== undefined) startEnd(context, id, asked);
   if (!paused && unpauseFails === 'after') throw new XlFailure(1, refusal);
   return 0;

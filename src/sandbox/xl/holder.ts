@@ -26,7 +26,7 @@ export function holdDisks(disks: readonly SimulatedDisk[]): Holder {
     });
     child.unref();
     if (child.pid === undefined) throw new Error('the process that holds the disks did not start');
-    return { pid: child.pid, startTicks: startTicksOf(child.pid) ?? '', vdevs: disks.map((disk) => disk.vdev) };
+    return { ...referenceTo(child.pid), vdevs: disks.map((disk) => disk.vdev) };
   } finally {
     for (const descriptor of descriptors) closeSync(descriptor);
   }
@@ -52,7 +52,11 @@ export function isAlive(reference: ProcessReference): boolean {
 }
 
 export function thisProcess(): ProcessReference {
-  return { pid: process.pid, startTicks: startTicksOf(process.pid) ?? '' };
+  return referenceTo(process.pid);
+}
+
+export function referenceTo(pid: number): ProcessReference {
+  return { pid, startTicks: startTicksOf(pid) ?? '' };
 }
 
 /** Field 22 of /proc/PID/stat (proc_pid_stat(5)); undefined for a process that is gone or a zombie. */

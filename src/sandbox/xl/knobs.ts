@@ -29,6 +29,12 @@ export interface Knobs {
   readonly ignoreMissingKernel: boolean;
   /** The text that `xl create` prints, with exit code 3, instead of creating anything. */
   readonly createFails: string;
+  /**
+   * What every guest does while it runs: a program that gets the domain's name, the guest's boot id and the disks' targets.
+   * One process, which stands still while the domain does and is gone with it; the domain is gone when it ends. After a save
+   * or a migration it is begun anew, with the same boot id.
+   */
+  readonly guestProgram: string;
 }
 
 export const defaultKnobs: Knobs = {
@@ -45,6 +51,7 @@ export const defaultKnobs: Knobs = {
   unpauseFails: '',
   ignoreMissingKernel: false,
   createFails: '',
+  guestProgram: '',
 };
 
 export interface SimulatedHost {

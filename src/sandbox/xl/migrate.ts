@@ -14,6 +14,7 @@ import type { Command, Context } from './context.ts';
 import { staleWarnings } from './devices.ts';
 import { settledCpu, startedCpu } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
+import { continueGuest, stopGuest } from './guest-program.ts';
 import { resume, sayRestored, streamInfo } from './save.ts';
 import type { SavedDomain } from './save.ts';
 
@@ -133,6 +134,7 @@ class Sender {
   }
 
   private suspend(): void {
+    stopGuest(this.context.store.get(this.domain.id));
     this.context.store.update(this.domain.id, (domain) => ({
       ...domain,
       cpu: settledCpu(domain, Date.now()),
@@ -266,6 +268,7 @@ async function startReceived(context: Context, id: number, name: string): Promis
     const domain = store.get(id);
     if (domain === undefined) return `libxl: error: Domain ${id}:Non-existant domain`;
     store.put({ ...domain, building: undefined, name, paused: false, cpu: startedCpu(Date.now()) });
+    continueGuest(domain);
     return undefined;
   });
   if (refusal === undefined) {

@@ -10,6 +10,7 @@ import type { Command, Context } from './context.ts';
 import { staleWarnings } from './devices.ts';
 import { settledCpu } from './domain.ts';
 import type { DomainSettings, GuestState, SimulatedDomain } from './domain.ts';
+import { continueGuest, stopGuest } from './guest-program.ts';
 
 const magic = 'Xen saved domain, xl format\n \0 \r';
 
@@ -34,6 +35,7 @@ export const save: Command = async (context, args) => {
   }
   context.say(`Saving to ${file} new xl format ${streamInfo}`);
   context.say(`xc: info: Saving domain ${id}, type x86 ${domain.settings.type.toUpperCase()}`);
+  stopGuest(domain);
   context.store.update(id, (current) => ({
     ...current,
     cpu: settledCpu(current, Date.now()),
@@ -86,7 +88,8 @@ function progress(context: Context, frames: number, percent: number): void {
 /** The guest goes on, without the monitor that ended when it was suspended. */
 export function resume(context: Context, id: number, paused = false): void {
   const cpu = (domain: SimulatedDomain) => ({ ...domain.cpu, sinceMs: Date.now() });
-  context.store.update(id, (domain) => ({ ...domain, shutdown: undefined, paused, cpu: cpu(domain) }));
+  const resumed = context.store.update(id, (domain) => ({ ...domain, shutdown: undefined, paused, cpu: cpu(domain) }));
+  if (!paused) continueGuest(resumed);
 }
 
 export const restore: Command = async (context, args) => {
