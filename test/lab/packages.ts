@@ -19,6 +19,7 @@ const packages = [
     'acl',
     'attr',
     'qemu-utils',
+    'fping',
     'libfaketime',
     'systemd',
   ],
