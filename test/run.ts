@@ -2,7 +2,7 @@
  * The test command:
  *
  *     npm test                       house, unit and lab
- *     npm test -- daemons            several real cxmd at a time: minutes of mostly waiting
+ *     npm test -- daemons            several real cxmd at a time, here and in the lab: minutes of mostly waiting
  *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
  *
  * As root on Debian it installs the packages the tests need; a lab that does not come up is a failure then. An ordinary user
@@ -72,8 +72,9 @@ async function runParts(selected: readonly Part[], filters: readonly string[]): 
   if (here.length > 0) results.push(await runVitest(runHere, here, filters));
   // Beside other tests they would be kept from their work, and taken for dead; three at a time mostly wait.
   if (selected.includes('daemons')) results.push(await runVitest(runHere, ['daemons'], ['--maxWorkers=3', ...filters]));
-  if (selected.includes('lab')) {
-    if (obstacle === undefined) results.push(...(await runLabSuites(filters)));
+  for (const part of ['daemons', 'lab'] as const) {
+    if (!selected.includes(part)) continue;
+    if (obstacle === undefined) results.push(...(await runLabSuites(part, filters)));
     else {
       say(`test: THE LAB WAS NOT RUN (real LVM on two nodes, test/lab): ${obstacle}`);
       if (isRoot && isBuilt) results.push(oneFailure);

@@ -13,9 +13,19 @@ import { runInLab } from './up.ts';
 /** What a lab's kernels and disks may take. */
 const labBytes = 6 * 1024 ** 3;
 
-/** @param filters vitest's: words choose files; with an option among them, all run in one lab */
-export async function runLabSuites(filters: readonly string[]): Promise<readonly Counts[]> {
-  const files = listFiles('lab', filters);
+/** cxmd on the lab's nodes: it belongs to the part of the real daemons. */
+const daemonFile = 'lab/daemon.test.ts';
+
+/**
+ * @param part of the test command: what belongs to the daemons is left to them, unless it is named
+ * @param filters vitest's: words choose files; with an option among them, all run in one lab
+ */
+export async function runLabSuites(part: 'lab' | 'daemons', filters: readonly string[]): Promise<readonly Counts[]> {
+  const files = listFiles('lab', filters).filter((file) =>
+    part === 'daemons' ? file.endsWith(daemonFile) : filters.length > 0 || !file.endsWith(daemonFile),
+  );
+  if (files.length === 0) return [];
+  if (part === 'daemons') return [await runVitest(runInLab, ['lab'], [daemonFile, ...filters])];
   if (files.length < 2 || filters.some((word) => word.startsWith('-'))) {
     return [await runVitest(runInLab, ['lab'], filters)];
   }
