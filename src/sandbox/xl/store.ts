@@ -1,7 +1,8 @@
 /**
  * The simulated host's state directory: `domains/<id>.json`, `next-id`, `host.json`, `knobs.json` and `lock`. Every change
  * happens under the lock and each file is replaced as a whole, so that any number of calls may run at once. Domains whose
- * host was booted since, or whose disks nobody holds any more, are gone and are swept away by the next call.
+ * host was booted since, or whose disks nobody holds any more, are gone and are swept away by the next call; so are files
+ * that a loss of power has left empty.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -81,7 +82,8 @@ export class Store {
   /** Ids grow for ever, also by domains that could not be made, as the hypervisor's do. Only under the lock. */
   nextId(): number {
     const path = join(this.directory, 'next-id');
-    const id = Number(readOptional(path) ?? '1');
+    // 0 is domain 0's.
+    const id = Number(readOptional(path)?.trim()) || 1;
     replaceFile(path, String(id + 1));
     return id;
   }
@@ -112,13 +114,23 @@ export class Store {
     for (const name of readdirSync(this.domainsDirectory)) {
       if (!/^\d+\.json$/.test(name)) continue;
       const text = readOptional(join(this.domainsDirectory, name));
-      if (text !== undefined) found.push(JSON.parse(text) as SimulatedDomain);
+      const domain = text === undefined ? undefined : parsed(text);
+      if (domain !== undefined) found.push(domain);
     }
     return found.sort((one, other) => one.id - other.id);
   }
 
   private path(id: number): string {
     return join(this.domainsDirectory, `${id}.json`);
+  }
+}
+
+/** Undefined for what was not on the medium yet when the power was lost: nothing of it runs. */
+function parsed(text: string): SimulatedDomain | undefined {
+  try {
+    return JSON.parse(text) as SimulatedDomain;
+  } catch {
+    return undefined;
   }
 }
 

@@ -243,6 +243,17 @@ describe('a simulated domain', () => {
   });
 });
 
+describe('a host that lost its power', () => {
+  it.each(['', '\0\0\0'])('lists what is made after that, though its files are damaged: %j', async (damage) => {
+    const xl = toolstack('a');
+    await hosts.file('a/next-id', damage);
+    await hosts.file('a/domains/7.json', damage);
+    expect(await xl.list()).toHaveLength(1);
+    await xl.create(await configuration('vm', ['one']));
+    expect(await xl.find('vm')).toMatchObject({ id: 1 });
+  });
+});
+
 describe('saving and restoring', () => {
   it('keeps the guest, frees the disks meanwhile, and refuses while the name is taken', async () => {
     const xl = toolstack('a');
