@@ -14,6 +14,7 @@ export function slotOf(names: readonly string[], index: number, sequence: number
   const name = names[index] ?? '';
   return {
     ...{ index, name, incarnation: 1, sequence, epoch: 1, role: 'passive', maintenance: false, watchdogArmed: false },
+    partial: false,
     vms: Array.from({ length: vms }, (_, at) => ({ name: vmName(name, at), phase: 'running' })),
     ledger: emptyLedger(names.length),
     switches: noSwitches(),

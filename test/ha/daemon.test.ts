@@ -168,6 +168,9 @@ const work = {
   endedMs: 0,
   certain: false,
   answer: undefined,
+  unclear: '',
+  provenMs: 900,
+  elsewhere: '',
 } as const;
 
 const healthy = { role: 'passive', lastTickMs: 900, slotWrittenMs: 900, readIssuedMs: 900, works: [work] } as const;
@@ -185,6 +188,8 @@ describe('before a VM is made', () => {
     expect(at({}, 10_000)).toMatch(/asleep/);
     expect(at({ slotWrittenMs: -6000 })).toMatch(/write its slot/);
     expect(at({ readIssuedMs: -6000 })).toMatch(/has not read/);
+    expect(at({ works: [{ ...work, provenMs: -6000 }] })).toMatch(/its claim was not seen/);
+    expect(at({ works: [{ ...work, elsewhere: 'node2 has it' }] })).toBe('node2 has it');
     const panic = { panic: { version: 1, on: true }, disarmed: { version: 0, on: false } };
     expect(at({ switches: panic })).toMatch(/panic/);
     expect(at({ switches: panic, works: [{ ...work, token: undefined }] })).toBeUndefined();

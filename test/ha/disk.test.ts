@@ -8,6 +8,7 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { maxCounter } from '../../src/ha/bytes.ts';
 import { DiskThread } from '../../src/ha/disk/disk-thread.ts';
+import { bootClock } from '../../src/ha/effects/boot-clock.ts';
 import * as format from '../../src/ha/disk/format.ts';
 import { HeartbeatDisk } from '../../src/ha/disk/heartbeat-disk.ts';
 import { formatDevice, inspectDevice } from '../../src/ha/disk/prepare.ts';
@@ -45,6 +46,7 @@ const slots: fc.Arbitrary<Slot> = fc.record({
   role: fc.constantFrom(...roles),
   maintenance: fc.boolean(),
   watchdogArmed: fc.boolean(),
+  partial: fc.boolean(),
   vms: fc.array(
     fc.record({ name: fc.string({ maxLength: 60 }), phase: fc.constantFrom('running', 'starting', 'incoming') }),
     { maxLength: 150 },
@@ -73,6 +75,7 @@ function sample(index: number, sequence: number, vms: number): Slot {
     role: 'passive',
     maintenance: false,
     watchdogArmed: true,
+    partial: false,
     vms: Array.from({ length: vms }, (_, at) => ({ name: `vm${at}.example.org`, phase: 'running' })),
     ledger: { fenced: [], recovered: [0, 2], excluded: [] },
     switches: { panic: none, disarmed: none },
@@ -185,6 +188,25 @@ describe('a disk', () => {
     for (const open of [disk, reader, successor]) open.close();
   });
 
+  test('takes the slot of another node only over a damaged one, of any length, and its node goes on from there', async () => {
+    await formatted();
+    const [own, other] = [HeartbeatDisk.open(device, 'lab'), HeartbeatDisk.open(device, 'lab')];
+    expect(() => own.mendSlot(sample(5, 1, 1))).toThrow(/can be read/);
+    for (const vms of [2, 300, 310]) {
+      other.writeSlot(sample(5, vms, vms));
+      expect(() => own.mendSlot(sample(5, 1, 1))).toThrow(/can be read/);
+      writeAt((format.firstHeadBlock + 5) * 4096 + 100, Buffer.from('damage'));
+      expect(other.read().slots[5]).toBe('torn');
+      own.mendSlot(sample(5, 1, 400 - vms));
+      expect(other.read().slots[5]).toEqual(sample(5, 1, 400 - vms));
+      expect(own.read().slots[5]).toEqual(sample(5, 1, 400 - vms));
+    }
+    const again = HeartbeatDisk.open(device, 'lab');
+    again.writeSlot(sample(5, 9, 305));
+    expect(other.read().slots[5]).toEqual(sample(5, 9, 305));
+    for (const disk of [own, other, again]) disk.close();
+  });
+
   test('that is formatted anew meanwhile is neither read nor written', async () => {
     await formatted();
     const disk = HeartbeatDisk.open(device, 'lab');
@@ -291,6 +313,11 @@ describe('the thread', () => {
     expect((await disk.read()).slots[7]).toEqual(sample(7, 1, 3));
     expect((await disk.read()).slots[7]).toEqual(sample(7, 1, 3));
     await expect(disk.writeSlot(sample(7, 2, 5000))).rejects.toThrow(/too large/);
+    writeAt((format.firstHeadBlock + 8) * 4096, Buffer.from('damage'));
+    await expect(disk.mendSlot(sample(8, 1, 1), 1)).rejects.toThrow(/too late/);
+    expect((await disk.read()).slots[8]).toBe('torn');
+    await disk.mendSlot(sample(8, 1, 1), bootClock()() + 60_000);
+    expect((await disk.read()).slots[8]).toEqual(sample(8, 1, 1));
     expect(await disk.close(5000)).toBe(true);
     await expect(disk.read()).rejects.toThrow(/the thread of/);
   });

@@ -99,6 +99,7 @@ const actions: readonly (readonly [string, Action])[] = [
   ['the disk of %n is slow by %w ms', (world, [node, ms]) => setDisk(world, [nodeOf(world, node)], 'slow', Number(ms))],
   ['the disk is %w', (world, [mode = '']) => setDisk(world, world.nodes, mode, 3000)],
   ['the disk is slow by %w ms', (world, [ms]) => setDisk(world, world.nodes, 'slow', Number(ms))],
+  ['the slot of %n is damaged', (world, [node]) => world.disk.tearSlot(nodeOf(world, node).index)],
   [
     'another disk is in place',
     (world) => {

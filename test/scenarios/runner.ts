@@ -102,7 +102,7 @@ const details = [
 
 /** Decisions that say nothing without what they rest on. */
 const needsEvidence =
-  /: (presumed dead|fence|order refused|off|no longer master|not let in|not started|not started here|recovered|claim void|out of the cluster|left|taken out|is to leave .*)$/;
+  /: (presumed dead|fence|order refused|off|no longer master|not let in|not started|not started here|slot can not be read|slot was not mended|recovered|claim void|out of the cluster|left|taken out|is to leave .*)$/;
 
 function inWords(line: string): string | undefined {
   const match = /^(.*?: .*?) \((.*)\)$/s.exec(line);

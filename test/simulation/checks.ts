@@ -2,6 +2,7 @@
  * The checkers: what must never be, looked at with the knowledge of the whole world whenever it could come about.
  * They use the real timing table, whatever rules the protocol was given.
  */
+import { isMember, type Slot } from '../../src/ha/protocol/blocks.ts';
 import type { Effect, PingResult } from '../../src/ha/protocol/messages.ts';
 import type { NodeState } from '../../src/ha/protocol/state.ts';
 import type { SimNode } from './node.ts';
@@ -112,6 +113,16 @@ export class Checks {
         'S2',
         `${node.name} starts ${vm} by an order of epoch ${String(token.epoch)} under master ${newer.name}`,
       );
+    }
+  }
+
+  /** S1: a slot is its node's own; another one writes it only when its node can't. */
+  mendBegins(node: SimNode, { index, incarnation }: Slot): void {
+    const owner = this.world.node(index);
+    const isInUse = owner.alive && isMember(owner.state.role) && owner.state.incarnation >= incarnation;
+    if (isInUse) this.fail('S1', `${node.name} writes the slot of ${owner.name}, which is a member`);
+    if (owner.vms.size > 0 && incarnation < owner.state.incarnation) {
+      this.fail('S1', `${node.name} writes an old slot of ${owner.name}, which runs ${[...owner.vms].join(' ')}`);
     }
   }
 

@@ -153,6 +153,17 @@ export class Disk {
     this.write(node, land, tear, written, failed, isOn, 'slot');
   }
 
+  /** Over the path of another node. Whether it is damaged yet was looked at before it was issued. */
+  mendSlot(node: number, slot: Slot, written: () => void, failed: () => void, isOn: () => boolean): void {
+    const land = (): void => {
+      this.slots[slot.index] = slot;
+    };
+    const tear = (): void => {
+      this.tearSlot(slot.index);
+    };
+    this.write(node, land, tear, written, failed, isOn, 'slot');
+  }
+
   tearSlot(node: number): void {
     this.slots[node] = 'torn';
     this.tornMs[node] = this.queue.nowMs;

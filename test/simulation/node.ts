@@ -8,23 +8,12 @@ import { createNode, type NodeState } from '../../src/ha/protocol/state.ts';
 import { step } from '../../src/ha/protocol/step.ts';
 import type { Lease, Read, Slot } from '../../src/ha/protocol/blocks.ts';
 import type { Trapped } from './faults.ts';
+import { noTroubles } from './troubles.ts';
 import type { World } from './world.ts';
 
 export interface Reply {
   readonly ok: boolean;
   readonly text: string;
-}
-
-/** What the programs of the machine do wrong at the moment. */
-export interface Troubles {
-  pingsUnresolved: boolean;
-  pingsLateMs: number;
-  toolstackHung: boolean;
-  watchdogUnfed: boolean;
-}
-
-export function noTroubles(): Troubles {
-  return { pingsUnresolved: false, pingsLateMs: 0, toolstackHung: false, watchdogUnfed: false };
 }
 
 function springs(trapped: Trapped, effect: Effect): boolean {
@@ -195,7 +184,9 @@ export class SimNode {
 
   private run(happening: Happening): void {
     const { world } = this;
-    const event = { ...happening, nowMs: this.clockMs } as Event;
+    // Each one happens once, so the time is written into it: a copy would cost as much as the step.
+    const event = happening as Event & { nowMs: number };
+    event.nowMs = this.clockMs;
     const before = this.state;
     const { state, effects } = step(before, event, world.rules);
     this.state = state;
@@ -266,6 +257,8 @@ export class SimNode {
         return this.writeSlot(effect.slot);
       case 'write-lease':
         return this.writeLease(effect.lease);
+      case 'mend-slot':
+        return this.mendSlot(effect);
       case 'list-vms':
         return this.listVms(world.random.between(20, 150));
       case 'ask':
@@ -346,6 +339,28 @@ export class SimNode {
     const tell = (kind: 'lease-written' | 'lease-write-failed'): (() => void) => this.told(() => this.happen({ kind }));
     const isOn = (): boolean => this.powerCycle === powerCycle;
     world.disk.writeLease(this.index, lease, tell('lease-written'), tell('lease-write-failed'), isOn);
+  }
+
+  private mendSlot({ id, slot, notAfterMs }: Extract<Effect, { kind: 'mend-slot' }>): void {
+    const { powerCycle, world } = this;
+    const finish = this.finisher(id);
+    const end = (ok: boolean): void => finish({ kind: 'mend-slot', ok, reason: ok ? '' : 'not written' });
+    world.queue.after(
+      world.random.between(1, 30),
+      this.later(() => {
+        if (this.clockMs > notAfterMs || world.disk.slots[slot.index] !== 'torn') return end(false);
+        world.checks.mendBegins(this, slot);
+        world.log(this, `mends the slot of ${slot.name}`);
+        const isOn = (): boolean => this.powerCycle === powerCycle;
+        world.disk.mendSlot(
+          this.index,
+          slot,
+          this.told(() => end(true)),
+          this.told(() => end(false)),
+          isOn,
+        );
+      }),
+    );
   }
 
   private told(go: () => void): () => void {

@@ -9,11 +9,18 @@ import { Violation } from './checks.ts';
 import { apply, powerOn } from './faults.ts';
 import { createVm } from './operators.ts';
 import type { Episode, Plan } from './plan.ts';
-import { noTroubles } from './node.ts';
+import { noTroubles } from './troubles.ts';
 import { World } from './world.ts';
 
+/** What a run has broken: of which guarantee, and how. */
+export interface Broken {
+  readonly guarantee: string;
+  readonly message: string;
+}
+
+/** Plain data but for the violation of a run in this process. */
 export interface Outcome {
-  readonly violation: Violation | undefined;
+  readonly violation: Broken | undefined;
   /** Simulated, of which so much was stepped through event by event. */
   readonly totalMs: number;
   readonly steppedMs: number;

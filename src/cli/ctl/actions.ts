@@ -4,6 +4,7 @@ import type { NodeReport, StatusReport } from '../../ha/daemon/view.ts';
 import type { JournalEntry } from '../../ha/daemon/journal.ts';
 import type { Reply } from '../../ha/daemon/shell.ts';
 import type { Call } from '../../ha/protocol/messages.ts';
+import { maxNodes } from '../../ha/records.ts';
 import { CxmError } from '../../errors.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import type { CtlContext } from './context.ts';
@@ -77,7 +78,7 @@ export const ctlBodies: Readonly<Record<CtlActionName, Action>> = {
   },
   async kill(context) {
     const nodes = (await context.ask('nodes')) as readonly NodeReport[];
-    const node = nodes.find(({ name }) => name === context.value);
+    const node = nodes.find(({ name }) => name === context.value) ?? slotBeyond(nodes, context.value);
     if (node === undefined) {
       const hint = `its nodes are ${nodes.map(({ name }) => name).join(', ')}`;
       throw new CxmError('NOT_FOUND', `${context.value} is no node of the cluster`, { hint });
@@ -98,6 +99,16 @@ export const ctlBodies: Readonly<Record<CtlActionName, Action>> = {
   },
   format,
 };
+
+/** `slot 7`: one that can't be read and belongs to no node of the list, as the log calls it. */
+function slotBeyond(
+  nodes: readonly NodeReport[],
+  name: string,
+): Pick<NodeReport, 'index' | 'name' | 'vms'> | undefined {
+  const index = Number(/^slot ([0-9]{1,2})$/.exec(name)?.[1] ?? maxNodes);
+  const isKnown = nodes.some((node) => node.index === index);
+  return index < maxNodes && !isKnown ? { index, name, vms: [] } : undefined;
+}
 
 async function order(context: CtlContext, call: Call): Promise<ExitCode> {
   const { ok, text } = (await context.ask('call', { call })) as Reply;

@@ -48,7 +48,7 @@ export const ctlActions = {
   kill: {
     value: { name: 'NODE' },
     meaning:
-      'On the master: takes a node out of the cluster. Its VMs are not started elsewhere, and nobody may start them by hand, unless --off says that it has no power.',
+      'On the master: takes a node out of the cluster. Its VMs are not started elsewhere, and nobody may start them by hand, unless --off says that it has no power: then a slot of it that can not be read is written anew, too.',
     asks: true,
   },
   quit: { meaning: 'This node leaves the cluster, and cxmd ends. VMs that run here run on.' },

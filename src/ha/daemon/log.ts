@@ -63,6 +63,16 @@ export const eventKinds = {
   disk: { id: 82, priority: 'error', meaning: 'the heartbeat disk can not be read or written, or can again' },
   hypervisor: { id: 83, priority: 'error', meaning: 'the toolstack of this node does not answer, or does again' },
   journal: { id: 84, priority: 'error', meaning: 'the journal can not be written' },
+  slot: {
+    id: 85,
+    priority: 'error',
+    meaning: 'the slot of a node on the heartbeat disk can not be read, once a minute; or can again, or was mended',
+  },
+  slotFull: {
+    id: 86,
+    priority: 'error',
+    meaning: 'this node has more VMs than its slot can name, once a minute; or they fit again',
+  },
   decision: { id: 90, priority: 'info', meaning: 'another decision' },
   trace: { id: 99, priority: 'debug', meaning: 'every effect, with DAEMON_DEBUG' },
 } as const satisfies Readonly<Record<string, EventKind>>;
@@ -97,6 +107,9 @@ const decisions: readonly (readonly [string, EventName])[] = [
   ['disarmed', 'switched'],
   ['armed', 'switched'],
   ['alarm', 'alarm'],
+  ['slot ', 'slot'],
+  ['has more VMs', 'slotFull'],
+  ['has VMs', 'slotFull'],
 ];
 
 export function eventOf(decision: string): EventName {

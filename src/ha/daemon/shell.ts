@@ -19,6 +19,8 @@ import type { Hypervisor } from '../effects/hypervisor.ts';
 import type { PingResult } from '../protocol/messages.ts';
 import { entryOf, type Journal } from './journal.ts';
 import { eventOf, type Logger } from './log.ts';
+import { Reminders } from './reminders.ts';
+import { lastingTroubles } from './view.ts';
 import { VmPoll } from './vm-poll.ts';
 import { VmWork } from './vm-work.ts';
 
@@ -29,6 +31,7 @@ export interface ShellParts {
     read(): Promise<DiskContents>;
     writeSlot(slot: Slot): Promise<void>;
     writeLease(lease: Lease): Promise<void>;
+    mendSlot(slot: Slot, notAfterMs: number): Promise<void>;
   };
   send(datagram: Datagram): void;
   /** @throws CxmError; by the deadline at the latest */
@@ -69,6 +72,7 @@ export class Shell {
   private readonly asked = new Map<number, (answer: Answer) => void>();
   private readonly poll: VmPoll;
   private readonly work: VmWork;
+  private readonly reminders: Reminders;
   /** Effects of a kind that have failed and were told, until one succeeds. */
   private readonly failing = new Set<string>();
 
@@ -77,6 +81,7 @@ export class Shell {
     private readonly parts: ShellParts,
   ) {
     this.state = createNode(config);
+    this.reminders = new Reminders(parts.log);
     this.poll = new VmPoll(parts.hypervisor, parts.clock, {
       listed: (vms, sampledMs) => this.happen({ kind: 'vms', vms, sampledMs }),
       outcome: (error) => this.tellFailure('hypervisor', 'list of VMs', error),
@@ -152,6 +157,7 @@ export class Shell {
     const { state, effects } = step(this.state, event);
     this.state = state;
     this.record();
+    if (event.kind === 'tick') this.reminders.look(lastingTroubles(state), event.nowMs);
     for (const effect of effects) {
       this.parts.log('trace', `${event.kind}: ${JSON.stringify(effect)}`);
       this.perform(effect);
@@ -182,6 +188,8 @@ export class Shell {
         return this.writeSlot(effect.slot);
       case 'write-lease':
         return this.writeLease(effect.lease);
+      case 'mend-slot':
+        return this.finish(effect.id, this.mendSlot(effect));
       case 'list-vms':
         return this.poll.look();
       case 'ask':
@@ -273,6 +281,13 @@ export class Shell {
   private async fence(effect: Extract<Effect, { kind: 'fence' }>): Promise<Result> {
     const { ok, reason } = await this.parts.fence(nameOf(this.state, effect.node), effect.notAfterMs);
     return { kind: 'fence', ok, reason };
+  }
+
+  private mendSlot({ slot, notAfterMs }: Extract<Effect, { kind: 'mend-slot' }>): Promise<Result> {
+    return this.parts.disk.mendSlot(slot, notAfterMs).then(
+      () => ({ kind: 'mend-slot', ok: true, reason: '' }),
+      (error: unknown) => ({ kind: 'mend-slot', ok: false, reason: asCxmError(error).message }),
+    );
   }
 
   /** Of functions that don't throw; should one do so, its effect has failed. */

@@ -4,6 +4,8 @@ import { isOut } from '../protocol/election.ts';
 import { diskChannel, netChannel } from '../protocol/evidence.ts';
 import { clusterState } from '../protocol/panic.ts';
 import { realRules, type Channel } from '../protocol/rules.ts';
+import type { EventName } from './log.ts';
+import { obscuritySentence, toldObscure } from '../protocol/readability.ts';
 import { nameOf, peerAt, type NodeState, type Step } from '../protocol/state.ts';
 
 export interface StatusReport {
@@ -101,6 +103,28 @@ function roleOf(state: NodeState, index: NodeIndex): NodeReport['role'] {
   return datagram?.incarnation === slot.incarnation ? datagram.role : slot.role;
 }
 
+/** What does not pass by itself: told by the journal when it begins, and again while it lasts. */
+export interface Trouble {
+  readonly key: string;
+  readonly event: EventName;
+  readonly text: string;
+}
+
+export function lastingTroubles(state: NodeState): readonly Trouble[] {
+  const own = nameOf(state, state.config.self);
+  const full: Trouble = {
+    key: 'full',
+    event: 'slotFull',
+    text: `${own} has ${state.vms.length} VMs, more than its slot can name: none is started here, and others can't know what runs here`,
+  };
+  const obscure = toldObscure(state).map(({ node, why }): Trouble => ({
+    key: `slot ${node}`,
+    event: 'slot',
+    text: `${obscuritySentence(state, node, why)}; no VM is started here until it can`,
+  }));
+  return state.partial ? [full, ...obscure] : obscure;
+}
+
 /** This node, and the members that are heard: who is asked when a VM is to start or move. */
 export function aliveNodes(state: NodeState, nowMs: number): readonly string[] {
   const step = lookAt(state, nowMs);
@@ -116,6 +140,10 @@ export function aliveNodes(state: NodeState, nowMs: number): readonly string[] {
 /**
  * Why this node must not go on with a start, immediately before it can't be taken back; undefined if it may. Beyond what the
  * protocol has decided when it began: the claim is still ours and seen by the others, and we were not asleep meanwhile.
+ *
+ * What the order said of its own time (notAfterMs) holds for its beginning. Later a younger read has to speak for it: one in
+ * which the claim stands, the VM runs nowhere else, and this node is not off for the others. None of them may believe that
+ * before netLost has passed since this node wrote its slot, which is longer than the leaseStop that is asked for here.
  */
 export function obstacleToWork(state: NodeState, nowMs: number, workId: number): string | undefined {
   const { timing } = state.config;
@@ -125,6 +153,8 @@ export function obstacleToWork(state: NodeState, nowMs: number, workId: number):
   if (nowMs - state.lastTickMs > timing.gapMs + timing.periodMs) return 'this node was asleep';
   if (nowMs - state.slotWrittenMs >= timing.leaseStopMs) return 'this node can not write its slot';
   if (nowMs - state.readIssuedMs >= timing.leaseStopMs) return 'this node has not read the heartbeat disk for too long';
+  if (work.elsewhere !== '') return work.elsewhere;
+  if (nowMs - work.provenMs >= timing.leaseStopMs) return 'its claim was not seen on the heartbeat disk for too long';
   if (work.token !== undefined && state.switches.panic.on) return 'the cluster is in panic';
   return undefined;
 }

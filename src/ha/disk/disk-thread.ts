@@ -66,6 +66,15 @@ export class DiskThread {
     await this.order({ kind: 'write-slot', slot });
   }
 
+  /**
+   * Writes the slot of another node over its damaged one.
+   * @param notAfterMs of the boot clock: later it is not begun
+   * @throws CxmError REFUSED when nothing was written; IO, it may still reach the disk then
+   */
+  async mendSlot(slot: Slot, notAfterMs: number): Promise<void> {
+    await this.order({ kind: 'mend-slot', slot, notAfterMs });
+  }
+
   /** @throws CxmError IO; it may still reach the disk then */
   async writeLease(lease: Lease): Promise<void> {
     await this.order({ kind: 'write-lease', lease });

@@ -3,7 +3,8 @@
  * an order to a disk that hangs is answered when it wakes, or never.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { asCxmError } from '../../errors.ts';
+import { asCxmError, CxmError } from '../../errors.ts';
+import { bootClock } from '../effects/boot-clock.ts';
 import type { Lease, Read, Slot } from '../protocol/blocks.ts';
 import { HeartbeatDisk } from './heartbeat-disk.ts';
 
@@ -15,7 +16,8 @@ export interface DiskWorkerData {
 export type DiskOrder =
   | { readonly kind: 'read' }
   | { readonly kind: 'write-slot'; readonly slot: Slot }
-  | { readonly kind: 'write-lease'; readonly lease: Lease };
+  | { readonly kind: 'write-lease'; readonly lease: Lease }
+  | { readonly kind: 'mend-slot'; readonly slot: Slot; readonly notAfterMs: number };
 
 /** Only what differs from the last answer of the kind. */
 export interface DiskNews {
@@ -44,11 +46,18 @@ export function runDiskWorker(): void {
 function carryOut(disk: HeartbeatDisk, order: DiskOrder, told: Read<Slot>[]): DiskAnswer {
   if (order.kind === 'write-slot') disk.writeSlot(order.slot);
   else if (order.kind === 'write-lease') disk.writeLease(order.lease);
+  else if (order.kind === 'mend-slot') mend(disk, order);
   if (order.kind !== 'read') return { kind: 'done' };
   const { lease, slots } = disk.read();
   const changed = slots.flatMap((slot, index) => (told[index] === slot ? [] : [[index, slot] as const]));
   for (const [index, slot] of changed) told[index] = slot;
   return { kind: 'done', news: { lease, slots: changed } };
+}
+
+/** The order may have waited for the storage: what it was decided on is looked at just before, and so is the clock. */
+function mend(disk: HeartbeatDisk, { slot, notAfterMs }: Extract<DiskOrder, { kind: 'mend-slot' }>): void {
+  if (bootClock()() > notAfterMs) throw new CxmError('REFUSED', 'it was too late to begin');
+  disk.mendSlot(slot);
 }
 
 function attempt(answer: (value: DiskAnswer) => void, work: () => void): void {

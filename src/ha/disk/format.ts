@@ -98,11 +98,21 @@ export interface EncodedSlot {
 export function encodeSlot(diskId: string, slot: Slot, area: 0 | 1): EncodedSlot {
   const writer = new ByteWriter(maxSlotBytes);
   writer.u16(slot.index).text(slot.name).u64(slot.incarnation).u64(slot.sequence).u64(slot.epoch);
-  writer.u8(roles.indexOf(slot.role)).u8((slot.maintenance ? 1 : 0) | (slot.watchdogArmed ? 2 : 0));
+  writer.u8(roles.indexOf(slot.role)).u8(flagsOf(slot));
   writeSwitches(writer, slot.switches);
   writeLedger(writer, slot.ledger);
   writeVms(writer, slot.vms);
   return encodeBlock('cxmS', diskId, area, writer.done());
+}
+
+function flagsOf({ maintenance, watchdogArmed, partial }: SlotFlags): number {
+  return (maintenance ? 1 : 0) | (watchdogArmed ? 2 : 0) | (partial ? 4 : 0);
+}
+
+type SlotFlags = Pick<Slot, 'maintenance' | 'watchdogArmed' | 'partial'>;
+
+function ofFlags(flags: number): SlotFlags {
+  return { maintenance: (flags & 1) !== 0, watchdogArmed: (flags & 2) !== 0, partial: (flags & 4) !== 0 };
 }
 
 /** Where the rest of a slot is, if its head leads to one. */
@@ -136,7 +146,7 @@ export function decodeSlot(diskId: string, index: number, head: Buffer, overflow
     const ledger = readLedger(reader);
     const vms = readVms(reader);
     reader.end();
-    return { ...start, role, maintenance: (flags & 1) !== 0, watchdogArmed: (flags & 2) !== 0, switches, ledger, vms };
+    return { ...start, role, ...ofFlags(flags), switches, ledger, vms };
   });
 }
 

@@ -77,6 +77,27 @@ export class HeartbeatDisk {
     this.area = area;
   }
 
+  /**
+   * Writes the slot of a node that is off, whose own is damaged.
+   * @throws CxmError REFUSED when it is not damaged any more, and nothing was written; IO
+   */
+  mendSlot(slot: Slot): void {
+    this.requireSame();
+    const { diskId } = this.header;
+    const { index } = slot;
+    // A copy: the memory of the file is used for what it leads to.
+    const found = Buffer.from(this.file.read(firstHeadBlock + index, 1));
+    const rest = overflowOf(found);
+    const behind = rest && this.file.read(overflowBlock(index, rest.area), Math.ceil(rest.bytes / blockBytes));
+    if (decodeSlot(diskId, index, found, behind) !== 'torn') {
+      throw new CxmError('REFUSED', `the slot of ${slot.name} can be read again`);
+    }
+    const area = rest?.area === 0 ? 1 : 0;
+    const { head, overflow } = encodedSlot(diskId, slot, area);
+    if (overflow.length > 0) this.file.write(overflowBlock(index, area), overflow);
+    this.file.write(firstHeadBlock + index, head);
+  }
+
   /** @throws CxmError IO */
   writeLease(lease: Lease): void {
     this.requireSame();

@@ -54,6 +54,8 @@ export interface Slot {
   readonly maintenance: boolean;
   readonly watchdogArmed: boolean;
   readonly vms: readonly VmEntry[];
+  /** It has more VMs than it could name. */
+  readonly partial: boolean;
   readonly ledger: Ledger;
   readonly switches: Switches;
 }

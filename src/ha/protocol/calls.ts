@@ -5,13 +5,14 @@
  * person's word that a node is off is written down as theirs.
  */
 import { withEntry, type NodeIndex } from './blocks.ts';
-import { learnLedger } from './evidence.ts';
+import { isHeard, learnLedger } from './evidence.ts';
 import { mayAct, releaseLease } from './lease.ts';
 import { lock, notMaster, unlock } from './locks.ts';
 import { join, leave } from './membership.ts';
 import type { Call } from './messages.ts';
 import { releaseClaim, reply, takeOrder } from './orders.ts';
 import { endPanic, raisePanic, turned } from './panic.ts';
+import { beyondUnknown, supposeLeft } from './readability.ts';
 import { because, nameOf, peerAt, type Step } from './state.ts';
 
 export function takeCall(step: Step, callId: number, call: Call): void {
@@ -75,7 +76,11 @@ function kill(step: Step, callId: number, node: NodeIndex, confirmedOff: boolean
   const { state } = step;
   if (!mayAct(step)) return reply(step, callId, false, notMaster(step));
   const { slot, netIncarnation } = peerAt(state, node);
-  const incarnation = Math.max(slot?.incarnation ?? 0, netIncarnation);
+  const beyond = confirmedOff ? beyondUnknown(state, node) : undefined;
+  if (beyond !== undefined && isHeard(state, node, step.timing.netLostMs)) {
+    return reply(step, callId, false, `${nameOf(state, node)} is heard on the network: it is not off`);
+  }
+  const incarnation = beyond ?? Math.max(slot?.incarnation ?? 0, netIncarnation);
   if (node === state.config.self || incarnation === 0) return reply(step, callId, false, 'no other member');
   const { fenced, recovered, excluded } = state.ledger;
   learnLedger(state, {
@@ -90,6 +95,7 @@ function kill(step: Step, callId: number, node: NodeIndex, confirmedOff: boolean
   }
   if (state.evacuation?.node === node) state.evacuation = undefined;
   state.slotWantedAgain = true;
+  if (beyond !== undefined) supposeLeft(state, node, beyond);
   because(
     step,
     nameOf(state, node),

@@ -38,8 +38,10 @@ export function observeDatagram(step: Step, datagram: Datagram): void {
     return;
   }
   if (incarnation <= (state.ledger.fenced[from] ?? 0)) return countGhost(step, from, peer);
+  // All that a peer has, written out: most of what a daemon does is this.
   setPeer(state, from, {
-    ...peer,
+    slot: peer.slot,
+    slotChangedMs: peer.slotChangedMs,
     netIncarnation: incarnation,
     netSequence: sequence,
     netSeenMs: state.nowMs,
@@ -79,11 +81,18 @@ export function observeSlot(step: Step, index: NodeIndex, read: Read<Slot>): voi
   if (known !== undefined && !isLater(read, known)) return;
   const isFenced = read.incarnation <= (state.ledger.fenced[index] ?? 0);
   if (isFenced && known !== undefined && index !== state.config.self) countGhost(step, index, peer);
+  const now = peerAt(state, index);
   setPeer(state, index, {
-    ...peerAt(state, index),
     slot: read,
     slotChangedMs: state.nowMs,
+    netIncarnation: now.netIncarnation,
+    netSequence: now.netSequence,
+    netSeenMs: now.netSeenMs,
+    heardSinceMs: now.heardSinceMs,
+    datagram: now.datagram,
     seenAlive: peer.seenAlive || (known !== undefined && !isFenced),
+    enteredMs: now.enteredMs,
+    ghosts: now.ghosts,
   });
   learnEpoch(step, read.epoch, -1);
   learnLedger(state, read.ledger);

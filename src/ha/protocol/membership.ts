@@ -12,6 +12,7 @@ import { isLater, learnEpoch, learnLedger } from './evidence.ts';
 import { clusterState } from './panic.ts';
 import { mayAct, releaseLease } from './lease.ts';
 import { adoptFormerClaims, reply } from './orders.ts';
+import { unknownIncarnation } from './readability.ts';
 import { alarm, because, nameOf, never, peerAt, setPeer, takeId, type Step } from './state.ts';
 
 export function join(step: Step, callId: number): void {
@@ -33,7 +34,7 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
   if (state.role === 'alone') return;
   if (state.incarnation !== 0) return state.farewellMs === never ? guardOwnSlot(step, read) : bidFarewell(step, read);
   // Torn: nobody can say how far they came.
-  const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? 1_000_000 : 0;
+  const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? unknownIncarnation : 0;
   const { fenced, excluded } = state.ledger;
   state.incarnation = Math.max(
     state.minimumIncarnation,
@@ -177,6 +178,7 @@ export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request,
   const mode = clusterState(state);
   if (mode !== 'normal') return answer(`the cluster is in ${mode}`);
   if (state.evacuation?.node === from) return answer('its VMs are being moved away');
+  if (state.obscure.mending?.node === from) return answer('its slot is being written anew');
   if (request.incarnation <= highest) return answer('its incarnation is too low');
   const spoke = peer.datagram !== undefined && peer.datagram.incarnation === peer.slot?.incarnation;
   const lastMs = Math.max(peer.slotChangedMs, spoke ? peer.netSeenMs : never);

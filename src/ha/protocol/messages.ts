@@ -67,6 +67,7 @@ export type Result =
   | { readonly kind: 'fence-status'; readonly power: 'off' | 'on' | 'unknown' }
   | { readonly kind: 'ping'; readonly results: readonly PingResult[] }
   | { readonly kind: 'start'; readonly outcome: StartOutcome; readonly reason: string }
+  | { readonly kind: 'mend-slot'; readonly ok: boolean; readonly reason: string }
   | {
       readonly kind: 'plan';
       readonly placements: readonly { readonly vm: string; readonly node: NodeIndex }[];
@@ -116,6 +117,11 @@ export type Effect =
   /** Durable when it is reported written; replaces the block as a whole. */
   | { readonly kind: 'write-slot'; readonly slot: Slot }
   | { readonly kind: 'write-lease'; readonly lease: Lease }
+  /**
+   * Writes the slot of another node, which is off, over its damaged one: only if a look immediately before finds it
+   * damaged yet, and not after notAfterMs. The write is never repeated.
+   */
+  | { readonly kind: 'mend-slot'; readonly id: number; readonly slot: Slot; readonly notAfterMs: number }
   /** A fresh list, sampled after this effect was issued. Ends in `vms`. */
   | { readonly kind: 'list-vms' }
   /** Ends in `answered` or `ask-failed`, the latter at the latest after the deadline. To ourselves as to others. */

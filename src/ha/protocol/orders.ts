@@ -12,8 +12,9 @@
 import { isMember, type NodeIndex, type Read, type Slot, type Token, type VmEntry } from './blocks.ts';
 import type { Answer, StartOutcome } from './messages.ts';
 import type { Work } from './parts.ts';
-import { because, nameOf, never, ownEntries, peerAt, takeId, type NodeState, type Step } from './state.ts';
-import { isLater } from './evidence.ts';
+import { because, nameOf, never, ownEntries, takeId, type NodeState, type Step } from './state.ts';
+import { noRoomFor } from './slot-room.ts';
+import { obscuritySentence, slotWord } from './readability.ts';
 
 export interface OrderedStart {
   readonly vm: string;
@@ -39,6 +40,11 @@ export function takeOrder(step: Step, order: OrderedStart): void {
     state.works = state.works.map((work) => (work === other ? { ...work, origin: order.origin } : work));
     return;
   }
+  const noRoom = noRoomFor(state, order.vm);
+  if (noRoom !== undefined) {
+    because(step, order.vm, 'order refused', noRoom);
+    return answerOrigin(step, order.origin, started('refused', noRoom));
+  }
   state.works = [
     ...state.works,
     {
@@ -47,6 +53,9 @@ export function takeOrder(step: Step, order: OrderedStart): void {
       phase: 'claiming',
       sequence: state.sequence + 1,
       claimedMs: state.nowMs,
+      unclear: '',
+      provenMs: never,
+      elsewhere: '',
       deadlineMs: state.nowMs + timing.startDeadlineMs,
       endedMs: never,
       certain: false,
@@ -79,10 +88,11 @@ export function claimsWritten(step: Step, sequence: number): void {
   state.readWanted = true;
 }
 
-/** After a read: claims that were on the disk before it began are decided. */
+/** After a read: claims that were on the disk before it began are decided, and what is under way is looked at again. */
 export function checkClaims(step: Step, slots: readonly Read<Slot>[], issuedMs: number): void {
   const { state } = step;
   for (const work of state.works) {
+    if (work.phase === 'running') proveAgain(step, work, slots, issuedMs);
     if (work.phase !== 'checking' || issuedMs < work.claimedMs) continue;
     // A write that failed may still be queued, and would take the claim off the disk again for a moment.
     if (state.nowMs - state.slotFailedMs < state.config.timing.claimDelayMs) {
@@ -97,8 +107,12 @@ function decideClaim(step: Step, work: Work, slots: readonly Read<Slot>[], issue
   const { state, rules, timing, effects } = step;
   const own = slots[state.config.self];
   if (typeof own !== 'object' || own.incarnation !== state.incarnation || own.sequence < work.sequence) return;
-  const obstacle = obstacleTo(step, work.token) ?? otherClaim(step, work, slots);
-  if (obstacle === 'unreadable') return;
+  const finding = otherClaim(step, work, slots);
+  const obstacle = obstacleTo(step, work.token) ?? (finding.kind === 'taken' ? finding.why : undefined);
+  if (obstacle === undefined && finding.kind === 'unclear') {
+    if (finding.why !== work.unclear) replaceWork(state, { ...work, unclear: finding.why });
+    return;
+  }
   if (obstacle !== undefined) {
     because(step, work.vm, 'not started here', obstacle);
     return endWork(step, work, 'refused', obstacle);
@@ -109,42 +123,45 @@ function decideClaim(step: Step, work: Work, slots: readonly Read<Slot>[], issue
     work.source === -1 ? 'may start here' : `may come from ${nameOf(state, work.source)}`,
     'claimed in our slot, and in no other one',
   );
-  replaceWork(state, { ...work, phase: 'running' });
+  replaceWork(state, { ...work, phase: 'running', provenMs: issuedMs });
   if (work.origin.kind === 'call') return reply(step, work.origin.callId, true, 'granted');
   const notAfterMs = rules.notAfter(issuedMs, timing.claimDelayMs * 0.9);
   effects.push({ kind: 'start', id: work.id, vm: work.vm, source: work.source, token: work.token, notAfterMs });
 }
 
-/** Why the VM may not run here, 'unreadable' while that can't be said, undefined if nothing is against it. */
-function otherClaim(step: Step, work: Work, slots: readonly Read<Slot>[]): string | undefined {
+/**
+ * What was granted may wait for its turn, or be prepared for long: whoever carries it out looks at this just before
+ * it can't be taken back. Claims of others don't count here, since they withdraw; a VM that runs there does.
+ */
+function proveAgain(step: Step, work: Work, slots: readonly Read<Slot>[], issuedMs: number): void {
+  const { state } = step;
+  const own = slots[state.config.self];
+  if (typeof own !== 'object' || own.incarnation !== state.incarnation || own.sequence < work.sequence) return;
+  const finding = otherClaim(step, work, slots, 'running');
+  if (finding.kind === 'free') replaceWork(state, { ...work, provenMs: issuedMs, elsewhere: '' });
+  else if (finding.kind === 'taken') replaceWork(state, { ...work, elsewhere: finding.why });
+}
+
+type Finding = { readonly kind: 'free' } | { readonly kind: 'taken' | 'unclear'; readonly why: string };
+
+/** Does any other slot name the VM? Unclear while one that might can't be read. */
+function otherClaim(step: Step, work: Work, slots: readonly Read<Slot>[], only?: VmEntry['phase']): Finding {
   const { state, rules } = step;
-  let unreadable = false;
+  const isClaim = ({ name, phase }: VmEntry): boolean => name === work.vm && (only === undefined || phase === only);
+  let unclear: string | undefined;
   const count = Math.max(slots.length, state.peers.length);
   for (let node = 0; node < count; node += 1) {
     if (node === state.config.self || node === work.source) continue;
-    const slot = readableSlot(state, node, slots[node] ?? 'empty');
+    const slot = slotWord(state, node, slots[node] ?? 'empty');
     if (slot === 'void') continue;
-    if (slot === 'unreadable') unreadable = true;
-    else if (slot.vms.some((entry) => entry.name === work.vm && rules.respectsClaim(entry))) {
-      return `${nameOf(state, node)} has it`;
+    if (typeof slot !== 'object') unclear ??= obscuritySentence(state, node, slot);
+    else if (slot.vms.some((entry) => isClaim(entry) && rules.respectsClaim(entry))) {
+      return { kind: 'taken', why: `${nameOf(state, node)} has it` };
+    } else if (slot.partial) {
+      unclear ??= `${nameOf(state, node)} has more VMs than its slot can name`;
     }
   }
-  return unreadable ? 'unreadable' : undefined;
-}
-
-function readableSlot(state: NodeState, node: NodeIndex, read: Read<Slot>): Slot | 'void' | 'unreadable' {
-  const { slot: known, datagram } = peerAt(state, node);
-  const fenced = state.ledger.fenced[node] ?? 0;
-  if (read === 'empty') return known === undefined || known.incarnation <= fenced ? 'void' : 'unreadable';
-  if (read === 'torn') return (known?.incarnation ?? 0) <= fenced && known !== undefined ? 'void' : 'unreadable';
-  if (read.incarnation <= fenced) return known !== undefined && known.incarnation > fenced ? 'unreadable' : 'void';
-  // Older than what we have seen, or than what its node has told us: a late write has set it back for a moment.
-  if (known !== undefined && isLater(known, read)) return 'unreadable';
-  const isBehind =
-    datagram !== undefined &&
-    (datagram.incarnation > read.incarnation ||
-      (datagram.incarnation === read.incarnation && datagram.slotSequence > read.sequence));
-  return isBehind ? 'unreadable' : read;
+  return unclear === undefined ? { kind: 'free' } : { kind: 'unclear', why: unclear };
 }
 
 /** The toolstack is done with it, or was never begun. Its word counts once a list of domains agrees. */
@@ -186,7 +203,9 @@ export function expireWorks(step: Step): void {
   for (const work of state.works) {
     const isWaiting = work.phase === 'claiming' || work.phase === 'checking';
     if (isWaiting && state.nowMs - work.claimedMs >= 4 * timing.timerMs) {
-      endWork(step, work, 'refused', 'the claim could not be written and checked');
+      const why = work.unclear === '' ? 'the claim could not be written and checked' : work.unclear;
+      because(step, work.vm, 'not started here', why);
+      endWork(step, work, 'refused', why);
     } else if (work.phase === 'running' && state.nowMs >= work.deadlineMs) {
       endWork(step, work, 'unknown', 'the toolstack has not come back');
     } else if (work.phase === 'settling' && state.nowMs - state.vmsSampledMs > 2 * timing.periodMs) {
@@ -209,6 +228,9 @@ export function adoptFormerClaims(step: Step, entries: readonly VmEntry[]): void
     phase: 'settling',
     sequence: 0,
     claimedMs: state.nowMs,
+    unclear: '',
+    provenMs: never,
+    elsewhere: '',
     deadlineMs: state.nowMs + timing.startDeadlineMs,
     endedMs: state.nowMs,
     certain: false,

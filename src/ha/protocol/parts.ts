@@ -57,6 +57,26 @@ export interface Held {
   readonly releasing: boolean;
 }
 
+/** Why a slot says nothing: a wrong checksum, older than what is known, or zeros where something was. */
+export type Obscurity = 'torn' | 'behind' | 'emptied';
+
+/** A slot that says nothing at the moment. */
+export interface Obscure {
+  readonly node: NodeIndex;
+  readonly why: Obscurity;
+  readonly sinceMs: number;
+  /** It need not be read: its node is off for certain. */
+  readonly isVoid: boolean;
+  readonly isTold: boolean;
+}
+
+export interface ObscureSlots {
+  /** Those that the last read could not make out. */
+  readonly slots: readonly Obscure[];
+  /** The slot of another node that we are writing anew. */
+  readonly mending: { readonly id: number; readonly node: NodeIndex } | undefined;
+}
+
 /** A write of the lease that is under way. */
 export interface LeaseWrite {
   readonly issuedMs: number;
@@ -77,6 +97,12 @@ export interface Work {
   /** The claim is on the disk when a slot with this counter or a higher one is. */
   readonly sequence: number;
   readonly claimedMs: number;
+  /** Why the claim could not be decided at the last read. */
+  readonly unclear: string;
+  /** When the last read was issued by which the VM was claimed here and ran nowhere else. */
+  readonly provenMs: number;
+  /** Where it was found to run after that, and so must not be begun here. */
+  readonly elsewhere: string;
   readonly deadlineMs: number;
   /** When settling: a list sampled after this decides. */
   readonly endedMs: number;

@@ -40,6 +40,10 @@ export function findDead(step: Step): void {
       holdOff(step, node, slot.maintenance ? 'it is in maintenance: left alone' : 'the cluster is disarmed');
       continue;
     }
+    if (slot.partial) {
+      raisePanicOnce(step, `${nameOf(state, node)} is lost, and its slot does not name all of its VMs: no information`);
+      return;
+    }
     beginTarget(step, node, slot.incarnation);
   }
   for (const node of unfinished(step)) addTarget(step, offTarget(step, node));

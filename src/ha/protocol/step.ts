@@ -27,8 +27,10 @@ import { checkClaims, claimsWritten, endWork, expireWorks, settleWorks, surveyAn
 import { clusterState } from './panic.ts';
 import { advanceRecovery, fenceDone, findDead, recoveryAnswered } from './recovery.ts';
 import { planDone } from './restart.ts';
+import { mendSlots, observeObscure, slotMended } from './readability.ts';
 import { realRules, type Rules } from './rules.ts';
-import { copyState, never, ownEntries, peerAt, takeId, type NodeState, type Step } from './state.ts';
+import { ownList } from './slot-room.ts';
+import { copyState, never, peerAt, takeId, type NodeState, type Step } from './state.ts';
 import { endIsolation, lookAround } from './verdict.ts';
 
 export interface Stepped {
@@ -126,6 +128,7 @@ function writeSlot(current: Step): void {
   state.sequence += 1;
   state.slotPendingMs = state.nowMs;
   state.pendingEpoch = rules.persistedEpoch(state.epoch);
+  const { vms, partial } = ownList(current);
   const slot: Slot = {
     index: state.config.self,
     name: state.config.nodes[state.config.self] ?? '',
@@ -135,7 +138,8 @@ function writeSlot(current: Step): void {
     role: mayWriteLastWord(current) ? 'alone' : state.role,
     maintenance: state.maintenance,
     watchdogArmed: state.config.watchdogArmed,
-    vms: ownEntries(state),
+    vms,
+    partial,
     ledger: state.ledger,
     switches: state.switches,
   };
@@ -183,12 +187,14 @@ function readDone(current: Step, event: Extract<Event, { kind: 'read' }>): void 
     if (node !== state.config.self) observeSlot(current, node, event.slots[node] ?? 'empty');
   }
   observeLease(current, event.lease);
+  observeObscure(current, event.slots);
   observeOwnSlot(current, event.slots[state.config.self] ?? 'empty');
   checkOwnStanding(current);
   expireLease(current);
   if (worksOnLease(state)) workOnLease(current, event.lease, event.issuedMs);
   if (mayAct(current)) answerJoinCall(current);
   checkClaims(current, event.slots, event.issuedMs);
+  mendSlots(current);
   advanceRecovery(current);
 }
 
@@ -266,6 +272,8 @@ function done(current: Step, id: number, result: Result): void {
       if (work !== undefined) endWork(current, work, result.outcome, result.reason);
       return;
     }
+    case 'mend-slot':
+      return slotMended(current, id, result);
     case 'plan':
       planDone(current, id, result);
       evacuationPlanned(current, id, result);

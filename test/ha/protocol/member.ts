@@ -10,6 +10,9 @@ type Timeless<T> = T extends unknown ? Omit<T, 'nowMs'> : never;
 export class Member {
   nowMs = 1000;
   state: NodeState;
+  /** What stands on the disk, for tests that write it there. */
+  lease: Lease | undefined;
+  slot: Slot | undefined;
   /** Since the last `take`. */
   private effects: Effect[] = [];
 
@@ -74,6 +77,7 @@ export function slotOf(index: number, name: string, sequence: number, epoch: num
     maintenance: false,
     watchdogArmed: false,
     vms: [],
+    partial: false,
     ledger: emptyLedger(3),
     switches: noSwitches(),
   };

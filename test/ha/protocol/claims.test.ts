@@ -1,0 +1,63 @@
+/** Between the grant of a claim and the moment in which a VM is made: what a later read says counts. */
+import { expect, test } from 'vitest';
+import { obstacleToWork } from '../../../src/ha/daemon/view.ts';
+import type { Read, Slot } from '../../../src/ha/protocol/blocks.ts';
+import { leaseOf, Member, slotOf } from './member.ts';
+
+const names = ['alpha', 'beta', 'gamma'];
+
+function live(alpha: Member, beta: Read<Slot>, seconds: number, own?: Read<Slot>): void {
+  for (let at = 0; at < seconds; at += 1) {
+    alpha.tick();
+    for (const { slot } of alpha.take('write-slot')) {
+      alpha.slot = slot;
+      alpha.happen({ kind: 'slot-written', sequence: slot.sequence });
+    }
+    const sequence = (alpha.lease?.sequence ?? 5) + 1;
+    alpha.lease = leaseOf(1, 1, sequence);
+    alpha.read(alpha.lease, [own ?? alpha.slot ?? 'empty', beta]);
+  }
+}
+
+/** alpha has been granted the claim for an order of beta, the master. */
+function granted(): { readonly alpha: Member; readonly id: number; obstacle(): string | undefined } {
+  const alpha = new Member(0, names);
+  alpha.join(leaseOf(1, 1, 5));
+  live(alpha, slotOf(1, 'beta', 9, 1), 2);
+  const request = { kind: 'start', vm: 'web', token: { epoch: 1, owner: 1 } } as const;
+  alpha.happen({ kind: 'asked', askId: 7, from: 1, request });
+  live(alpha, slotOf(1, 'beta', 10, 1), 3);
+  const [effect] = alpha.take('start');
+  expect(effect).toBeDefined();
+  const id = effect?.id ?? 0;
+  return { alpha, id, obstacle: () => obstacleToWork(alpha.state, alpha.nowMs, id) };
+}
+
+test('an order that is prepared for long may be begun as long as reads speak for it', () => {
+  const { alpha, obstacle } = granted();
+  expect(obstacle()).toBeUndefined();
+  live(alpha, slotOf(1, 'beta', 11, 1), 30);
+  expect(obstacle()).toBeUndefined();
+});
+
+test('it is not begun when no read has found its claim on the disk for leaseStop', () => {
+  const { alpha, obstacle } = granted();
+  live(alpha, slotOf(1, 'beta', 11, 1), 5, 'torn');
+  expect(obstacle()).toBeUndefined();
+  live(alpha, slotOf(1, 'beta', 11, 1), 2, 'torn');
+  expect(obstacle()).toMatch(/its claim was not seen/);
+});
+
+test('it is not begun when the VM was made elsewhere by hand meanwhile', () => {
+  const { alpha, obstacle } = granted();
+  const beta = slotOf(1, 'beta', 11, 1);
+  live(alpha, { ...beta, vms: [{ name: 'web', phase: 'running' }] }, 1);
+  expect(obstacle()).toBe('beta has it');
+});
+
+test('the claim of another one, who will read ours and withdraw, is no obstacle', () => {
+  const { alpha, obstacle } = granted();
+  const beta = slotOf(1, 'beta', 11, 1);
+  live(alpha, { ...beta, vms: [{ name: 'web', phase: 'starting' }] }, 1);
+  expect(obstacle()).toBeUndefined();
+});
