@@ -160,6 +160,23 @@ export function lateRenewal(random: Random, nodes: number): TimedFault[] {
   ];
 }
 
+/** A slot is damaged while its node is off, all daemons start anew, and a person has to say what nobody knows. */
+export function damagedAndForgotten(random: Random, nodes: number): TimedFault[] {
+  const node = random.integer(0, nodes - 1);
+  const at = (afterMs: number, fault: Fault): TimedFault => ({ afterMs, fault });
+  const forgets = random.chance(0.7);
+  return [
+    at(0, { kind: 'power-loss', node, forMs: random.between(60_000, 130_000) }),
+    at(random.between(0, 15_000), { kind: 'torn', block: node, forMs: 0 }),
+    ...(forgets ? range(nodes).filter((one) => one !== node) : []).map((one) =>
+      at(random.between(14_000, 20_000), { kind: 'crash', node: one, forMs: random.between(500, 3000) }),
+    ),
+    at(random.between(36_000, 50_000), { kind: 'kill', node }),
+    at(random.between(36_000, 62_000), { kind: 'restart-vm', from: (node + 1) % nodes, to: (node + 2) % nodes }),
+    at(random.between(36_000, 62_000), { kind: 'managed-migrate', from: (node + 1) % nodes, to: node }),
+  ];
+}
+
 type Recipe = readonly [share: number, fewestNodes: number, make: (random: Random, nodes: number) => TimedFault[]];
 
 const recipes: readonly Recipe[] = [
@@ -173,6 +190,7 @@ const recipes: readonly Recipe[] = [
   [2, 2, movedUnseen],
   [3, 3, lateOrder],
   [3, 2, lateRenewal],
+  [2, 2, damagedAndForgotten],
 ];
 
 export function combination(random: Random, nodes: number): TimedFault[] {
