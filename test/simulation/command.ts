@@ -1,15 +1,19 @@
 /**
- *     npm run simulate -- --seed N --hours H [--seeds COUNT] [--seconds LIMIT] [--trace]
- *     npm run simulate:long                       20,000 seeds of 5 hours, an hour of one core or more
+ *     npm run simulate -- --seed N --hours H [--seeds COUNT] [--nodes N] [--jobs N] [--seconds LIMIT] [--trace]
+ *     npm run simulate -- --plan FILE             a plan that an earlier run has printed, with its trace
+ *     npm run simulate:long                       20,000 seeds of 5 hours, on all cores
  *
- * Runs the cluster of one seed, or of COUNT seeds from N on, H simulated hours each, and says each minute how far it came.
- * A seed that breaks a guarantee is run again with fewer and fewer faults while it still breaks it, and its trace is
- * printed. Exit status 1 then.
+ * Runs the cluster of one seed, or of COUNT seeds from N on, H simulated hours each, as many at once as there are cores, and
+ * says each minute how far it came. The lowest seed that breaks a guarantee is run again with fewer and fewer faults and
+ * nodes while it still breaks it, and its trace is printed. Exit status 1 then.
  */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { makePlan } from './plan.ts';
+import { runSeeds } from './jobs.ts';
+import { makePlan, type Plan } from './plan.ts';
 import { runPlan } from './run.ts';
-import { shrink } from './shrink.ts';
+import { shrink, sizeOf } from './shrink.ts';
 import { addOutcome, noFigures, tell } from './summary.ts';
 
 const { values } = parseArgs({
@@ -17,8 +21,11 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     hours: { type: 'string', default: '5' },
     seeds: { type: 'string', default: '1' },
+    nodes: { type: 'string' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
     seconds: { type: 'string', default: '0' },
     trace: { type: 'boolean', default: false },
+    plan: { type: 'string' },
   },
 });
 
@@ -26,27 +33,56 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const first = Number(values.seed);
-const hours = Number(values.hours);
-const limitMs = Number(values.seconds) * 1000;
-const startMs = performance.now();
-let figures = noFigures();
-let toldMs = startMs;
-for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
-  if (limitMs > 0 && performance.now() - startMs > limitMs) break;
-  const plan = makePlan(seed, hours);
-  const outcome = runPlan(plan, values.trace ? { trace: say } : {});
-  figures = addOutcome(figures, outcome);
-  if (performance.now() - toldMs > 60_000) {
-    toldMs = performance.now();
-    say(tell(figures, (toldMs - startMs) / 1000));
-  }
-  if (outcome.violation === undefined) continue;
-  say(`seed ${String(seed)}: ${outcome.violation.message}`);
-  const smaller = shrink(plan, outcome.violation.guarantee);
-  runPlan(smaller, { trace: say });
-  say(JSON.stringify(smaller));
+/** Of a plan from a file, or of one seed: as it happens. */
+function show(plan: Plan): void {
+  const startMs = performance.now();
+  const outcome = runPlan(plan, values.trace || values.plan !== undefined ? { trace: say } : {});
+  say(tell(addOutcome(noFigures(), outcome), (performance.now() - startMs) / 1000));
+  if (outcome.violation === undefined) return;
   process.exitCode = 1;
-  break;
+  if (values.plan === undefined) fail(plan, outcome.violation.guarantee, outcome.violation.message);
+  else say(outcome.violation.message);
 }
-say(tell(figures, (performance.now() - startMs) / 1000));
+
+function fail(plan: Plan, guarantee: string, message: string): void {
+  process.exitCode = 1;
+  say(`seed ${String(plan.seed)}: ${message}`);
+  say(`from ${sizeOf(plan)}`);
+  const smaller = shrink(plan, guarantee);
+  runPlan(smaller, { trace: say });
+  say(`to ${sizeOf(smaller)}; to see it again: npm run simulate -- --plan FILE, with this in FILE:`);
+  say(JSON.stringify(smaller));
+}
+
+async function runMany(): Promise<void> {
+  const first = Number(values.seed);
+  const limitMs = Number(values.seconds) * 1000;
+  const startMs = performance.now();
+  const order = { hours: Number(values.hours), ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }) };
+  const seconds = (): number => (performance.now() - startMs) / 1000;
+  let figures = noFigures();
+  let toldAt = 0;
+  const broken = await runSeeds({
+    order,
+    first,
+    count: Number(values.seeds),
+    jobs: Number(values.jobs),
+    isOver: () => limitMs > 0 && seconds() * 1000 > limitMs,
+    ended: (outcome) => {
+      figures = addOutcome(figures, outcome);
+      if (seconds() - toldAt < 60) return;
+      toldAt = seconds();
+      say(tell(figures, toldAt));
+    },
+  });
+  say(tell(figures, seconds()));
+  if (broken === undefined) return;
+  fail(makePlan(broken.seed, order.hours, order.nodes), broken.guarantee, broken.message);
+}
+
+if (values.plan !== undefined) show(JSON.parse(readFileSync(values.plan, 'utf8')) as Plan);
+else if (Number(values.seeds) === 1) {
+  show(
+    makePlan(Number(values.seed), Number(values.hours), values.nodes === undefined ? undefined : Number(values.nodes)),
+  );
+} else await runMany();

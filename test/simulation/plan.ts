@@ -26,11 +26,19 @@ export interface Plan {
   readonly episodes: readonly Episode[];
 }
 
-export function makePlan(seed: number, hours: number): Plan {
+/** Of 9 to 32 nodes: an hour of 32 takes as long as some fifty of three. */
+const shareOfLarge = 0.01;
+const largest = 32;
+
+/** @param size of the cluster, instead of what the seed gives */
+export function makePlan(seed: number, hours: number, size?: number): Plan {
   const random = new Random(seed, 2);
-  const nodes = random.pick([2, 2, 2, 3, 3, 3, 4, 5, 6, 8]);
+  const usual = random.pick([2, 2, 2, 3, 3, 3, 4, 5, 6, 8]);
+  const drawn = random.chance(shareOfLarge) ? random.integer(9, largest) : usual;
+  const nodes = size ?? drawn;
   const hoursMs = hours * 3_600_000;
-  const count = Math.max(1, Math.round(hours * 2));
+  // Large ones live through less.
+  const count = Math.max(1, Math.round((hours * 2 * 8) / Math.max(8, nodes)));
   const episodes = Array.from({ length: count }, (_, at) => makeEpisode(random, nodes, ((at + 0.3) * hoursMs) / count));
   return {
     seed,
