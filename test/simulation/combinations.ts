@@ -146,6 +146,15 @@ export function lateOrder(random: Random, nodes: number): TimedFault[] {
   ];
 }
 
+/** The master falls asleep when it has decided to fence, and wakes when another one is master. */
+export function lateFence(random: Random, nodes: number): TimedFault[] {
+  const node = random.integer(0, nodes - 1);
+  return [
+    { afterMs: 0, fault: { kind: 'power-loss', node, forMs: 200_000 } },
+    { afterMs: 2000, fault: { kind: 'trap', effect: 'fence', action: 'pause', forMs: random.between(11_000, 25_000) } },
+  ];
+}
+
 /** A renewal that was stuck in a sleeping master lands over the lease of the next one, who just can't look. */
 export function lateRenewal(random: Random, nodes: number): TimedFault[] {
   const asleepMs = random.between(13_500, 22_000);
@@ -189,6 +198,7 @@ const recipes: readonly Recipe[] = [
   [2, 2, badFence],
   [2, 2, movedUnseen],
   [3, 3, lateOrder],
+  [2, 3, lateFence],
   [3, 2, lateRenewal],
   [2, 2, damagedAndForgotten],
 ];
