@@ -1,5 +1,7 @@
 /** Words to calls of cxmd_ctl, and its help, without a process. */
 import { describe, expect, it } from 'vitest';
+import { ctlBodies } from '../../src/cli/ctl/actions.ts';
+import type { CtlContext } from '../../src/cli/ctl/context.ts';
 import { renderCtlHelp } from '../../src/cli/ctl/help.ts';
 import { parseCtlCall } from '../../src/cli/ctl/parse.ts';
 import { ctlActionNames, ctlExamples, ctlModifiers, usageOfAction } from '../../src/cli/ctl/table.ts';
@@ -33,6 +35,36 @@ describe('a call of cxmd_ctl', () => {
       const { action, value } = parseCtlCall(line.split(' ').slice(1));
       expect(line).toContain(`--${action}${value === '' ? '' : ` ${value}`}`);
     }
+  });
+});
+
+describe('--kill', () => {
+  /** What is ordered of cxmd, on a cluster of two nodes. */
+  async function ordered(value: string): Promise<unknown> {
+    const nodes = ['node1', 'node2'].map((name, index) => ({ name, index, vms: [] }));
+    let order: unknown;
+    const context = {
+      value,
+      has: (modifier: string) => modifier === 'off',
+      confirm: () => Promise.resolve(),
+      answer: () => undefined,
+      ask: (method: string, params: { call?: unknown }) => {
+        if (method === 'nodes') return Promise.resolve(nodes);
+        order = params.call;
+        return Promise.resolve({ ok: true, text: 'taken out' });
+      },
+    } as unknown as CtlContext;
+    await ctlBodies.kill(context);
+    return order;
+  }
+
+  it('takes a node by its name, and a slot of no node by its number', async () => {
+    expect(await ordered('node2')).toEqual({ kind: 'kill', node: 1, confirmedOff: true });
+    expect(await ordered('slot 7')).toEqual({ kind: 'kill', node: 7, confirmedOff: true });
+  });
+
+  it.each(['node3', 'slot 1', 'slot 64', 'slot', 'slot 7 ', ''])('does not take %j', async (value) => {
+    await expect(ordered(value)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

@@ -50,10 +50,12 @@ describe('the journal', () => {
       entry('node10'),
       entry('vm', 'ordered to start on node1', ''),
       entry('x', 'y', 'node1: z'),
+      entry('slot 7'),
     ];
     for (const one of all) journal.add(one);
     expect(journal.about('node1', 10)).toEqual([all[0], all[2], all[3]]);
-    expect(journal.about(undefined, 2)).toEqual(all.slice(2));
+    expect(journal.about(undefined, 2)).toEqual(all.slice(3));
+    expect(journal.about('slot 7', 2)).toEqual(all.slice(4));
   });
 
   test('takes no more room than two files of bounded size', async () => {

@@ -70,6 +70,7 @@ export class Journal {
       subject === undefined
         ? this.kept
         : this.kept.filter((entry) => {
+            if (entry.subject === subject) return true;
             return words(`${entry.subject} ${entry.decision} ${entry.evidence}`).includes(subject);
           });
     return found.slice(-limit);

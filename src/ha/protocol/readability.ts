@@ -37,7 +37,9 @@ const sayings: Readonly<Record<Obscurity, string>> = {
 
 /** For people: whose slot, and why. */
 export function obscuritySentence(state: NodeState, node: NodeIndex, why: Obscurity): string {
-  return `the slot of ${nameOf(state, node)} can not be read: ${sayings[why]}`;
+  const name = nameOf(state, node);
+  const slot = name === `slot ${String(node)}` ? name : `the slot of ${name}`;
+  return `${slot} can not be read: ${sayings[why]}`;
 }
 
 /** After a read: which slots say nothing, and since when. Told when it lasts longer than a write may take. */

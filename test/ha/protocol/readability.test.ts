@@ -77,7 +77,7 @@ describe('a claim beside a slot that can not be read is refused by the name of i
 
   test('beyond the list of nodes', () => {
     const others = ['empty', 'empty', 'empty', 'torn'] as const;
-    expect(claim(master(others), others)).toEqual(['the slot of slot 4 can not be read: its checksum is wrong']);
+    expect(claim(master(others), others)).toEqual(['slot 4 can not be read: its checksum is wrong']);
   });
 });
 
