@@ -169,13 +169,20 @@ export function lateRenewal(random: Random, nodes: number): TimedFault[] {
   ];
 }
 
-/** A slot is damaged while its node is off, all daemons start anew, and a person has to say what nobody knows. */
+/**
+ * A slot is damaged while its node is off, all daemons start anew, and a person has to say what nobody knows. Or its node only
+ * does not get at the disk, and nobody may write there.
+ */
 export function damagedAndForgotten(random: Random, nodes: number): TimedFault[] {
   const node = random.integer(0, nodes - 1);
   const at = (afterMs: number, fault: Fault): TimedFault => ({ afterMs, fault });
   const forgets = random.chance(0.7);
+  const forMs = random.between(60_000, 130_000);
+  const trouble: Fault = random.chance(0.7)
+    ? { kind: 'power-loss', node, forMs }
+    : { kind: 'san-cut', node, mode: 'hung', slowMs: 0, ghosts: false, forMs };
   return [
-    at(0, { kind: 'power-loss', node, forMs: random.between(60_000, 130_000) }),
+    at(0, trouble),
     at(random.between(0, 15_000), { kind: 'torn', block: node, forMs: 0 }),
     ...(forgets ? range(nodes).filter((one) => one !== node) : []).map((one) =>
       at(random.between(14_000, 20_000), { kind: 'crash', node: one, forMs: random.between(500, 3000) }),

@@ -39,6 +39,7 @@ export const mutants: readonly Mutant[] = [
   mutant('counts its own pause as silence of the others', { noticesOwnPause: false }),
   mutant('believes nobody else', { believesOthersHear: false }),
   mutant('starts what another node has claimed', { respectsClaim: () => false }),
+  mutant('writes the damaged slot of a node that is not off', { mayMend: () => true }),
   mutant('does not look again after the pings', { looksAgain: false }),
   mutant('fences without a last look at the disk', { readsBeforeFencing: false }),
   mutant('judges nodes it has never seen', { judgesUnseen: true }),

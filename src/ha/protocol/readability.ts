@@ -116,15 +116,15 @@ export function supposeLeft(state: NodeState, node: NodeIndex, incarnation: numb
 
 /** After a read of the master: one damaged slot of a node that is off gets back what was last read in it. */
 export function mendSlots(step: Step): void {
-  const { state, timing, effects } = step;
+  const { state, rules, timing, effects } = step;
   if (state.obscure.slots.length === 0 || state.obscure.mending !== undefined || !mayAct(step)) return;
   const { held } = state;
   for (const { node, why, isVoid, sinceMs } of state.obscure.slots) {
     const { slot, netIncarnation } = peerAt(state, node);
-    if (why !== 'torn' || !isVoid || slot === undefined || state.nowMs - sinceMs < timing.leaseLostMs) continue;
-    // It counts only when everybody can read that it is off; and whoever is on its way back writes itself.
-    const written = held?.writtenLedger?.fenced[node] ?? 0;
-    if (slot.incarnation > written || netIncarnation > written) continue;
+    if (why !== 'torn' || slot === undefined || state.nowMs - sinceMs < timing.leaseLostMs) continue;
+    // Whoever is on its way back writes itself.
+    const latest = Math.max(slot.incarnation, netIncarnation);
+    if (!rules.mayMend(isVoid, latest, held?.writtenLedger?.fenced[node] ?? 0)) continue;
     if (state.nowMs < (state.holds[holdKey(node)] ?? 0)) continue;
     const id = takeId(state);
     state.holds = { ...state.holds, [holdKey(node)]: state.nowMs + timing.holdMs };

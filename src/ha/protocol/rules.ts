@@ -47,6 +47,11 @@ export interface Rules {
   readonly believesOthersHear: boolean;
   /** A VM that stands in the slot of another node is not started. */
   readonly respectsClaim: (entry: VmEntry) => boolean;
+  /**
+   * The damaged slot of another node is written anew only if its node is off for certain, and this stands on the disk: no
+   * life of it that was read or heard of is above the one that is written down as off.
+   */
+  readonly mayMend: (isVoid: boolean, latest: number, writtenOff: number) => boolean;
   /** After the VMs were pinged, the evidence is looked at again. */
   readonly looksAgain: boolean;
   /** Before a node is fenced, the disk is read once more. */
@@ -76,6 +81,7 @@ export const realRules: Rules = {
   noticesOwnPause: true,
   believesOthersHear: true,
   respectsClaim: () => true,
+  mayMend: (isVoid, latest, writtenOff) => isVoid && latest <= writtenOff,
   looksAgain: true,
   readsBeforeFencing: true,
   judgesUnseen: false,
