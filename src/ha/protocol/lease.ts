@@ -20,9 +20,12 @@ export function mayAct({ state, rules, timing }: Step): boolean {
   return rules.mayAct(held.renewedMs, state.nowMs, timing);
 }
 
-/** Before the carrying out of an irrevocable effect begins, our clock must not have passed this. */
+/**
+ * Before the carrying out of an irrevocable effect begins, our clock must not have passed this: the last millisecond in which
+ * we may act. At leaseStop itself we may no more.
+ */
 export function actUntilMs({ state, rules, timing }: Step): number {
-  return rules.notAfter(state.held?.renewedMs ?? never, timing.leaseStopMs);
+  return rules.notAfter(state.held?.renewedMs ?? never, timing.leaseStopMs) - 1;
 }
 
 /** Takes in the lease as a read found it. */
