@@ -22,8 +22,10 @@ export class Checks {
   private highestEpoch = 0;
   private highestOwner = -1;
   private readonly world: World;
-  /** By receiver and sender: when a datagram last reached the process. */
+  /** By receiver and sender: when a datagram last reached the machine. */
   private readonly heardMs: number[][] = [];
+  /** The same of those that were not lost because the machine stood still: only these can have been told to others. */
+  private readonly takenMs: number[][] = [];
   private readonly orders: number[][] = [];
   /** By receiver and sender: two moments at which it was heard, some seconds apart. */
   private readonly stages: (readonly [number, number])[][] = [];
@@ -127,13 +129,16 @@ export class Checks {
   }
 
   /** What is older than something heard before is no sign of life. */
-  heard(from: number, to: number, order = Infinity): void {
+  heard(from: number, to: number, order = Infinity, isTaken = true): void {
     const { nowMs } = this.world.queue;
     const orders = (this.orders[to] ??= []);
     if (order <= (orders[from] ?? 0)) return;
     if (order !== Infinity) orders[from] = order;
     const row = (this.heardMs[to] ??= []);
     row[from] = nowMs;
+    if (!isTaken) return;
+    const taken = (this.takenMs[to] ??= []);
+    taken[from] = nowMs;
     const stages = (this.stages[to] ??= []);
     const stage = stages[from];
     if (stage === undefined) stages[from] = [nowMs, -1e9];
@@ -143,6 +148,10 @@ export class Checks {
   /** The last time but some seconds: old enough to have been told to others. */
   private heardBeforeMs(from: number, to: number): number {
     return this.stages[to]?.[from]?.[1] ?? -1e9;
+  }
+
+  private lastTakenMs(from: number, to: number): number {
+    return this.takenMs[to]?.[from] ?? -1e9;
   }
 
   private lastHeardMs(from: number, to: number): number {
@@ -176,12 +185,12 @@ export class Checks {
     const netBoundMs = timing.netLostMs * 0.98 - 50;
     for (const other of world.nodes) {
       if (other === target || !other.alive || this.isDeaf(other)) continue;
-      const lastMs = this.lastHeardMs(target.index, other.index);
-      const toldMs = this.lastHeardMs(other.index, node.index) - 2 * timing.periodMs - 1000;
+      // A master must notice itself that it was not listening. What was lost on others nobody can know.
+      const isSelf = other === node;
+      const lastMs = isSelf ? this.lastHeardMs(target.index, other.index) : this.lastTakenMs(target.index, other.index);
+      const toldMs = this.lastTakenMs(other.index, node.index) - 2 * timing.periodMs - 1000;
       // What another node heard is known here when a heartbeat of it came later.
-      const known = [lastMs, this.heardBeforeMs(target.index, other.index)].filter(
-        (ms) => other === node || ms < toldMs,
-      );
+      const known = [lastMs, this.heardBeforeMs(target.index, other.index)].filter((ms) => isSelf || ms < toldMs);
       const silentMs = queue.nowMs - Math.max(-1e9, ...known);
       if (silentMs < netBoundMs) {
         this.fail('S3', `${target.name} is fenced, ${other.name} heard it ${String(Math.round(silentMs))} ms ago`);
