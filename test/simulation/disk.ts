@@ -38,6 +38,8 @@ export class Disk {
   /** When its checksum was last wrong, so that what had landed before could not be read. */
   readonly tornMs: number[];
   private readonly highest: number[];
+  /** Writes that were reported as failed and will land yet. */
+  ghostsUnderWay = 0;
   /** A ghost of a slot lands within this after the write was reported as failed. */
   ghostBoundMs: number;
   private readonly queue: EventQueue;
@@ -195,7 +197,7 @@ export class Disk {
     if (path.mode === 'fine') queue.after(1 + 4 * random.next(), end);
     else if (path.mode === 'hung') path.waiting.push(end);
     else if (path.mode === 'failing') {
-      if (path.ghosts && random.chance(0.3)) queue.after(random.between(0, Math.min(ghostBoundMs, 60_000)), land);
+      if (path.ghosts && random.chance(0.3)) this.landLate(random.between(0, Math.min(ghostBoundMs, 60_000)), land);
       queue.after(random.between(0, 5), failed);
     } else {
       const durationMs = random.between(0.2, 1) * path.slowMs;
@@ -218,7 +220,15 @@ export class Disk {
     }
     const failMs = random.between(5, path.stuckMs);
     queue.after(failMs, failed);
-    queue.after(failMs + Math.min(ghostBoundMs, random.between(0, path.stuckMs)), land);
+    this.landLate(failMs + Math.min(ghostBoundMs, random.between(0, path.stuckMs)), land);
+  }
+
+  private landLate(delayMs: number, land: () => void): void {
+    this.ghostsUnderWay += 1;
+    this.queue.after(delayMs, () => {
+      this.ghostsUnderWay -= 1;
+      land();
+    });
   }
 
   path(node: number): Path {
