@@ -42,19 +42,24 @@ export function other(node: NodeName): NodeName {
   return node === 'node1' ? 'node2' : 'node1';
 }
 
-/** Guests and active volumes of a node. */
-export async function placesOn(node: NodeName): Promise<unknown> {
+/** Guests and active volumes of a node, sorted. */
+export interface Places {
+  readonly guests: readonly string[];
+  readonly active: readonly string[];
+}
+
+export async function placesOn(node: NodeName): Promise<Places> {
   return {
     guests: [...(await guestsOn(node))].sort(),
     active: (await lab.logicalVolumes(node)).filter(({ active }) => active).map(({ name }) => name),
   };
 }
 
-export async function places(): Promise<unknown> {
+export async function places(): Promise<Readonly<Record<(typeof both)[number], Places>>> {
   return { node1: await placesOn('node1'), node2: await placesOn('node2') };
 }
 
 /** What `placesOn` says of a node where these guests run, each on a volume of its name. */
-export function only(...names: readonly string[]): unknown {
+export function only(...names: readonly string[]): Places {
   return { guests: names, active: names };
 }

@@ -1,156 +1,52 @@
 /**
  * cxmd on real Xen: two nodes with a heartbeat disk on their SAN, whose power and networks the tests take away. What the
  * guests say of themselves is believed, and what xl and LVM show, not what cxmd says.
- *
- * The fence command asks the test to take the power; a node that is off stays so until the test starts it again.
  */
-import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { NodeReport, StatusReport } from '../../../src/ha/daemon/view.ts';
 import { lab } from '../../lab/lab.ts';
-import { frontendAddress, nodeLayout, nodeNames, type NodeName } from '../../lab/layout.ts';
-import { both, cxmOk, only, other, places, placesOn, prepareNodes } from '../core.ts';
+import type { NodeName } from '../../lab/layout.ts';
+import { both, cxmOk, only, other, places, placesOn } from '../core.ts';
+import {
+  bringBack,
+  daemonConf,
+  db,
+  endDaemon,
+  known,
+  nodesSeenBy,
+  patience,
+  prepareDaemons,
+  runOn,
+  settled,
+  signalDaemon,
+  startDaemon,
+  takenOver,
+  timerSeconds,
+  web,
+  type Fencer,
+} from '../daemons.ts';
 import { expectAt } from '../expectations.ts';
 import { makeGuestArchive } from '../guest.ts';
 import { imageRecord, startCloud, vmRecord } from '../one.ts';
-import { configure, makeGuestVolume } from '../toolstack.ts';
 import { Witness } from '../witness.ts';
 
-const web = { name: 'web', disk: '/dev/VG0/web', address: '10.77.0.101' };
-const db = { name: 'db', disk: '/dev/VG0/db', address: '10.77.0.102' };
 const [webGuest, dbGuest] = [new Witness(web.address), new Witness(db.address)];
-
-const fencerPort = 4242;
-const pidFile = '/run/cxmd.pid';
-/** An emulated node is slow, and must not count as lost for that. */
-const timerSeconds = 6;
-const patience = { timeout: 300_000, interval: 2000 };
-
-const conf = (more = ''): string => `CLUSTER_NAME = "lab"
-ALLOWED_NODES = ['node1', 'node2']
-NODE_ADDRESSES = [${both.map((node) => `'${node}=${nodeLayout(node).address}'`).join(', ')}]
-HB_DISK = "/dev/mapper/heartbeat"
-FENCE_CMD = "/root/fence"
-FENCE_TIMEOUT = 120
-TIMER = ${timerSeconds}
-SHUTDOWN_TIMEOUT = 60
-CONNECT_TIMEOUT = 20
-${more}`;
-const programs = {
-  '/root/fence': `#!/bin/bash
-exec 3<>/dev/tcp/${frontendAddress}/${fencerPort} && echo "$1" >&3 && read -r said <&3 && [ "$said" = off ]
-`,
-};
-/** The end of the shared disk belongs to no volume group: the heartbeat disk lies there. */
-const [groupMib, heartbeatAtMib, heartbeatMib] = [4000, 4088, 8];
-const heartbeatDisk = `0 ${heartbeatMib * 2048} linear /dev/vdb ${heartbeatAtMib * 2048}`;
-
 /** Nodes whose power was taken on cxmd's word, in order. */
-const fenced: NodeName[] = [];
-let fencer: Server;
+let fenced: readonly NodeName[];
+let fencer: Fencer;
 
 beforeAll(async () => {
-  await lab.reset();
-  await prepareNodes(conf(), programs);
-  await lab.node('node1', `pvresize -qq -y --setphysicalvolumesize ${groupMib}M /dev/vdb`);
-  const key = await lab.output('node1', 'head -c 32 /dev/urandom | base64');
-  const names = [web, db].map(({ name, address }) => `${address} ${name}`).join('\n');
-  for (const node of both) {
-    await lab.node(node, '(umask 077; cat > /etc/xen/cxmd.key)', { input: `${key}\n` });
-    await lab.node(node, 'cat >> /etc/hosts', { input: `${names}\n` });
-  }
-  fencer = createServer((connection) => {
-    connection.on('error', () => undefined);
-    connection.once('data', (line) => {
-      const node = nodeNames.find((name) => name === line.toString().trim());
-      if (node === undefined) return void connection.end('unknown\n');
-      fenced.push(node);
-      void lab.kill(node).then(() => connection.end('off\n'));
-    });
-  }).listen(fencerPort, frontendAddress);
-  for (const guest of [web, db]) {
-    await makeGuestVolume('node1', guest.name);
-    await lab.node('node1', `lvchange -an VG0/${guest.name}`);
-    for (const node of both) await configure(node, guest);
-  }
-  for (const node of both) await attachHeartbeatDisk(node);
-  await lab.node('node1', 'cxmd_ctl --format --yes');
-  await Promise.all(both.map(startDaemon));
+  fencer = await prepareDaemons();
+  ({ fenced } = fencer);
 });
 
 afterAll(() => fencer.close());
-
-/** As the boot of a node does it: lost with its power. */
-async function attachHeartbeatDisk(node: NodeName): Promise<void> {
-  await lab.node(node, `DM_DISABLE_UDEV=1 dmsetup create heartbeat --table '${heartbeatDisk}'`);
-}
-
-async function startDaemon(node: NodeName): Promise<void> {
-  const line = `echo $$ > ${pidFile}; exec cxmd >> /var/log/cxmd.log 2>&1 < /dev/null`;
-  await lab.node(node, `setsid -f sh -c '${line}'`);
-}
-
-async function signalDaemon(node: NodeName, signal: 'TERM' | 'HUP'): Promise<void> {
-  await lab.node(node, `kill -${signal} "$(cat ${pidFile})"`);
-}
-
-async function endDaemon(node: NodeName): Promise<void> {
-  await signalDaemon(node, 'TERM');
-  await lab.node(node, `while kill -0 "$(cat ${pidFile})" 2>/dev/null; do sleep 0.5; done`);
-}
-
-async function ask<T>(node: NodeName, words: string): Promise<T | undefined> {
-  const { exitCode, stdout } = await lab.node(node, `cxmd_ctl ${words} --json`, { okExitCodes: 'any' });
-  return exitCode === 0 ? (JSON.parse(stdout) as T) : undefined;
-}
-
-const statusOf = (node: NodeName): Promise<StatusReport | undefined> => ask<StatusReport>(node, '--status');
-
-/** Waits until these are members, in state normal, and agree on a master; who that is. */
-async function settled(nodes: readonly NodeName[] = both): Promise<NodeName> {
-  let master: string | undefined;
-  const agree = async (): Promise<boolean> => {
-    const all = await Promise.all(nodes.map(statusOf));
-    master = all[0]?.master;
-    return master !== undefined && all.every((one) => one?.isMember && one.state === 'normal' && one.master === master);
-  };
-  await expect.poll(agree, patience).toBe(true);
-  return master as NodeName;
-}
-
-/** Waits until a node's slot tells of the VM: what is not in it is not started elsewhere. */
-async function known(vm: string, node: NodeName): Promise<void> {
-  const told = async (): Promise<readonly string[] | undefined> =>
-    (await ask<readonly NodeReport[]>(other(node), '--list-nodes'))?.find(({ name }) => name === node)?.vms;
-  await expect.poll(told, patience).toContain(vm);
-  await sleep(2 * timerSeconds * 1000);
-}
-
-/** Starts it there, wherever it was before. */
-async function runOn(node: NodeName, guest: typeof web, witness: Witness): Promise<void> {
-  await cxmOk(node, `create ${guest.name} -f ${node}`);
-  await witness.begins();
-  await known(guest.name, node);
-}
-
-async function bringBack(node: NodeName): Promise<void> {
-  await lab.start(node);
-  await attachHeartbeatDisk(node);
-  await startDaemon(node);
-  await settled();
-}
-
-/** Waits until the guests run here. */
-async function takenOver(node: NodeName, ...names: readonly string[]): Promise<void> {
-  await expect.poll(() => placesOn(node), patience).toEqual(only(...names));
-}
 
 describe('two nodes', () => {
   test('join, agree on one master, and see each other on the network and on the disk', async () => {
     const master = await settled();
     const seen = async (): Promise<readonly string[]> =>
-      ((await ask<readonly NodeReport[]>(master, '--list-nodes')) ?? []).map(({ net, disk }) => `${net} ${disk}`);
+      (await nodesSeenBy(master)).map(({ net, disk }) => `${net} ${disk}`);
     await expect.poll(seen, patience).toEqual(['ok ok', 'ok ok']);
     expect(await cxmOk('node1', 'check')).toContain('No problems');
     expect(fenced).toEqual([]);
@@ -172,7 +68,7 @@ describe('two nodes', () => {
 
   test('do nothing to a node that is cut off the network and seen on the disk; its VM goes on', async () => {
     const member = other(await settled());
-    const home = (await placesOn(member)) as { guests: readonly string[] };
+    const home = await placesOn(member);
     lab.cut(member);
     await sleep(10 * timerSeconds * 1000);
     lab.heal(member);
@@ -187,8 +83,7 @@ describe('a node that fails', () => {
   test('as a member: it is fenced, and its VM goes on with its data on the other, once', async () => {
     const master = await settled();
     const victim = other(master);
-    if (!((await placesOn(victim)) as { guests: readonly string[] }).guests.includes('web'))
-      await cxmOk(master, `migrate web ${victim}`);
+    if (!(await placesOn(victim)).guests.includes('web')) await cxmOk(master, `migrate web ${victim}`);
     await webGuest.goesOn();
     await known('web', victim);
     await lab.kill(victim);
@@ -229,20 +124,20 @@ describe('a node that fails', () => {
 
 describe('with cxmd running', () => {
   test('the automatic balance moves a VM to the empty node, alive', async () => {
-    const full = (await placesOn('node1')) as { guests: readonly string[] };
+    const full = await placesOn('node1');
     expect(full.guests.length % 2).toBe(0);
     for (const node of both) {
       await lab.node(node, 'cat > /etc/xen/cxm.conf', {
-        input: conf('LB_INTERVAL = 10\nLB_MIN_GAIN = 0\nLB_HOLD = 0\n'),
+        input: daemonConf('LB_INTERVAL = 10\nLB_MIN_GAIN = 0\nLB_HOLD = 0\n'),
       });
       await signalDaemon(node, 'HUP');
     }
     const spread = async (): Promise<readonly number[]> =>
-      Promise.all(both.map(async (node) => ((await placesOn(node)) as { guests: readonly string[] }).guests.length));
+      Promise.all(both.map(async (node) => (await placesOn(node)).guests.length));
     await expect.poll(spread, patience).toEqual([1, 1]);
     await Promise.all([webGuest.goesOn(), dbGuest.goesOn()]);
     for (const node of both) {
-      await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: conf() });
+      await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: daemonConf() });
       await signalDaemon(node, 'HUP');
     }
   });
