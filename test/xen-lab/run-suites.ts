@@ -21,8 +21,8 @@ const nodeBytes = 2 * 1024 ** 3;
 /** The longest ones; what is not here comes after them. */
 const longestFirst: readonly string[] = ['core', 'daemon', 'drivers', 'failures', 'one-3.8', 'xl', 'xl-migration'];
 
-/** What others show, too. */
-const onlyNamed: readonly string[] = ['short'];
+/** What others show, too, and what takes too long. */
+const onlyNamed: readonly string[] = ['short', 'daemon-faults', 'daemon-rounds'];
 
 /**
  * @param selected when none is named, all but those that others contain

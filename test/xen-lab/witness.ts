@@ -33,6 +33,14 @@ export class Witness {
     this.counted = await guestCounts(this.address, this.counted);
   }
 
+  /** It runs, anew or not, with nothing lost of its disk. @returns whether it was started anew */
+  async lives(): Promise<boolean> {
+    const before = this.boot;
+    this.boot = await guestAnswers(this.address);
+    this.counted = await guestCounts(this.address, this.counted);
+    return this.boot !== before;
+  }
+
   /** What it had counted to when it was looked at last. */
   get number(): number {
     return this.counted;
