@@ -5,9 +5,10 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { NodeName } from '../../lab/layout.ts';
+import { describeRound, drawRounds } from '../../support/rounds.ts';
 import { other } from '../core.ts';
 import { exactlyOnce, mend, prepareDaemons, type Fencer } from '../daemons.ts';
-import { describeRound, drawRounds, inflict } from '../faults.ts';
+import { inflict } from '../faults.ts';
 import { LabGuests } from '../lab-guests.ts';
 
 const seed = Number(process.env['CXM_SEED'] ?? Math.floor(Math.random() * 1e6));
