@@ -191,11 +191,14 @@ export async function settled(nodes: readonly NodeName[] = both): Promise<NodeNa
   return master as NodeName;
 }
 
+/** The VMs in a node's slot, as the other one has read it: those that run there or are on their way. */
+async function claimsOf(node: NodeName): Promise<readonly string[]> {
+  return (await nodesSeenBy(other(node))).find(({ name }) => name === node)?.vms ?? [];
+}
+
 /** Waits until a node's slot tells of the VM: what is not in it is not started elsewhere. */
 export async function known(vm: string, node: NodeName): Promise<void> {
-  const told = async (): Promise<readonly string[] | undefined> =>
-    (await nodesSeenBy(other(node))).find(({ name }) => name === node)?.vms;
-  await expect.poll(told, patience).toContain(vm);
+  await expect.poll(() => claimsOf(node), patience).toContain(vm);
   await sleep(2 * timerSeconds * 1000);
 }
 
@@ -259,18 +262,28 @@ export async function takenOver(node: NodeName, ...names: readonly string[]): Pr
 }
 
 /**
- * Waits until each guest runs on one node, on its volume, and no other volume is active; fails if one was seen on both
- * nodes meanwhile. A guest that moves between two looks was on neither twice.
+ * Waits until each guest runs on one node, on its volume, no other volume is active, and no node claims more than it runs, as
+ * while a migration is under way. Fails if a guest was seen on both nodes meanwhile: on one, the other, and the first one still.
  */
 export async function exactlyOnce(...names: readonly string[]): Promise<void> {
   const twice = new Set<string>();
   const isSo = async (): Promise<boolean> => {
     const [first, second, again] = [await guestsOn('node1'), await guestsOn('node2'), await guestsOn('node1')];
     for (const name of second) if (first.includes(name) && again.includes(name)) twice.add(name);
-    const all = Object.values(await places());
-    const running = all.flatMap(({ guests }) => guests).sort();
-    const active = all.every((node) => node.guests.join() === node.active.join());
-    return twice.size > 0 || (active && running.join() === [...names].sort().join());
+    if (twice.size > 0) return true;
+    const claims = { node1: await claimsOf('node1'), node2: await claimsOf('node2') };
+    const now = await places();
+    const atRest = both.every((node) => {
+      const { guests, active } = now[node];
+      return guests.join() === active.join() && guests.join() === [...claims[node]].sort().join();
+    });
+    return (
+      atRest &&
+      both
+        .flatMap((node) => now[node].guests)
+        .sort()
+        .join() === [...names].sort().join()
+    );
   };
   await expect.poll(isSo, patience).toBe(true);
   expect([...twice]).toEqual([]);
