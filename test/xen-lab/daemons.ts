@@ -256,6 +256,15 @@ export async function mend(prepare?: (node: NodeName) => Promise<void>): Promise
   return settled();
 }
 
+/** What the daemons have said lately, for whoever reads of a test that has failed. A node that is off says nothing. */
+export async function showLogs(): Promise<void> {
+  for (const node of both.filter((one) => lab.isRunning(one))) {
+    const look = 'date +%T; xl list; tail -n 60 /var/log/cxmd.log';
+    const { stdout } = await lab.node(node, look, { okExitCodes: 'any' });
+    process.stderr.write(`--- ${node}\n${stdout}\n`);
+  }
+}
+
 /** Waits until the guests run here. */
 export async function takenOver(node: NodeName, ...names: readonly string[]): Promise<void> {
   await expect.poll(() => placesOn(node), patience).toEqual(only(...names));

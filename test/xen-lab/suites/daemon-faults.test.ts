@@ -23,6 +23,7 @@ import {
   patience,
   prepareDaemons,
   settled,
+  showLogs,
   startDaemon,
   statusOf,
   takenOver,
@@ -51,7 +52,10 @@ beforeEach(async () => {
   await mend(prepare);
 }, 600_000);
 
-afterEach(() => expect(guests.takeWrong()).toEqual([]));
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await showLogs();
+  expect(guests.takeWrong()).toEqual([]);
+});
 
 afterAll(async () => {
   await guests.end();

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { NodeName } from '../../lab/layout.ts';
 import { describeRound, drawRounds } from '../../support/rounds.ts';
 import { other } from '../core.ts';
-import { exactlyOnce, mend, prepareDaemons, type Fencer } from '../daemons.ts';
+import { exactlyOnce, mend, prepareDaemons, showLogs, type Fencer } from '../daemons.ts';
 import { inflict } from '../faults.ts';
 import { LabGuests } from '../lab-guests.ts';
 
@@ -26,7 +26,10 @@ beforeEach(async () => {
   master = await mend();
 }, 600_000);
 
-afterEach(() => expect(guests.takeWrong()).toEqual([]));
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await showLogs();
+  expect(guests.takeWrong()).toEqual([]);
+});
 
 afterAll(async () => {
   await guests.end();
