@@ -103,14 +103,19 @@ async function nothingHasHappened({ fenced }: Scene, homes: Awaited<ReturnType<t
 test('two guests run', () => guests.begin());
 
 describe.each<FaultyRole>(['member', 'master'])('the %s', (role) => {
-  test('without its heartbeat disk is emptied, its VMs alive, and fenced when nothing runs on it', async () => {
-    const { victim, heir, fenced } = await scene(role);
-    await breakHeartbeatDisk(victim);
-    await expect.poll(fenced, { ...patience, timeout: 400_000 }).toEqual([victim]);
-    await takenOver(heir, 'db', 'web');
-    await guests.goOn();
-    expect(await settled([heir])).toBe(heir);
-  });
+  test(
+    'without its heartbeat disk is emptied, its VMs alive, and fenced when nothing runs on it',
+    { timeout: 900_000 },
+    async () => {
+      const { victim, heir, fenced } = await scene(role);
+      await breakHeartbeatDisk(victim);
+      // Both guests, one after the other, over an emulated network.
+      await expect.poll(fenced, { ...patience, timeout: 600_000 }).toEqual([victim]);
+      await takenOver(heir, 'db', 'web');
+      await guests.goOn();
+      expect(await settled([heir])).toBe(heir);
+    },
+  );
 
   test('whose SAN hangs keeps its VMs, which go on when the SAN is back; nobody is fenced', async () => {
     const at = await scene(role);
