@@ -12,8 +12,8 @@ import { both, other } from '../xen-lab/core.ts';
 import { lab } from './lab.ts';
 import { checkout, frontendAddress, nodeLayout, nodeNames, type NodeName } from './layout.ts';
 
-const fencerPort = 4242;
-const pidFile = '/run/cxmd.pid';
+export const fencerPort = 4242;
+export const pidFile = '/run/cxmd.pid';
 const log = '/var/log/cxmd.log';
 export const timerSeconds = 3;
 const patience = { timeout: 90_000, interval: 500 };
@@ -21,20 +21,38 @@ const patience = { timeout: 90_000, interval: 500 };
 /** The end of the shared disk of 12 GiB belongs to no volume group: the heartbeat disk lies there. */
 const disk = '/dev/ubda';
 const [groupMib, heartbeatAtMib, heartbeatMib] = [12_000, 12_280, 8];
-const heartbeatDisk = `0 ${heartbeatMib * 2048} linear ${disk} ${heartbeatAtMib * 2048}`;
+const heartbeatDisk = heartbeatTable(disk, heartbeatAtMib, heartbeatMib);
 
-const conf = (more: string): string => `CLUSTER_NAME = "lab"
+/** A part of a disk as a device of its own, for dmsetup. */
+export function heartbeatTable(device: string, atMib: number, sizeMib: number): string {
+  return `0 ${sizeMib * 2048} linear ${device} ${atMib * 2048}`;
+}
+
+export interface DaemonTimes {
+  readonly fenceSeconds: number;
+  readonly timerSeconds: number;
+  readonly shutdownSeconds: number;
+  readonly connectSeconds: number;
+}
+
+/** cxm.conf of both nodes. @param more lines of it */
+export function daemonConfiguration(times: DaemonTimes, more: string): string {
+  return `CLUSTER_NAME = "lab"
 ALLOWED_NODES = ['node1', 'node2']
 NODE_ADDRESSES = [${both.map((node) => `'${node}=${nodeLayout(node).address}'`).join(', ')}]
 HB_DISK = "/dev/mapper/heartbeat"
 FENCE_CMD = "/root/fence"
-FENCE_TIMEOUT = 30
-TIMER = ${timerSeconds}
-SHUTDOWN_TIMEOUT = 5
-CONNECT_TIMEOUT = 10
+FENCE_TIMEOUT = ${times.fenceSeconds}
+TIMER = ${times.timerSeconds}
+SHUTDOWN_TIMEOUT = ${times.shutdownSeconds}
+CONNECT_TIMEOUT = ${times.connectSeconds}
 ${more}`;
+}
 
-const fenceProgram = `#!/bin/bash
+const times: DaemonTimes = { fenceSeconds: 30, timerSeconds, shutdownSeconds: 5, connectSeconds: 10 };
+
+/** Asks the test to take the power of a node. */
+export const fenceProgram = `#!/bin/bash
 exec 3<>/dev/tcp/${frontendAddress}/${fencerPort} && echo "$1" >&3 && read -r said <&3 && [ "$said" = off ]
 `;
 
@@ -56,10 +74,10 @@ export async function installDaemons(more: string, hosts: readonly string[]): Pr
       await lab.node(node, `cat > ${path} && chmod 755 ${path}`, { input });
     }
     await lab.node(node, 'cat > /root/fence && chmod +x /root/fence', { input: fenceProgram });
-    await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: conf(more) });
+    await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: daemonConfiguration(times, more) });
     await lab.node(node, '(umask 077; cat > /etc/xen/cxmd.key)', { input: `${key}\n` });
     await lab.node(node, 'cat >> /etc/hosts', { input: hosts.map((line) => `${line}\n`).join('') });
-    await attachHeartbeatDisk(node);
+    await attachHeartbeatDisk(node, heartbeatDisk);
     // What a node has when its power is taken is what was synced.
     await lab.node(node, 'sync');
   }
@@ -67,8 +85,8 @@ export async function installDaemons(more: string, hosts: readonly string[]): Pr
 }
 
 /** As the boot of a node does it: lost with its power. */
-async function attachHeartbeatDisk(node: NodeName): Promise<void> {
-  await lab.node(node, `DM_DISABLE_UDEV=1 dmsetup create heartbeat --table '${heartbeatDisk}'`);
+export async function attachHeartbeatDisk(node: NodeName, table: string): Promise<void> {
+  await lab.node(node, `DM_DISABLE_UDEV=1 dmsetup create heartbeat --table '${table}'`);
 }
 
 export async function startDaemon(node: NodeName): Promise<void> {
@@ -92,7 +110,8 @@ export async function daemonLogs(vm: string): Promise<string> {
   return (await Promise.all(logs)).join('');
 }
 
-async function ask<T>(node: NodeName, words: string): Promise<T | undefined> {
+/** What cxmd of a node answers; undefined when it doesn't. */
+export async function askDaemon<T>(node: NodeName, words: string): Promise<T | undefined> {
   const { exitCode, stdout } = await lab.node(node, `cxmd_ctl ${words} --json`, { okExitCodes: 'any' });
   return exitCode === 0 ? (JSON.parse(stdout) as T) : undefined;
 }
@@ -101,7 +120,7 @@ async function ask<T>(node: NodeName, words: string): Promise<T | undefined> {
 export async function settled(nodes: readonly NodeName[] = both): Promise<NodeName> {
   let master: string | undefined;
   const agree = async (): Promise<boolean> => {
-    const all = await Promise.all(nodes.map((node) => ask<StatusReport>(node, '--status')));
+    const all = await Promise.all(nodes.map((node) => askDaemon<StatusReport>(node, '--status')));
     master = all[0]?.master;
     return master !== undefined && all.every((one) => one?.isMember && one.state === 'normal' && one.master === master);
   };
@@ -111,13 +130,15 @@ export async function settled(nodes: readonly NodeName[] = both): Promise<NodeNa
 
 /** How a node sees each of them, on the network and on the disk. */
 export async function channels(node: NodeName): Promise<readonly string[]> {
-  return ((await ask<readonly NodeReport[]>(node, '--list-nodes')) ?? []).map(({ net, disk: own }) => `${net} ${own}`);
+  return ((await askDaemon<readonly NodeReport[]>(node, '--list-nodes')) ?? []).map(
+    ({ net, disk: own }) => `${net} ${own}`,
+  );
 }
 
 /** Waits until a node's slot tells of the VM: what is not in it is not started elsewhere. */
 export async function known(vm: string, node: NodeName): Promise<void> {
   const told = async (): Promise<readonly string[] | undefined> =>
-    (await ask<readonly NodeReport[]>(other(node), '--list-nodes'))?.find(({ name }) => name === node)?.vms;
+    (await askDaemon<readonly NodeReport[]>(other(node), '--list-nodes'))?.find(({ name }) => name === node)?.vms;
   await expect.poll(told, patience).toContain(vm);
   await sleep(timerSeconds * 1000);
 }
@@ -125,7 +146,7 @@ export async function known(vm: string, node: NodeName): Promise<void> {
 /** A node without power boots and joins. */
 export async function bringBack(node: NodeName): Promise<void> {
   await lab.start(node);
-  await attachHeartbeatDisk(node);
+  await attachHeartbeatDisk(node, heartbeatDisk);
   await startDaemon(node);
   await settled();
 }

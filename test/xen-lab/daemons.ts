@@ -9,6 +9,17 @@ import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { NodeReport, StatusReport } from '../../src/ha/daemon/view.ts';
+import {
+  askDaemon,
+  attachHeartbeatDisk,
+  daemonConfiguration,
+  fencerPort,
+  fenceProgram,
+  heartbeatTable,
+  pidFile,
+  startDaemon,
+  type DaemonTimes,
+} from '../lab/daemons.ts';
 import { lab } from '../lab/lab.ts';
 import { frontendAddress, nodeLayout, nodeNames, type NodeName } from '../lab/layout.ts';
 import { both, cxmOk, only, other, places, placesOn, prepareNodes } from './core.ts';
@@ -26,30 +37,15 @@ export interface DaemonGuest {
 export const web: DaemonGuest = { name: 'web', disk: '/dev/VG0/web', address: '10.77.0.101' };
 export const db: DaemonGuest = { name: 'db', disk: '/dev/VG0/db', address: '10.77.0.102' };
 
-const fencerPort = 4242;
-const pidFile = '/run/cxmd.pid';
 /** An emulated node is slow, and must not count as lost for that. */
 export const timerSeconds = 6;
 export const patience = { timeout: 300_000, interval: 2000 };
 
-export const daemonConf = (more = ''): string => `CLUSTER_NAME = "lab"
-ALLOWED_NODES = ['node1', 'node2']
-NODE_ADDRESSES = [${both.map((node) => `'${node}=${nodeLayout(node).address}'`).join(', ')}]
-HB_DISK = "/dev/mapper/heartbeat"
-FENCE_CMD = "/root/fence"
-FENCE_TIMEOUT = 120
-TIMER = ${timerSeconds}
-SHUTDOWN_TIMEOUT = 60
-CONNECT_TIMEOUT = 20
-${more}`;
-const programs = {
-  '/root/fence': `#!/bin/bash
-exec 3<>/dev/tcp/${frontendAddress}/${fencerPort} && echo "$1" >&3 && read -r said <&3 && [ "$said" = off ]
-`,
-};
+const times: DaemonTimes = { fenceSeconds: 120, timerSeconds, shutdownSeconds: 60, connectSeconds: 20 };
+export const daemonConf = (more = ''): string => daemonConfiguration(times, more);
 /** The end of the shared disk belongs to no volume group: the heartbeat disk lies there. */
 const [groupMib, heartbeatAtMib, heartbeatMib] = [4000, 4088, 8];
-const heartbeatDisk = `0 ${heartbeatMib * 2048} linear /dev/vdb ${heartbeatAtMib * 2048}`;
+const heartbeatDisk = heartbeatTable('/dev/vdb', heartbeatAtMib, heartbeatMib);
 
 /** Takes the power of a node when a fence command asks for it. */
 export class Fencer {
@@ -88,7 +84,7 @@ export class Fencer {
 /** From a lab as it is to two daemons that begin, with both guests ready to be created on either node. */
 export async function prepareDaemons(): Promise<Fencer> {
   await lab.reset();
-  await prepareNodes(daemonConf(), programs);
+  await prepareNodes(daemonConf(), { '/root/fence': fenceProgram });
   await lab.node('node1', `pvresize -qq -y --setphysicalvolumesize ${groupMib}M /dev/vdb`);
   const key = await lab.output('node1', 'head -c 32 /dev/urandom | base64');
   const names = [web, db].map(({ name, address }) => `${address} ${name}`).join('\n');
@@ -102,15 +98,10 @@ export async function prepareDaemons(): Promise<Fencer> {
     await lab.node('node1', `lvchange -an VG0/${guest.name}`);
     for (const node of both) await configure(node, guest);
   }
-  for (const node of both) await attachHeartbeatDisk(node);
+  for (const node of both) await attachHeartbeatDisk(node, heartbeatDisk);
   await lab.node('node1', 'cxmd_ctl --format --yes');
   await Promise.all(both.map(startDaemon));
   return fencer;
-}
-
-/** As the boot of a node does it: lost with its power. */
-async function attachHeartbeatDisk(node: NodeName): Promise<void> {
-  await lab.node(node, `DM_DISABLE_UDEV=1 dmsetup create heartbeat --table '${heartbeatDisk}'`);
 }
 
 /** From now on each access to the heartbeat disk is an error; volumes of VMs are as good as before. */
@@ -138,11 +129,6 @@ export async function freeSan(node: NodeName): Promise<void> {
   }
 }
 
-export async function startDaemon(node: NodeName): Promise<void> {
-  const line = `echo $$ > ${pidFile}; exec cxmd >> /var/log/cxmd.log 2>&1 < /dev/null`;
-  await lab.node(node, `setsid -f sh -c '${line}'`);
-}
-
 export async function signalDaemon(node: NodeName, signal: 'TERM' | 'HUP' | 'KILL'): Promise<void> {
   await lab.node(node, `kill -${signal} "$(cat ${pidFile})"`);
 }
@@ -164,16 +150,12 @@ async function hasNoDaemon(node: NodeName): Promise<boolean> {
   return said === 'none';
 }
 
-async function ask<T>(node: NodeName, words: string): Promise<T | undefined> {
-  const { exitCode, stdout } = await lab.node(node, `cxmd_ctl ${words} --json`, { okExitCodes: 'any' });
-  return exitCode === 0 ? (JSON.parse(stdout) as T) : undefined;
-}
-
-export const statusOf = (node: NodeName): Promise<StatusReport | undefined> => ask<StatusReport>(node, '--status');
+export const statusOf = (node: NodeName): Promise<StatusReport | undefined> =>
+  askDaemon<StatusReport>(node, '--status');
 
 /** What a node knows of all nodes; nothing when its daemon does not answer. */
 export async function nodesSeenBy(node: NodeName): Promise<readonly NodeReport[]> {
-  return (await ask<readonly NodeReport[]>(node, '--list-nodes')) ?? [];
+  return (await askDaemon<readonly NodeReport[]>(node, '--list-nodes')) ?? [];
 }
 
 /** The master that these members agree on in state normal; undefined while they don't. */
@@ -212,7 +194,7 @@ export async function runOn(node: NodeName, guest: DaemonGuest, witness: Witness
 /** @param prepare what else the boot of this node does before its daemon starts */
 async function powerOn(node: NodeName, prepare?: (node: NodeName) => Promise<void>): Promise<void> {
   await lab.start(node);
-  await attachHeartbeatDisk(node);
+  await attachHeartbeatDisk(node, heartbeatDisk);
   await prepare?.(node);
   await startDaemon(node);
 }

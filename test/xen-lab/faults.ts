@@ -1,9 +1,10 @@
 /** Faults of a node under cxmd on real Xen: what a round (support/rounds.ts) says is done, and undone again. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startDaemon } from '../lab/daemons.ts';
 import { lab } from '../lab/lab.ts';
 import { nodeLayout, type NodeName } from '../lab/layout.ts';
 import type { Round } from '../support/rounds.ts';
-import { foundOff, freeSan, hangSan, signalDaemon, startDaemon } from './daemons.ts';
+import { foundOff, freeSan, hangSan, signalDaemon } from './daemons.ts';
 import { throttleSan } from './qemu.ts';
 
 /** Does it to the node. When it is over the node is off, and known to be, or the fault has been taken away. */

@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startDaemon } from '../../lab/daemons.ts';
 import { lab } from '../../lab/lab.ts';
 import { nodeLayout, type NodeName } from '../../lab/layout.ts';
 import { both, other, places } from '../core.ts';
@@ -24,7 +25,6 @@ import {
   prepareDaemons,
   settled,
   showLogs,
-  startDaemon,
   statusOf,
   takenOver,
   timerSeconds,

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startDaemon } from '../../lab/daemons.ts';
 import { lab } from '../../lab/lab.ts';
 import type { NodeName } from '../../lab/layout.ts';
 import { both, cxmOk, only, other, places, placesOn } from '../core.ts';
@@ -19,7 +20,6 @@ import {
   runOn,
   settled,
   signalDaemon,
-  startDaemon,
   takenOver,
   timerSeconds,
   web,
