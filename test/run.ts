@@ -6,7 +6,7 @@
  *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
  *
  * As root on Debian it installs the packages the tests need; a lab that does not come up is a failure then. An ordinary user
- * gets all but the lab, and is told what was not run and why. The last line says `N passed, M failed` over all parts.
+ * gets all but the lab, and is told what was not run and why. The last lines name what failed, and say `N passed, M failed` over all parts.
  */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { checkout } from './lab/layout.ts';
 import { installPackages, missingPackages } from './lab/packages.ts';
 import { runLabSuites } from './lab/suites.ts';
-import { oneFailure, runVitest, sum, type Counts, type Runner } from './vitest.ts';
+import { oneFailure, runVitest, sum, summarize, type Counts, type Runner } from './vitest.ts';
 
 const parts = ['house', 'unit', 'daemons', 'lab'] as const;
 type Part = (typeof parts)[number];
@@ -66,7 +66,7 @@ async function runParts(selected: readonly Part[], filters: readonly string[]): 
   const missing = prepareMachine(isRoot);
   const results: Counts[] = [];
   const isBuilt = await build();
-  if (!isBuilt) results.push(oneFailure);
+  if (!isBuilt) results.push(oneFailure('the build'));
   const obstacle = isBuilt ? missing : 'the build failed';
   const here = selected.filter((part) => part === 'house' || part === 'unit');
   if (here.length > 0) results.push(await runVitest(runHere, here, filters));
@@ -77,7 +77,7 @@ async function runParts(selected: readonly Part[], filters: readonly string[]): 
     if (obstacle === undefined) results.push(...(await runLabSuites(part, filters)));
     else {
       say(`test: THE LAB WAS NOT RUN (real LVM on two nodes, test/lab): ${obstacle}`);
-      if (isRoot && isBuilt) results.push(oneFailure);
+      if (isRoot && isBuilt) results.push(oneFailure(`the lab was not run: ${obstacle}`));
     }
   }
   return sum(results);
@@ -90,9 +90,8 @@ let counts: Counts;
 try {
   counts = await runParts(chosen.length > 0 ? chosen : usual, filters);
 } catch (error) {
-  say(`test: ${error instanceof Error ? error.message : String(error)}`);
-  counts = oneFailure;
+  counts = oneFailure(error instanceof Error ? error.message : String(error));
 }
-if (counts.passed + counts.failed === 0) say('test: no test matched');
-say(`${counts.passed} passed, ${counts.failed} failed`);
-process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
+if (counts.passed + counts.failures.length === 0) say('test: no test matched');
+for (const line of summarize(counts)) say(line);
+process.exitCode = counts.failures.length > 0 || counts.passed === 0 ? 1 : 0;

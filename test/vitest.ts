@@ -1,15 +1,19 @@
 /** Running vitest for the test command, and counting what it found. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { checkout } from './lab/layout.ts';
 
 export interface Counts {
   readonly passed: number;
-  readonly failed: number;
+  /** A text for each failure: the test, and the first line of what it said. */
+  readonly failures: readonly string[];
 }
 
-export const oneFailure: Counts = { passed: 0, failed: 1 };
+/** What could not be run at all counts as one failure. */
+export function oneFailure(why: string): Counts {
+  return { passed: 0, failures: [why] };
+}
 
 /** Runs a command to its end; resolves to its exit code. */
 export type Runner = (command: readonly string[]) => Promise<number>;
@@ -17,8 +21,16 @@ export type Runner = (command: readonly string[]) => Promise<number>;
 /** What this program reads of vitest's JSON report. */
 interface Report {
   readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[];
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
 }
 
 const program = [process.execPath, join(checkout, 'node_modules/vitest/vitest.mjs')] as const;
@@ -33,8 +45,12 @@ export async function runVitest(run: Runner, projects: readonly string[], filter
   const selected = projects.flatMap((project) => ['--project', project]);
   try {
     const exitCode = await run([...program, 'run', '--passWithNoTests', ...report, ...selected, ...filters]);
-    const counts = fs.existsSync(file) ? count(JSON.parse(fs.readFileSync(file, 'utf8')) as Report) : oneFailure;
-    return exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+    const counts = fs.existsSync(file)
+      ? count(JSON.parse(fs.readFileSync(file, 'utf8')) as Report)
+      : { passed: 0, failures: [] };
+    if (exitCode === 0 || counts.failures.length > 0) return counts;
+    const where = [...projects, ...filters].join(' ');
+    return { ...counts, failures: [`${where}: the run ended with exit code ${exitCode}, and no test failed in it`] };
   } finally {
     fs.rmSync(file, { force: true });
   }
@@ -49,11 +65,29 @@ export function listFiles(project: string, filters: readonly string[]): readonly
 
 /** A file that could not even be loaded has no tests to count, and is a failure. */
 function count(report: Report): Counts {
-  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
-  return { passed: report.numPassedTests, failed: report.numFailedTests + broken.length };
+  const failures = report.testResults.flatMap((file) => {
+    const name = relative(checkout, file.name);
+    if (file.status === 'failed' && file.assertionResults.length === 0) return [describe(name, file.message)];
+    return file.assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName, failureMessages }) => describe(`${name} > ${fullName}`, failureMessages[0]));
+  });
+  return { passed: report.numPassedTests, failures };
+}
+
+function describe(test: string, message = ''): string {
+  const [firstLine = ''] = message.trim().split('\n', 1);
+  return firstLine === '' ? test : `${test}\n    ${firstLine}`;
 }
 
 export function sum(counts: readonly Counts[]): Counts {
-  const of = (key: keyof Counts): number => counts.reduce((total, each) => total + each[key], 0);
-  return { passed: of('passed'), failed: of('failed') };
+  return {
+    passed: counts.reduce((total, { passed }) => total + passed, 0),
+    failures: counts.flatMap(({ failures }) => failures),
+  };
+}
+
+/** The end of a test command's output: every failure by name, since what said it may be far up by now. */
+export function summarize({ passed, failures }: Counts): readonly string[] {
+  return [...failures.map((failure) => `failed: ${failure}`), `${passed} passed, ${failures.length} failed`];
 }

@@ -1,7 +1,7 @@
 /**
- * The lab's test files, each in a lab of its own: none sees what another one has left. A lab uses little more than one
- * core, so two of them run side by side where the machine has room, the largest files first; what a file's run says is
- * shown when it ends.
+ * The lab's test files, each in a lab of its own: none sees what another one has left. A lab uses little more than half
+ * a core, so that there are more of them side by side than cores where the machine has room, the largest files first;
+ * what a file's run says is shown when it ends.
  */
 import { statSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
@@ -37,7 +37,7 @@ export async function runLabSuites(part: 'lab' | 'daemons', filters: readonly st
       results.push(await runSuite(next.name, firstCore));
     }
   };
-  const labs = Math.min(2, availableParallelism(), Math.max(1, Math.floor(freemem() / labBytes)));
+  const labs = Math.min(Math.ceil(availableParallelism() * 1.5), Math.max(1, Math.floor(freemem() / labBytes)));
   await Promise.all(Array.from({ length: labs }, (_, firstCore) => work(firstCore)));
   return results;
 }

@@ -21,7 +21,7 @@ import {
   type NodeName,
 } from '../lab/layout.ts';
 import { installPackages, missingPackages, xenLabPackages } from '../lab/packages.ts';
-import { sum } from '../vitest.ts';
+import { sum, summarize } from '../vitest.ts';
 import { ensureImages } from './images.ts';
 import { hotplugVariable } from './layout.ts';
 import { runSuites } from './run-suites.ts';
@@ -60,12 +60,13 @@ async function test(suites: readonly string[], options: ClusterOptions): Promise
   const start = performance.now();
   prepare(options);
   const outcomes = await runSuites(suites, Number(options.nodes), say);
-  for (const { suite, passed, failed, seconds } of outcomes) {
-    say(`${suite.padEnd(12)} ${passed} passed, ${failed} failed, ${seconds.toFixed(0)} s`);
+  for (const { suite, passed, failures, seconds } of outcomes) {
+    say(`${suite.padEnd(12)} ${passed} passed, ${failures.length} failed, ${seconds.toFixed(0)} s`);
   }
-  const { passed, failed } = sum(outcomes);
-  say(`${passed} passed, ${failed} failed, ${((performance.now() - start) / 60_000).toFixed(1)} minutes in all`);
-  if (failed > 0 || passed === 0) process.exitCode = 1;
+  const counts = sum(outcomes);
+  say(`${((performance.now() - start) / 60_000).toFixed(1)} minutes in all`);
+  for (const line of summarize(counts)) say(line);
+  if (counts.failures.length > 0 || counts.passed === 0) process.exitCode = 1;
 }
 
 /** The first process of the namespaces of the cluster that stays; undefined if there is none. */

@@ -124,12 +124,12 @@ class Sender {
 
   /** False when the receiver went away meanwhile. */
   private async copy(): Promise<boolean> {
-    const until = Date.now() + this.context.store.knobs.migrateCopyMs;
+    const begun = Date.now();
     do {
       this.send({ pages: 1 });
       await sleep(tickMs);
       if (this.lines.ended) return false;
-    } while (Date.now() < until);
+    } while (Date.now() - begun < this.context.store.knobs.migrateCopyMs);
     return true;
   }
 

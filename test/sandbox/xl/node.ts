@@ -4,7 +4,7 @@
  */
 import { build } from 'esbuild';
 import { execa } from 'execa';
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeDomain } from '../../../src/sandbox/xl/build.ts';
@@ -66,8 +66,11 @@ export class Hosts {
     await writeFile(join(this.root, name, 'host.json'), JSON.stringify({ name, ...host }));
   }
 
+  /** As a whole: a call that is under way may look at any moment. */
   async turn(name: string, knobs: Partial<Knobs>): Promise<void> {
-    await writeFile(join(this.root, name, 'knobs.json'), JSON.stringify(knobs));
+    const file = join(this.root, name, 'knobs.json');
+    await writeFile(`${file}.new`, JSON.stringify(knobs));
+    await rename(`${file}.new`, file);
   }
 
   async run(name: string, program: string, ...args: readonly string[]): Promise<Said> {
