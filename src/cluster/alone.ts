@@ -16,7 +16,10 @@ import { volumeIdentity, volumeIn, whereabouts, type NodeSight, type RowsOfNode 
 export const restartGapMs = 5000;
 /** A guest is there for longer than this before it reboots again. */
 const presenceMs = 3000;
+/** To build a domain takes a host at least so many times as long as to list its domains, and it is listed meanwhile. */
+const looksWhileBuilt = 3;
 const watchLimitMs = 60_000;
+const lookEachMs = 1000;
 
 /** @throws CxmError REFUSED when the VM is on a node in any state */
 export function requireNowhere(sights: readonly RowsOfNode[], vm: string): void {
@@ -44,7 +47,8 @@ export function mayBeRestarting(sights: readonly NodeSight[], { volumes }: Pick<
 }
 
 /**
- * Keeps looking at nodes for as long as a reboot takes a guest off the list, and so often that none comes and goes unseen.
+ * Keeps looking at nodes for as long as a reboot takes a guest off the list, and so often that none comes and goes unseen:
+ * where the very fastest look is slow, so is the making of domains.
  * @returns those of the VMs that were seen, and where
  * @throws CxmError HOST_UNREACHABLE; TIMEOUT when the nodes answer too slowly for that
  */
@@ -57,6 +61,7 @@ export async function seenMeanwhile(
   const seen = new Map<string, RowOnNode>();
   const giveUp = clock.now() + watchLimitMs;
   let since: number | undefined;
+  let fastestMs = Infinity;
   let asked = clock.now();
   for (;;) {
     const before = asked;
@@ -69,10 +74,12 @@ export async function seenMeanwhile(
       }
     }
     const answered = clock.now();
-    if (since === undefined || answered - before > presenceMs) since = answered;
+    fastestMs = Math.min(fastestMs, answered - asked);
+    const unseenMs = answered - before;
+    if (since === undefined || unseenMs > Math.max(presenceMs, looksWhileBuilt * fastestMs)) since = answered;
     if (asked - since >= restartGapMs || seen.size === new Set(vms).size) return seen;
     if (answered >= giveUp) throw new CxmError('TIMEOUT', 'the nodes answer too slowly to say what runs there');
-    await clock.sleep(1000);
+    await clock.sleep(Math.max(0, lookEachMs - (answered - asked)));
   }
 }
 
