@@ -7,7 +7,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { asCxmError, CxmError } from '../../errors.ts';
-import { partialTag } from '../../lvm/names.ts';
+import { imageIdOf, partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import { compress } from '../../transfer/compress.ts';
 import { openExtents } from '../../transfer/extents.ts';
@@ -166,7 +166,9 @@ async function sendPlanned(
 ): Promise<void> {
   const { COMPRESS_LEVEL: level, BLOCK_SIZE: blockBytes } = context.settings;
   const { compression } = plan;
-  await context.ready({ kind: plan.kind, compression, sizeBytes: volume.sizeBytes });
+  const imageId = imageIdOf(volume.tags);
+  const whose = imageId === undefined ? {} : { imageId };
+  await context.ready({ kind: plan.kind, compression, sizeBytes: volume.sizeBytes, ...whose });
   if (plan.kind === 'archive' && content.kind === 'filesystem') {
     const { type, uuid, label } = content;
     const known = { ...(uuid !== undefined && { uuid }), ...(label !== undefined && { label }) };

@@ -11,20 +11,20 @@ import { diskLocation, imageSource, type DirectoryLocation, type DiskLocation } 
 import type { DeleteCall } from '../arguments/transfer.ts';
 import { IncomingFile } from './incoming-file.ts';
 import { imageFile, moveFile } from './save.ts';
-import { forgetSaved } from './saved.ts';
+import { forgetSaved, noteSaved, wasSaved } from './saved.ts';
 import { askDiskFacts, isPersistent, type DiskFacts } from './send-image.ts';
 import { cloudName, diskParameters, isFrontend, localKind, partialOf } from './shared.ts';
 
 export async function deleteTarget(context: ActionContext, { target, vmId }: DeleteCall): Promise<undefined> {
   const { host, path } = target;
   const onHost = !isFrontend(context, host) || localKind(path) === 'link';
-  // A stop that failed half-way, or an end that is retried: the disk of a VM on a host may lie here already.
-  if (target.kind === 'disk') await deleteDiskHere(context, target, vmId);
   if (onHost) {
     await deleteOnHost(context, target, vmId).catch((error: unknown) => {
       throw explained(context, target, vmId, error);
     });
   }
+  // A stop that failed half-way, or an end that is retried: the disk of a VM on a host may lie here, and be older.
+  if (target.kind === 'disk') await deleteDiskHere(context, target, vmId);
   if (target.kind === 'directory') await deleteDirectoryHere(context, target, vmId);
   if (target.kind === 'file' && !onHost) await rm(path, { force: true });
 }
@@ -77,20 +77,30 @@ function explained(context: ActionContext, target: DeleteCall['target'], vmId: n
 /** A persistent disk comes back into its image first. */
 async function deleteDisk(context: ActionContext, disk: DiskLocation, vmId: number): Promise<void> {
   const what = `disk ${disk.diskId} of VM ${vmId}`;
-  const incoming = new IncomingFile(context, what, async () => {
+  const choose = async (detail: Readonly<Record<string, unknown>>): Promise<string> => {
     const facts = await askDiskFacts(context, vmId, disk.diskId);
+    const held = detail.imageId;
+    if (typeof held === 'number' && facts.image !== undefined && held !== facts.image.id) {
+      throw new CxmError('FOREIGN', `${what} holds image ${held}, but by now it is to be image ${facts.image.id}`, {
+        hint: `save the volume into image ${held} by hand, then remove it with lvremove`,
+      });
+    }
     return fileOfImage(facts, what);
-  });
+  };
+  const onStored = (file: string): void => noteSaved(context, vmId, disk.diskId, file);
+  const incoming = new IncomingFile(context, what, choose, onStored);
   const parameters = diskParameters(context, disk, vmId);
   await incoming.during(async (conversation) => {
     await context.helper({ host: disk.host }, { operation: 'delete-disk', parameters, ...conversation });
   });
 }
 
-/** The disk of a stopped VM lies as a file on the frontend. */
+/** The disk of a stopped VM lies as a file on the frontend. One that was saved from its host since is out of date here. */
 async function saveStopped(context: ActionContext, { path, diskId }: DiskLocation, vmId: number): Promise<void> {
   const facts = await askDiskFacts(context, vmId, diskId);
-  if (isPersistent(facts)) await moveFile(path, fileOfImage(facts, `disk ${diskId} of VM ${vmId}`));
+  if (!isPersistent(facts)) return;
+  const file = fileOfImage(facts, `disk ${diskId} of VM ${vmId}`);
+  if (!wasSaved(context, vmId, diskId, file)) await moveFile(path, file);
 }
 
 function fileOfImage({ image }: DiskFacts, what: string): string {

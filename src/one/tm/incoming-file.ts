@@ -2,8 +2,8 @@
  * A volume's content comes back to the frontend, into a file that appears whole or not at all, and that a loss of power
  * does not take back: what the disk is removed for.
  */
-import { mkdirSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { lstatSync, mkdirSync } from 'node:fs';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Data } from '../../agent/operation.ts';
 import { formatSize } from '../../config/size.ts';
@@ -13,19 +13,24 @@ import type { ActionContext, HelperCall } from '../action.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { partialOf, syncToDisk } from './shared.ts';
 
-/** A file that a volume's content goes to: under a name of its own until all of it is there. */
+/**
+ * A file that a volume's content goes to: under a name of its own until all of it is there. Of two actions that write to
+ * that name the later one goes on, and the earlier one fails when it would give its file the name.
+ */
 export class IncomingFile {
   private path: string | undefined;
+  /** Inode of what was written. */
+  private written: bigint | undefined;
   private stored = false;
 
   /**
-   * @param choose where the content goes; asked once there is some
+   * @param choose where the content goes; asked once there is some, with what the host says of it
    * @param onStored called when the file is safe, before the other side hears of it
    */
   constructor(
     private readonly context: ActionContext,
     private readonly what: string,
-    private readonly choose: () => Promise<string>,
+    private readonly choose: (detail: Readonly<Record<string, unknown>>) => Promise<string>,
     private readonly onStored: (file: string) => void = () => undefined,
   ) {}
 
@@ -40,7 +45,7 @@ export class IncomingFile {
         answer: async (topic) => topic === 'stored' && this.store(),
       });
     } finally {
-      if (this.path !== undefined && !this.stored) await rm(partialOf(this.path), { force: true });
+      if (this.path !== undefined && this.isOwn(partialOf(this.path))) await rm(partialOf(this.path), { force: true });
     }
   }
 
@@ -48,6 +53,9 @@ export class IncomingFile {
   async store(): Promise<boolean> {
     if (this.path === undefined) return false;
     if (!this.stored) {
+      if (!this.isOwn(partialOf(this.path))) {
+        throw new CxmError('IN_USE', `${this.what} is being saved to ${this.path} by another action, too`);
+      }
       await rename(partialOf(this.path), this.path);
       await syncToDisk(dirname(this.path));
       this.onStored(this.path);
@@ -56,32 +64,54 @@ export class IncomingFile {
     return true;
   }
 
+  private isOwn(path: string): boolean {
+    const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return found !== undefined && found.ino === this.written;
+  }
+
   private async receive(data: AsyncIterable<Data>, detail: Readonly<Record<string, unknown>>): Promise<void> {
-    this.path = await this.choose();
+    this.path = await this.choose(detail);
     const sizeBytes = Number(detail.sizeBytes);
     const sparse = detail.kind === 'image' && detail.compression === 'none';
     const progress = createProgress(this.what, sparse ? sizeBytes : undefined, performance.now());
-    await writeFile(this.context, partialOf(this.path), data, sparse ? sizeBytes : undefined, progress);
+    const file = await create(partialOf(this.path));
+    this.written = (await file.stat({ bigint: true })).ino;
+    await fill(this.context, file, partialOf(this.path), { data, sizeBytes: sparse ? sizeBytes : undefined, progress });
     const how = `${String(detail.kind)} (${String(detail.compression)}) of a volume of ${formatSize(sizeBytes)}`;
     this.context.report.info(`${progress.summary(performance.now())}, as ${how}`);
   }
 }
 
-/** @param sizeBytes length of a sparse file; undefined for plain data */
-async function writeFile(
-  context: ActionContext,
-  path: string,
-  data: AsyncIterable<Data>,
-  sizeBytes: number | undefined,
-  progress: Progress,
-): Promise<void> {
+interface Content {
+  readonly data: AsyncIterable<Data>;
+  /** Length of a sparse file; undefined for plain data. */
+  readonly sizeBytes: number | undefined;
+  readonly progress: Progress;
+}
+
+/** A new file, whatever a killed action has left there. */
+async function create(path: string): Promise<FileHandle> {
   mkdirSync(dirname(path), { recursive: true });
-  const failed = (error: unknown): never => {
+  await rm(path, { force: true });
+  return open(path, 'wx', 0o660).catch(failureOf(path));
+}
+
+function failureOf(path: string): (error: unknown) => never {
+  return (error) => {
     const cause = error instanceof CxmError ? error.cause : error;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CxmError('IO', `${path} can't be written: ${why}`, { cause, changed: 'rolled-back' });
   };
-  const file = await open(path, 'w', 0o660).catch(failed);
+}
+
+/** Writes all of it, durably, and closes the file. */
+async function fill(
+  context: ActionContext,
+  file: FileHandle,
+  path: string,
+  { data, sizeBytes, progress }: Content,
+): Promise<void> {
+  const failed = failureOf(path);
   const writer = new WriteBehind(file, path);
   try {
     let end = 0;

@@ -1,7 +1,7 @@
 /**
  * The directory of a VM changes its place: its deployment files and, of a suspended VM, the checkpoint. If both sides
  * see the same directory (a shared system datastore) nothing is done. Links to volumes stay behind: they were made
- * anew where the disks went.
+ * anew where the disks went. When a cluster has started the VM anew, what lies on its dead host is of no use any more.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
@@ -9,7 +9,10 @@ import { rm, writeFile } from 'node:fs/promises';
 import type { Data } from '../../agent/operation.ts';
 import { packEntries, unpackEntries } from '../../transfer/directory.ts';
 import type { ActionContext } from '../action.ts';
+import { CxmError } from '../../errors.ts';
 import type { DirectoryLocation } from '../arguments/locations.ts';
+import { createFrontend } from '../client.ts';
+import { runsOn } from '../domain-sight.ts';
 import { givenUp, openReceiver, type Receiver } from './receiver.ts';
 import { isFrontend, localKind } from './shared.ts';
 
@@ -35,7 +38,7 @@ export async function moveDirectory(
     await fromFrontend(from.path, target);
     return;
   }
-  await context.helper(
+  const asked = context.helper(
     { host: from.host },
     {
       operation: 'directory-source',
@@ -51,6 +54,21 @@ export async function moveDirectory(
       receive: (data) => target.receive(data),
     },
   );
+  await asked.catch((error: unknown) => unlessRunningThere(context, to, vmId, error));
+}
+
+/** @throws unknown the error, unless it tells that the source is out of reach and the VM runs at the destination */
+async function unlessRunningThere(
+  context: ActionContext,
+  { host }: DirectoryLocation,
+  vmId: number,
+  error: unknown,
+): Promise<void> {
+  const isOutOfReach = error instanceof CxmError && error.code === 'HOST_UNREACHABLE';
+  if (!isOutOfReach || isFrontend(context, host)) throw error;
+  const { deployId } = await createFrontend(context.commands, { kind: 'local' }).virtualMachine(vmId);
+  if (!(await runsOn(context, host, vmId, deployId))) throw error;
+  context.report.warn(`VM ${vmId} runs on ${host}, so its directory is not waited for: ${error.message}`);
 }
 
 function here(path: string): Target {

@@ -35,8 +35,7 @@ export async function mvds(context: ActionContext, call: MoveToDatastoreCall): P
     // oned names the last host when an end that failed is retried, also for a VM whose disks had been undeployed.
     if (localKind(source.path) !== 'file') throw error;
   }
-  await moveFile(source.path, file);
-  onStored(file);
+  await moveFile(source.path, file, (from) => noteSaved(context, vmId, diskId, file, from));
 }
 
 export async function cpds(context: ActionContext, call: CopyToDatastoreCall): Promise<undefined> {
@@ -63,13 +62,23 @@ export function imageFile(destination: ImageSource): string {
   });
 }
 
-/** As rename, also from one file system to another. */
-export async function moveFile(from: string, to: string): Promise<void> {
+/**
+ * As rename, also from one file system to another, and durable.
+ * @param note told where the very file is that will stand at `to`, before that at `from` goes
+ */
+export async function moveFile(
+  from: string,
+  to: string,
+  note: (file: string) => void = () => undefined,
+): Promise<void> {
+  note(from);
   try {
     await rename(from, to);
+    await syncToDisk(dirname(to));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
     await replaceFile(from, to);
+    note(to);
     await rm(from);
   }
 }
@@ -77,7 +86,8 @@ export async function moveFile(from: string, to: string): Promise<void> {
 async function replaceFile(from: string, to: string): Promise<void> {
   const partial = partialOf(to);
   try {
-    await copyFile(from, partial, constants.COPYFILE_FICLONE);
+    await rm(partial, { force: true });
+    await copyFile(from, partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
     await syncToDisk(partial);
     await rename(partial, to);
     await syncToDisk(dirname(to));

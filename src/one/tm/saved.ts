@@ -8,10 +8,13 @@ import type { ActionContext } from '../action.ts';
 
 type Place = Pick<ActionContext, 'stateDirectory'>;
 
-/** The disk's content is in `file`, which lies on the disk. */
-export function noteSaved(place: Place, vmId: number, diskId: number, file: string): void {
+/**
+ * The disk's content is in `file`, durably.
+ * @param now where that very file stands before it is given its name: the note counts from then on
+ */
+export function noteSaved(place: Place, vmId: number, diskId: number, file: string, now = file): void {
   mkdirSync(directoryOf(place), { recursive: true });
-  writeFileSync(noteOf(place, vmId, diskId), identityOf(file) ?? '', { flush: true });
+  writeFileSync(noteOf(place, vmId, diskId), identityOf(file, now) ?? '', { flush: true });
 }
 
 /** Whether `file` is still what was noted. */
@@ -52,7 +55,7 @@ function readNote(path: string): string | undefined {
   }
 }
 
-function identityOf(file: string): string | undefined {
-  const found = statSync(file, { throwIfNoEntry: false, bigint: true });
+function identityOf(file: string, now = file): string | undefined {
+  const found = statSync(now, { throwIfNoEntry: false, bigint: true });
   return found === undefined ? undefined : `${file}\n${found.dev}:${found.ino} ${found.size} ${found.mtimeNs}\n`;
 }

@@ -37,9 +37,12 @@ export async function askDiskFacts(context: ActionContext, vmId: number, diskId:
   return { disk, image };
 }
 
-/** Whether the disk is a persistent image, whose changes are kept. */
+/**
+ * Whether the disk is a persistent image, whose changes are kept. One that is linked but not to be saved is a CD-ROM or
+ * immutable: many VMs may have it at once.
+ */
 export function isPersistent({ disk, image }: DiskFacts): boolean {
-  return disk !== undefined && image !== undefined && (disk.persistent || (disk.save && !disk.clone));
+  return disk !== undefined && image !== undefined && disk.save && !disk.clone;
 }
 
 /** FSTYPE of the image or FS of the disk, checked. */

@@ -5,10 +5,10 @@
 import type { EndResult } from '../../agent/operations/domain-end.ts';
 import type { MigrateResult } from '../../agent/operations/domain-migrate.ts';
 import type { PollResult } from '../../agent/operations/domain-poll.ts';
-import type { DomainSight } from '../../agent/operations/domain-receive.ts';
 import { CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
 import { parseDomain, parseMigrate, parseSave, type DomainCall, type MigrateCall } from '../arguments/machine.ts';
+import { runsOn } from '../domain-sight.ts';
 
 /** Parameters that name the domain. */
 export function domainOf({ vmId, deployId }: DomainCall): Record<string, unknown> {
@@ -62,10 +62,7 @@ export async function migrateLocal(context: ActionContext): Promise<undefined> {
     result = (await context.helper({ host: call.host }, migration(call))) as MigrateResult;
   } catch (error) {
     if (!(error instanceof CxmError) || error.code !== 'HOST_UNREACHABLE') throw error;
-    const parameters = { vmId: call.vmId, name: call.deployId ?? `one-${call.vmId}` };
-    const look = { operation: 'domain-look', parameters };
-    const sight = (await context.helper({ host: call.destinationHost }, look)) as DomainSight;
-    if (!sight.running) throw error;
+    if (!(await runsOn(context, call.destinationHost, call.vmId, call.deployId))) throw error;
     result = { alreadyThere: true };
   }
   return report(context, call, result);

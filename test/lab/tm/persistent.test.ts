@@ -1,6 +1,6 @@
 /** Persistent images on real LVM: what a VM wrote to one comes back into it, whatever ends the VM. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { lab } from '../lab.ts';
 import {
@@ -25,10 +25,18 @@ beforeEach(async () => {
 });
 afterAll(() => lab.reset());
 
-/** A VM whose disk 0 is the persistent image `file`. */
-function prepare(vmId: number, file: string, size: string): void {
+const persistent = { PERSISTENT: 'YES', CLONE: 'NO', SAVE: 'YES' };
+/** As oned links an image that no VM changes, to as many VMs as like. */
+const cdrom = { TYPE: 'CDROM', READONLY: 'YES', CLONE: 'NO', SAVE: 'NO' };
+
+/** A VM whose disk 0 is the image `file`, persistent unless its attributes say something else. */
+function prepare(
+  vmId: number,
+  file: string,
+  size: string,
+  attributes: Readonly<Record<string, string>> = persistent,
+): void {
   prepareVmWithImage(vmId, { SIZE: size });
-  const attributes = { PERSISTENT: 'YES', CLONE: 'NO', SAVE: 'YES' };
   lab.prepareVm(vmId, vmDocument(vmId, [{ diskId: 0, imageId: vmId, attributes }]));
   lab.prepareImage(
     vmId,
@@ -138,6 +146,48 @@ test('a persistent disk of a stopped VM that is deleted on the frontend is saved
   await tmOk('delete', [`${frontend}:${diskPath(306, 0)}`, '306', '1']);
   expect(existsSync(diskPath(306, 0))).toBe(false);
   expect(written(file, 8)).toBe('precious');
+});
+
+test('a CD-ROM, which oned links to many VMs, is nowhere saved', async () => {
+  makeRawImage('data', [true, false, true, true]);
+  const file = imagePath('data');
+  const before = statSync(file);
+  for (const vmId of [320, 321]) {
+    prepare(vmId, file, '8M', cdrom);
+    await tmOk('ln', lnArguments(vmId, file, 'node1'));
+  }
+  for (const vmId of [320, 321]) await tmOk('delete', [`node1:${diskPath(vmId, 0)}`, String(vmId), '1']);
+  expect(await lab.logicalVolumes('node1')).toEqual([]);
+  const { ino, mtimeMs, size } = statSync(file);
+  expect({ ino, mtimeMs, size }).toEqual({ ino: before.ino, mtimeMs: before.mtimeMs, size: before.size });
+});
+
+test('a persistent disk is not saved into another image that has its number by now', async () => {
+  await lnRaw(322, 'node1');
+  await write('node1', 322, 'precious');
+  const other = imagePath('other');
+  writeFileSync(other, 'of somebody else');
+  lab.prepareVm(322, vmDocument(322, [{ diskId: 0, imageId: 9322, attributes: persistent }]));
+  lab.prepareImage(9322, `<IMAGE><ID>9322</ID><NAME>other</NAME><SIZE>64</SIZE><SOURCE>${other}</SOURCE></IMAGE>`);
+  const refused = await tm('delete', [`node1:${diskPath(322, 0)}`, '322', '1']);
+  expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining('holds image 322')]);
+  expect(readFileSync(other, 'utf8')).toBe('of somebody else');
+  expect((await lab.logicalVolumes('node1')).map(({ name }) => name)).toEqual(['lv-one-322-0']);
+});
+
+test('what a killed move has left on the frontend does not replace what was saved from the host since', async () => {
+  const file = await lnRaw(323, 'node1');
+  const [here, there] = [`${frontend}:${diskPath(323, 0)}`, `node1:${diskPath(323, 0)}`];
+  await write('node1', 323, 'old text');
+  await tmOk('mv', [there, here, '323', '1']);
+  const left = readFileSync(diskPath(323, 0));
+  await tmOk('mv', [here, there, '323', '1']);
+  writeFileSync(diskPath(323, 0), left);
+  await write('node1', 323, 'precious');
+  await tmOk('mvds', [there, file, '323', '1']);
+  await tmOk('delete', [there.replace('/disk.0', ''), '323', '0']);
+  expect(written(file, 8)).toBe('precious');
+  expect(existsSync(diskPath(323, 0))).toBe(false);
 });
 
 describe('mvds', () => {
