@@ -49,7 +49,8 @@ const cpus: RawKey = {
 /** Neither `coredump-*`, which fills the host's disk, nor `rename-restart`, which leaves a domain nobody knows of. */
 const onEvent = words('destroy', 'restart', 'preserve');
 const oneLine = matchingText('one line of text', /^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u);
-const registers = /^(host|hypervisor)?(,?\s*[a-z0-9_.-]+=[a-z0-9_:x-]+)*$/i;
+/** One way to read each text only: a user's could take for ever otherwise. */
+const registers = /^(?:host|hypervisor|[a-z0-9_.:-]+=[a-z0-9_:-]+)(?:,\s*[a-z0-9_.:-]+=[a-z0-9_:-]+)*$/i;
 
 /** Keys that RAW may set, each with its values. Meanings are those of xl.cfg(5). */
 export const harmlessRawKeys: Readonly<Record<string, RawKey>> = {

@@ -144,11 +144,14 @@ const rawData: readonly Case[] = [
     "constructor = 'x'",
     'cpus = "0-3\\nbootloader"',
     "__proto__ = 'x'",
+    `cpuid = "${'a=aaaa'.repeat(40)}=!"`,
+    `cpuid = "${'a=b,'.repeat(200)}!"`,
   ].map((data): Case => [data, raw(data), 'refused']),
   ...[
     "extra = 'it\\'s \"quoted\" \\\\ here'",
     "# name = 'x'\n\n;;",
     'cpuid = "host,tm=0"',
+    'cpuid = ["0x1:ecx=xxxxxxxx00xx1xxx, eax=x", "0x80000001:edx=1"]',
     'viridian = ["base", "!time"]',
   ].map((data): Case => [data, raw(data), 'safe']),
 ];
