@@ -50,7 +50,7 @@ const keys = {
     'Cluster',
     hostNames(),
     '[]',
-    'The nodes that may join the cluster, by the names under which they reach each other. Without cxmd these are the nodes.',
+    'The nodes that may join the cluster, by the names under which they reach each other. Their order is that of the slots on the heartbeat disk: add new ones at the end, and move none.',
   ),
   CLUSTER_KEY: key(
     'Cluster',
@@ -73,7 +73,7 @@ const keys = {
     'Heartbeat',
     integer(1, 600, 'seconds'),
     '3',
-    'The master counts as lost after twice this time without a heartbeat, another node after three times. The same on all nodes.',
+    'A node counts as lost after three times this time without a heartbeat; a master that can not renew its lease stops after twice. The same on all nodes.',
   ),
   UDP_PORT: key('Heartbeat', integer(1, 65_535), '1255', 'Port of heartbeats and elections.'),
   TCP_PORT: key('Heartbeat', integer(1, 65_535), '1255', 'Port of calls from one cxmd to another.'),
@@ -134,7 +134,7 @@ const keys = {
     'Fencing',
     integer(2, 600, 'seconds'),
     '30',
-    'The time-out to which the watchdog device is set. The same on all nodes.',
+    'The time-out that the watchdog device has: 60 for xen_wdt, unless it is loaded with timeout=. cxmd does not set it, and refuses a device that waits longer. At least six times TIMER, so that a daemon that was killed is let in again in time. The same on all nodes.',
   ),
   NO_RESTART: key(
     'Virtual machines',

@@ -6,6 +6,7 @@
 import { open, readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { CxmError } from '../errors.ts';
+import { deviceDirectory } from '../host/device-number.ts';
 import { BlockPool, type LentBlock } from './block-pool.ts';
 import { ioError } from './io-error.ts';
 import { dataRanges } from './holes.ts';
@@ -184,18 +185,11 @@ async function measure(handle: FileHandle, path: string): Promise<{ sizeBytes: n
   const stat = await handle.stat();
   if (stat.isFile()) return { sizeBytes: stat.size, sparse: stat.blocks * 512 < stat.size };
   if (!stat.isBlockDevice()) throw new CxmError('UNSUPPORTED', `${path} is neither a file nor a block device`);
-  const sectors = await readFile(`${sysfsDirectory(stat.rdev)}/size`, 'latin1').catch((error: unknown) => {
+  const sectors = await readFile(`${deviceDirectory('block', stat.rdev)}/size`, 'latin1').catch((error: unknown) => {
     throw ioError(error, `cannot learn the size of ${path}`);
   });
   // The kernel counts sectors of 512 bytes here, whatever the device's own are.
   return { sizeBytes: Number.parseInt(sectors, 10) * 512, sparse: false };
-}
-
-/** Where the kernel tells about a block device; Linux' numbering of devices is that of sys/sysmacros.h. */
-function sysfsDirectory(rdev: number): string {
-  const major = Math.floor(rdev / 256) % 4096;
-  const minor = (rdev % 256) + Math.floor(rdev / 2 ** 20) * 256;
-  return `/sys/dev/block/${major}:${minor}`;
 }
 
 /**
@@ -203,7 +197,9 @@ function sysfsDirectory(rdev: number): string {
  * Source: Documentation/ABI/stable/sysfs-block, write_zeroes_max_bytes: 0 where it can't.
  */
 async function storageZeroes(rdev: number): Promise<boolean> {
-  const limit = await readFile(`${sysfsDirectory(rdev)}/queue/write_zeroes_max_bytes`, 'latin1').catch(() => '0');
+  const limit = await readFile(`${deviceDirectory('block', rdev)}/queue/write_zeroes_max_bytes`, 'latin1').catch(
+    () => '0',
+  );
   return Number.parseInt(limit, 10) > 0;
 }
 

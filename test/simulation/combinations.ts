@@ -193,6 +193,17 @@ export function damagedAndForgotten(random: Random, nodes: number): TimedFault[]
   ];
 }
 
+/** Its daemon is killed and comes back while nobody hears it, and it can't be fenced: only its watchdog can end it. */
+export function killedUnheard(random: Random, nodes: number): TimedFault[] {
+  const node = random.integer(0, nodes - 1);
+  const forMs = random.between(60_000, 100_000);
+  return [
+    { afterMs: 0, fault: { kind: 'fence-mode', mode: 'fails' } },
+    { afterMs: 0, fault: { kind: 'isolate', node, forMs, pings: true } },
+    { afterMs: random.between(0, 10_000), fault: { kind: 'crash', node, forMs: random.between(200, 3000) } },
+  ];
+}
+
 type Recipe = readonly [share: number, fewestNodes: number, make: (random: Random, nodes: number) => TimedFault[]];
 
 const recipes: readonly Recipe[] = [
@@ -208,6 +219,7 @@ const recipes: readonly Recipe[] = [
   [2, 3, lateFence],
   [3, 2, lateRenewal],
   [2, 2, damagedAndForgotten],
+  [2, 2, killedUnheard],
 ];
 
 export function combination(random: Random, nodes: number): TimedFault[] {

@@ -43,4 +43,5 @@ export const mutants: readonly Mutant[] = [
   mutant('does not look again after the pings', { looksAgain: false }),
   mutant('fences without a last look at the disk', { readsBeforeFencing: false }),
   mutant('judges nodes it has never seen', { judgesUnseen: true }),
+  mutant('feeds the watchdog while it wants in', { mayFeed: (isSeen, isMember) => isSeen || !isMember }),
 ];

@@ -298,7 +298,7 @@ export class SimNode {
       case 'stopped':
         this.crash();
         this.stopped = true;
-        this.leftCleanly = effect.clean;
+        this.leftCleanly = effect.atRest;
         return;
     }
   }

@@ -45,7 +45,7 @@ export function makePlan(seed: number, hours: number, size?: number): Plan {
     nodes,
     vmsPerNode: random.pick([0, 1, 1, 2, 2, 3]),
     fencing: random.pick(['with-status', 'with-status', 'with-status', 'unconfirmed', 'disabled']),
-    watchdogMs: random.chance(0.15) ? 10_000 : 0,
+    watchdogMs: random.chance(0.15) ? 20_000 : 0,
     hoursMs,
     episodes,
   };

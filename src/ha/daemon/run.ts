@@ -12,7 +12,7 @@ import { DiskThread } from '../disk/disk-thread.ts';
 import type { Balancer } from '../effects/balancer.ts';
 import { bootClock } from '../effects/boot-clock.ts';
 import type { Hypervisor } from '../effects/hypervisor.ts';
-import { Watchdog } from '../effects/watchdog.ts';
+import { requireTimeout, Watchdog } from '../effects/watchdog.ts';
 import { readClusterKeys } from '../wire/cluster-key.ts';
 import { Rejections } from '../wire/rejections.ts';
 import { Balancing } from './balancing.ts';
@@ -97,6 +97,7 @@ class Daemon {
     const localName = environment.localNameIn(conf);
     const settings = daemonSettings(conf, localName);
     const { cluster, diskPath } = settings;
+    if (conf.WATCHDOG !== undefined) requireTimeout(conf.WATCHDOG, conf.WATCHDOG_TIMEOUT);
     let keys = readClusterKeys(conf.CLUSTER_KEY, cluster);
     // Not the clock of the protocol, which costs a call of the kernel: a flood is counted thousands of times a second.
     const rejections = new Rejections(
@@ -141,7 +142,6 @@ class Daemon {
       this.reload(fresh);
       network.change(this.conf);
     });
-    if (conf.WATCHDOG !== undefined) this.watchdog = Watchdog.open(conf.WATCHDOG);
     log('started', `cxmd ${version} on ${localName}, cluster ${cluster}, disk ${diskPath}`);
     shell.start();
     this.balance(balancer);
@@ -161,9 +161,9 @@ class Daemon {
       send: (datagram) => network.send(datagram),
       askPeer: (node, request, deadlineMs) => network.ask(node, request, deadlineMs),
       ...programsOf(() => this.conf, clock),
-      feedWatchdog: () => this.watchdog?.feed(),
+      feedWatchdog: () => this.feedWatchdog(),
       restartRules: () => ({ first: this.conf.RESTART_FIRST, never: this.conf.NO_RESTART }),
-      stopped: (reason, clean) => this.stopped(reason, clean),
+      stopped: (reason, end) => this.stopped(reason, end),
     };
   }
 
@@ -209,23 +209,35 @@ class Daemon {
     else void this.shell.call({ kind: 'leave' });
   }
 
+  /** The first time it begins to run: not before others are to count on it. A daemon that was killed has left it running. */
+  private feedWatchdog(): void {
+    const { WATCHDOG, WATCHDOG_TIMEOUT } = this.conf;
+    if (WATCHDOG === undefined) return;
+    try {
+      this.watchdog ??= Watchdog.open(WATCHDOG, WATCHDOG_TIMEOUT);
+      this.watchdog.feed();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
   /** The protocol has ended: clean, or taken out. */
-  private stopped(reason: string, clean: boolean): void {
+  private stopped(reason: string, { clean, atRest }: { readonly clean: boolean; readonly atRest: boolean }): void {
     this.isEnding = true;
     const wasRefused = clean && reason !== 'left';
     // Replies to whoever asked for it go out first.
     setTimeout(() => {
-      this.end(clean, wasRefused ? daemonExits.refused : clean ? daemonExits.clean : daemonExits.out, reason);
+      this.end(atRest, wasRefused ? daemonExits.refused : clean ? daemonExits.clean : daemonExits.out, reason);
     }, 100);
   }
 
-  /** @param clean only then is the watchdog put to rest: the others count on it that a silent node is off */
-  private end(clean: boolean, code: number, reason = 'asked to'): void {
+  /** @param atRest the watchdog is put to rest; otherwise the others count on it that a silent node is off */
+  private end(atRest: boolean, code: number, reason = 'asked to'): void {
     if (this.isOver) return;
     this.isOver = true;
     this.log('stopped', `cxmd ends: ${reason}`);
     this.shell?.end();
-    if (clean) this.watchdog?.rest();
+    if (atRest) this.watchdog?.rest();
     for (const close of this.closers.splice(0)) close();
     const closing = this.disk?.close(endMs) ?? Promise.resolve(true);
     const written = Promise.race([this.journal?.flush(), new Promise((resolve) => setTimeout(resolve, endMs))]);

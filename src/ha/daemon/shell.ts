@@ -43,7 +43,7 @@ export interface ShellParts {
   feedWatchdog(): void;
   /** RESTART_FIRST and NO_RESTART, as they are at the moment. */
   restartRules(): { readonly first: readonly string[]; readonly never: readonly string[] };
-  stopped(reason: string, clean: boolean): void;
+  stopped(reason: string, end: { readonly clean: boolean; readonly atRest: boolean }): void;
   readonly journal: Journal;
   readonly log: Logger;
 }
@@ -179,6 +179,8 @@ export class Shell {
 
   private perform(effect: Effect): void {
     const { parts } = this;
+    // An effect before this one may have ended it, as a watchdog that can't be had does.
+    if (this.isOver) return;
     switch (effect.kind) {
       case 'send':
         return parts.send(effect.datagram);
@@ -223,7 +225,7 @@ export class Shell {
       case 'alarm':
         return parts.log('alarm', effect.text);
       case 'stopped':
-        return parts.stopped(effect.reason, effect.clean);
+        return parts.stopped(effect.reason, effect);
     }
   }
 

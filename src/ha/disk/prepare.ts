@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { CxmError } from '../../errors.ts';
 import type { Commands } from '../../host/commands.ts';
+import { deviceDirectory } from '../../host/device-number.ts';
 import { DirectFile, statusOf } from './direct-file.ts';
 import { blockBytes, decodeHeader, diskBytes, encodeHeader, isZero, slotCount } from './format.ts';
 import { HeartbeatDisk, largestRead } from './heartbeat-disk.ts';
@@ -100,9 +101,7 @@ function sizeOf(path: string): number {
   const descriptor = fs.openSync(path, 'r');
   try {
     // Linux has no size for a device in stat, and Node no lseek: the kernel says it in sectors of 512 bytes.
-    const major = (status.rdev >> 8) & 0xfff;
-    const minor = (status.rdev & 0xff) | ((status.rdev >> 12) & 0xfff00);
-    return Number(fs.readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8')) * 512;
+    return Number(fs.readFileSync(`${deviceDirectory('block', status.rdev)}/size`, 'utf8')) * 512;
   } finally {
     fs.closeSync(descriptor);
   }

@@ -41,6 +41,12 @@ export function isOut({ ledger, peers }: NodeState, node: number): boolean {
   return incarnation <= (ledger.fenced[node] ?? 0) || incarnation <= (ledger.excluded[node] ?? 0);
 }
 
+/** The slot on the disk still calls us a member: a former daemon of ours has ended without a word. */
+export function hasFormerMembership({ state }: Step): boolean {
+  const { slot } = peerAt(state, state.config.self);
+  return slot !== undefined && isMember(slot.role) && !isOut(state, state.config.self);
+}
+
 /** How good a master this node would be; 0: it doesn't stand. Of equal ones the lower index goes first. */
 export function ownBallot(step: Step): number {
   const { state, timing } = step;

@@ -11,6 +11,7 @@ import type { Lease, Read } from './blocks.ts';
 import { candidateDelayMs, isCandidate } from './election.ts';
 import { learnEpoch, learnLedger } from './evidence.ts';
 import { because, nameOf, never, type Step } from './state.ts';
+import { armWatchdog } from './watchdog.ts';
 
 /** May this node fence, start and migrate at this moment? */
 export function mayAct({ state, rules, timing }: Step): boolean {
@@ -167,6 +168,7 @@ function confirm(step: Step, read: Read<Lease>, issuedMs: number): void {
   state.claiming = undefined;
   if (rules.leaseExpired(claiming.writeIssuedMs, state.nowMs, timing)) return voidClaim(step, 'it was read too late');
   learnEpoch(step, claiming.epoch, state.config.self);
+  if (state.role === 'joining') armWatchdog(step);
   state.role = 'active';
   state.electionMs = never;
   state.held = {

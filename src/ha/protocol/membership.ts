@@ -7,13 +7,14 @@
  */
 import { isMember, mergeSwitches, type NodeIndex, type Read, type Slot } from './blocks.ts';
 import type { Answer, Request } from './messages.ts';
-import { isOut } from './election.ts';
+import { hasFormerMembership, isOut } from './election.ts';
 import { isLater, learnEpoch, learnLedger } from './evidence.ts';
 import { clusterState } from './panic.ts';
 import { mayAct, releaseLease } from './lease.ts';
 import { adoptFormerClaims, reply } from './orders.ts';
 import { unknownIncarnation } from './readability.ts';
-import { alarm, because, nameOf, never, peerAt, setPeer, takeId, type Step } from './state.ts';
+import { alarm, because, nameOf, never, peerAt, setPeer, takeId, type NodeState, type Step } from './state.ts';
+import { armWatchdog, isLeavingKnown } from './watchdog.ts';
 
 export function join(step: Step, callId: number): void {
   const { state } = step;
@@ -32,16 +33,13 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
   const { state } = step;
   const { self } = state.config;
   if (state.role === 'alone') return;
+  // After a change of the disk others may come back later than we, and remember more of us than it does.
+  if (state.role === 'joining' && state.incarnation !== 0)
+    state.incarnation = incarnationAbove(state, state.incarnation);
   if (state.incarnation !== 0) return state.farewellMs === never ? guardOwnSlot(step, read) : bidFarewell(step, read);
   // Torn: nobody can say how far they came.
   const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? unknownIncarnation : 0;
-  const { fenced, excluded } = state.ledger;
-  state.incarnation = Math.max(
-    state.minimumIncarnation,
-    former + 1,
-    (fenced[self] ?? 0) + 1,
-    (excluded[self] ?? 0) + 1,
-  );
+  state.incarnation = incarnationAbove(state, former + 1);
   if (typeof read === 'object') {
     setPeer(state, self, { ...peerAt(state, self), slot: read });
     // What only we had said would be lost with the first slot that we write.
@@ -55,9 +53,9 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
   if (state.farewellMs !== never && !hasFormerMembership(step)) finishLeave(step, 'it was no member yet');
 }
 
-function hasFormerMembership({ state }: Step): boolean {
-  const { slot } = peerAt(state, state.config.self);
-  return slot !== undefined && isMember(slot.role) && !isOut(state, state.config.self);
+function incarnationAbove({ ledger, minimumIncarnation, config }: NodeState, atLeast: number): number {
+  const { fenced, excluded } = ledger;
+  return Math.max(minimumIncarnation, atLeast, (fenced[config.self] ?? 0) + 1, (excluded[config.self] ?? 0) + 1);
 }
 
 /** Our former daemon went without a word. It gets one, if it was really ours: nobody else has written meanwhile. */
@@ -78,15 +76,18 @@ function guardOwnSlot(step: Step, read: Read<Slot>): void {
   drop(step, `another daemon writes the slot of ${nameOf(state, state.config.self)}`);
 }
 
-/** Out of the cluster at once, without a last word in the slot: its claims stay. */
-export function drop(step: Step, reason: string): void {
+/**
+ * Out of the cluster at once, without a last word in the slot: its claims stay.
+ * @param atRest nobody believes that the watchdog ends this node
+ */
+export function drop(step: Step, reason: string, atRest = false): void {
   const { state, effects } = step;
   if (state.role === 'alone') return;
   if (state.held !== undefined) releaseLease(step, reason);
   state.held = undefined;
   state.claiming = undefined;
   state.role = 'alone';
-  effects.push({ kind: 'alarm', text: reason }, { kind: 'stopped', reason, clean: false });
+  effects.push({ kind: 'alarm', text: reason }, { kind: 'stopped', reason, clean: false, atRest });
   because(step, nameOf(state, state.config.self), 'out of the cluster', reason);
 }
 
@@ -118,13 +119,14 @@ export function joinAnswered(step: Step, answer: Extract<Answer, { kind: 'join' 
   state.joinRefused = answer.reason;
   if (!answer.final) return;
   state.role = 'alone';
-  step.effects.push({ kind: 'stopped', reason: answer.reason, clean: true });
+  step.effects.push({ kind: 'stopped', reason: answer.reason, clean: true, atRest: !hasFormerMembership(step) });
   if (state.joinCallId !== 0) reply(step, state.joinCallId, false, answer.reason);
 }
 
 function enter(step: Step): void {
   const { state } = step;
   state.role = 'passive';
+  armWatchdog(step);
   state.joinRefused = '';
   state.slotWantedAgain = true;
   because(step, nameOf(state, state.config.self), 'joined', `incarnation ${String(state.incarnation)}`);
@@ -221,12 +223,13 @@ export function mayWriteLastWord(step: Step): boolean {
   return step.state.role === 'leaving' && step.state.held === undefined;
 }
 
-export function finishLeave(step: Step, how: string): void {
+/** @param atRest the others know that we have left, or never counted us in */
+export function finishLeave(step: Step, how: string, atRest = true): void {
   const { state, effects } = step;
   if (state.role !== 'leaving') return;
   state.role = 'alone';
   reply(step, state.leaveCallId, true, 'left');
-  effects.push({ kind: 'stopped', reason: 'left', clean: true });
+  effects.push({ kind: 'stopped', reason: 'left', clean: true, atRest });
   because(step, nameOf(state, state.config.self), 'left', how);
 }
 
@@ -235,7 +238,7 @@ export function expireLeave(step: Step): void {
   const { state, timing } = step;
   if (state.role !== 'leaving' || state.nowMs - state.leaveMs < timing.leaseLostMs) return;
   state.held = undefined;
-  finishLeave(step, 'the disk did not take it');
+  finishLeave(step, 'the disk did not take it', isLeavingKnown(step));
 }
 
 /** We read that a person took us out, or that we were fenced. */
@@ -246,6 +249,6 @@ export function checkOwnStanding(step: Step): void {
   if ((state.ledger.fenced[self] ?? 0) >= state.incarnation) {
     drop(step, 'the others believe that this node is off: they may have started its VMs');
   } else if ((state.ledger.excluded[self] ?? 0) >= state.incarnation) {
-    drop(step, 'this node was taken out of the cluster');
+    drop(step, 'this node was taken out of the cluster', true);
   }
 }

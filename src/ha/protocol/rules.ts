@@ -58,6 +58,8 @@ export interface Rules {
   readonly readsBeforeFencing: boolean;
   /** Only who has been seen alive by us can have died. */
   readonly judgesUnseen: boolean;
+  /** The watchdog is fed only by who is seen on the disk or heard by the master. */
+  readonly mayFeed: (isSeen: boolean, isMember: boolean) => boolean;
 }
 
 export const realRules: Rules = {
@@ -85,4 +87,5 @@ export const realRules: Rules = {
   looksAgain: true,
   readsBeforeFencing: true,
   judgesUnseen: false,
+  mayFeed: (isSeen) => isSeen,
 };

@@ -30,8 +30,9 @@ import { planDone } from './restart.ts';
 import { mendSlots, observeObscure, slotMended } from './readability.ts';
 import { realRules, type Rules } from './rules.ts';
 import { ownList } from './slot-room.ts';
-import { copyState, never, peerAt, takeId, type NodeState, type Step } from './state.ts';
+import { copyState, never, takeId, type NodeState, type Step } from './state.ts';
 import { endIsolation, lookAround } from './verdict.ts';
+import { feedWatchdog } from './watchdog.ts';
 
 export interface Stepped {
   readonly state: NodeState;
@@ -286,20 +287,4 @@ function done(current: Step, id: number, result: Result): void {
       advanceRecovery(current);
       return;
   }
-}
-
-/**
- * Fed while we are seen: our slot reaches the disk, or the master says that it hears us. Both are what the master counts
- * our silence from.
- */
-function feedWatchdog(current: Step): void {
-  const { state, timing, effects } = current;
-  if (!state.config.watchdogArmed) return;
-  const isSeen = state.peers.some((_, node) => {
-    const { datagram, netSeenMs } = peerAt(state, node);
-    const ageMs = datagram?.role === 'active' ? (datagram.heardAgeMs[state.config.self] ?? -1) : -1;
-    return ageMs >= 0 && ageMs + state.nowMs - netSeenMs < timing.watchdogStopMs;
-  });
-  const isFed = isSeen || state.nowMs - state.slotWrittenMs < timing.watchdogStopMs || !isMember(state.role);
-  if (isFed) effects.push({ kind: 'feed-watchdog' });
 }

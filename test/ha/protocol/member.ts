@@ -2,7 +2,14 @@
 import type { Answer, Effect, Event } from '../../../src/ha/protocol/messages.ts';
 import { createNode, type NodeState } from '../../../src/ha/protocol/state.ts';
 import { step } from '../../../src/ha/protocol/step.ts';
-import { emptyLedger, noSwitches, type Lease, type Read, type Slot } from '../../../src/ha/protocol/blocks.ts';
+import {
+  emptyLedger,
+  noSwitches,
+  type Datagram,
+  type Lease,
+  type Read,
+  type Slot,
+} from '../../../src/ha/protocol/blocks.ts';
 import { deriveTiming } from '../../../src/ha/protocol/timing.ts';
 
 type Timeless<T> = T extends unknown ? Omit<T, 'nowMs'> : never;
@@ -16,14 +23,14 @@ export class Member {
   /** Since the last `take`. */
   private effects: Effect[] = [];
 
-  constructor(self: number, nodes: readonly string[]) {
+  constructor(self: number, nodes: readonly string[], watchdogArmed = false) {
     this.state = createNode({
       self,
       nodes,
       diskId: 'disk',
-      timing: deriveTiming(3),
+      timing: deriveTiming(3, watchdogArmed ? { watchdogMs: 30_000 } : {}),
       fencing: 'with-status',
-      watchdogArmed: false,
+      watchdogArmed,
     });
   }
 
@@ -37,6 +44,21 @@ export class Member {
     const found = this.effects.filter((effect): effect is Extract<Effect, { kind: K }> => effect.kind === kind);
     this.effects = this.effects.filter((effect) => effect.kind !== kind);
     return found;
+  }
+
+  /** All kinds in their order, of which none was taken yet. */
+  all(): readonly Effect[] {
+    return this.effects;
+  }
+
+  /** A heartbeat of another node. */
+  hear(from: number, said: Partial<Datagram>): void {
+    const datagram: Datagram = {
+      ...{ from, incarnation: 1, sequence: 1, role: 'passive', state: 'normal', epoch: 1, switches: noSwitches() },
+      ...{ heardAgeMs: [-1, -1, -1], ballot: 0, slotSequence: 0, diskId: 'disk' },
+      ...said,
+    };
+    this.happen({ kind: 'datagram', datagram });
   }
 
   /** A second, with a tick. */

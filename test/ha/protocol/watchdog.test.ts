@@ -1,0 +1,123 @@
+/** Others count on a node's watchdog: when it is fed, and by which ends it is put to rest. */
+import { expect, test } from 'vitest';
+import type { Slot } from '../../../src/ha/protocol/blocks.ts';
+import { leaseOf, Member, slotOf } from './member.ts';
+
+const names = ['alpha', 'beta', 'gamma'];
+
+/** Alpha has just started under the master beta, with its own slot as a former daemon has left it. */
+function started(former?: Partial<Slot>): Member {
+  const alpha = new Member(0, names, true);
+  alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
+  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+  alpha.tick();
+  alpha.read(leaseOf(1, 3, 9), former === undefined ? [] : [{ ...slotOf(0, 'alpha', 40, 3), ...former }]);
+  return alpha;
+}
+
+function letIn(alpha: Member): void {
+  alpha.tick();
+  const ask = alpha.take('ask').at(-1);
+  const answer = { kind: 'join', accepted: true, final: false, reason: '', minimumIncarnation: 2 } as const;
+  alpha.happen({ kind: 'answered', askId: ask?.askId ?? 0, answer });
+}
+
+/** The master's heartbeat, which says how long ago it has heard alpha. */
+function hearMaster(alpha: Member, ageMs: number, sequence: number): void {
+  alpha.hear(1, { role: 'active', epoch: 3, sequence, heardAgeMs: [ageMs, 0, 0] });
+}
+
+test('a daemon that comes after one that was killed does not feed it while nobody hears of it', () => {
+  const alpha = started({ watchdogArmed: true });
+  for (let second = 0; second < 60; second += 1) alpha.tick();
+  expect(alpha.take('feed-watchdog')).toEqual([]);
+});
+
+test('a daemon that comes after one that was killed feeds it while the master says that it hears it', () => {
+  const alpha = started({ watchdogArmed: true });
+  for (let second = 0; second < 10; second += 1) {
+    hearMaster(alpha, 500, second + 1);
+    alpha.tick();
+  }
+  expect(alpha.take('feed-watchdog').length).toBeGreaterThanOrEqual(9);
+  for (let second = 0; second < 20; second += 1) alpha.tick();
+  expect(alpha.take('feed-watchdog').length).toBeLessThanOrEqual(6);
+});
+
+test('who was no member before does not start it before it is let in, and starts it before its slot says so', () => {
+  const alpha = started();
+  hearMaster(alpha, 500, 1);
+  alpha.tick();
+  expect(alpha.take('feed-watchdog')).toEqual([]);
+  letIn(alpha);
+  const kinds = alpha.all().map(({ kind }) => kind);
+  expect(kinds).toContain('write-slot');
+  expect(kinds.indexOf('feed-watchdog')).toBeLessThan(kinds.indexOf('write-slot'));
+  expect(kinds.indexOf('feed-watchdog')).toBeGreaterThanOrEqual(0);
+});
+
+test('a daemon that comes after a master that was killed feeds it until another one claims the lease', () => {
+  const alpha = new Member(0, names, true);
+  alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
+  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+  const own = { ...slotOf(0, 'alpha', 40, 3), watchdogArmed: true };
+  for (let second = 0; second < 5; second += 1) {
+    alpha.tick();
+    alpha.read(leaseOf(0, 3, 9), [own]);
+  }
+  expect(alpha.take('feed-watchdog').length).toBeGreaterThanOrEqual(4);
+  for (let second = 0; second < 5; second += 1) {
+    alpha.read(leaseOf(1, 4, 1 + second), [own]);
+    alpha.tick();
+  }
+  expect(alpha.take('feed-watchdog')).toEqual([]);
+});
+
+/** A member that leaves while the disk takes nothing any more. */
+function leaving(): Member {
+  const alpha = started();
+  letIn(alpha);
+  const [first] = alpha.take('write-slot');
+  alpha.happen({ kind: 'slot-written', sequence: first?.slot.sequence ?? 0 });
+  alpha.happen({ kind: 'call', callId: 2, call: { kind: 'leave' } });
+  return alpha;
+}
+
+test('a leave of which neither disk nor master has heard does not put it to rest', () => {
+  const alpha = leaving();
+  for (let second = 0; second < 12; second += 1) alpha.tick();
+  expect(alpha.take('stopped')).toMatchObject([{ clean: true, atRest: false }]);
+});
+
+test('a leave of which the master has heard puts it to rest, though the disk has not taken it', () => {
+  const alpha = leaving();
+  for (let second = 0; second < 12; second += 1) {
+    alpha.tick();
+    hearMaster(alpha, 200, second + 1);
+  }
+  expect(alpha.take('stopped')).toMatchObject([{ clean: true, atRest: true }]);
+});
+
+test('who was taken out by a person puts it to rest, who is believed to be off does not', () => {
+  for (const [ledger, atRest] of [
+    [{ ...leaseOf(1, 3, 10).ledger, excluded: [9, 0, 0] }, true],
+    [{ ...leaseOf(1, 3, 10).ledger, fenced: [9, 0, 0] }, false],
+  ] as const) {
+    const alpha = started();
+    letIn(alpha);
+    alpha.tick();
+    alpha.read({ ...leaseOf(1, 3, 10), ledger });
+    expect(alpha.take('stopped')).toMatchObject([{ clean: false, atRest }]);
+  }
+});
+
+test('who is refused for good puts it to rest only if no former daemon has let others count on it', () => {
+  for (const former of [undefined, { watchdogArmed: true }]) {
+    const alpha = started(former);
+    alpha.tick();
+    const ask = alpha.take('ask').at(-1);
+    const answer = { kind: 'join', accepted: false, final: true, reason: 'no', minimumIncarnation: 2 } as const;
+    alpha.happen({ kind: 'answered', askId: ask?.askId ?? 0, answer });
+    expect(alpha.take('stopped')).toMatchObject([{ atRest: former === undefined }]);
+  }
+});
