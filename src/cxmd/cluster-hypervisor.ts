@@ -5,6 +5,7 @@
  * word immediately before a domain is made or sent; what a failure says of the VM is no more than what was seen.
  */
 import { planPlacement } from '../balance/place.ts';
+import { isName, type Pin } from '../balance/state.ts';
 import { stateOf, withNewVms } from '../cluster/balancing.ts';
 import { nodeNamed, type Cluster } from '../cluster/cluster.ts';
 import type { VmDefinition } from '../cluster/definition.ts';
@@ -95,10 +96,11 @@ async function outcomeOf(work: () => Promise<void>): Promise<Started> {
   }
 }
 
-/** Best-fit decreasing, without the nodes where it was tried in vain. */
+/** Best-fit decreasing. */
 async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Planned> {
   const survey = await surveyNodes(cluster);
   const names = survey.sights.map(({ node }) => node);
+  if (names.length === 0) throw new CxmError('HOST_UNREACHABLE', 'no node could be looked at');
   const definitions: VmDefinition[] = [];
   const left: Planned['left'][number][] = [];
   for (const vm of vms) {
@@ -106,17 +108,14 @@ async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Pla
     if (definition instanceof CxmError) left.push({ vm, reason: definition.message, panic: false });
     else definitions.push(definition);
   }
-  const state = withNewVms(withoutVms(stateOf(survey.sights), vms), definitions);
-  const homes = new Map((await findHomes(cluster)).pinned.map(({ vm, nodes }) => [vm, nodes]));
-  const tried = new Map(vms.map((vm) => [vm, failed.filter((one) => one.vm === vm).map(({ node }) => node)]));
-  const pinned = definitions.flatMap(({ vm }) => {
-    const nodes = (homes.get(vm) ?? names).filter((node) => tried.get(vm)?.includes(node) !== true);
-    return nodes.length === names.length ? [] : [{ vm, nodes: nodes.filter((node) => names.includes(node)) }];
-  });
-  // Where it failed everywhere, the first failures are as good a reason as any: no node is left to try.
+  const state = withNewVms(withoutVms(placeableState(stateOf(survey.sights)), vms), definitions);
+  const homes = await findHomes(cluster);
+  const pinned = pinsFor(
+    definitions.map(({ vm }) => vm),
+    { names, homes: homes.pinned, failed },
+  );
   const hopeless = new Set(pinned.filter(({ nodes }) => nodes.length === 0).map(({ vm }) => vm));
-  for (const vm of hopeless)
-    left.push({ vm, reason: 'no node can have it, or it failed on all that can', panic: false });
+  for (const vm of hopeless) left.push({ vm, reason: 'no node can have it', panic: false });
   const placeable = definitions.map(({ vm }) => vm).filter((vm) => !hopeless.has(vm));
   const rules = { pinned: pinned.filter(({ vm }) => !hopeless.has(vm)) };
   const placement = planPlacement(state, placeable, { rules });
@@ -125,6 +124,44 @@ async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Pla
     placements: placement.starts.map(({ vm, destination }) => ({ vm, node: destination })),
     left: [...left, ...short.map(({ vm, error }) => ({ vm, reason: error.message, panic: true }))],
   };
+}
+
+export interface PinningFacts {
+  /** Of the nodes that are left. */
+  readonly names: readonly string[];
+  /** Where VMs can be that can't be everywhere. */
+  readonly homes: readonly Pin[];
+  readonly failed: PlanOrder['failed'];
+}
+
+/**
+ * Where VMs may be placed that may not be placed on every node. Nodes where a VM was tried in vain are left out while
+ * others can have it: what was refused may have been so for a reason that passes, and who orders bounds the attempts.
+ */
+export function pinsFor(vms: readonly string[], { names, homes, failed }: PinningFacts): readonly Pin[] {
+  const pinOf = new Map(homes.map(({ vm, nodes }) => [vm, nodes]));
+  return vms.flatMap((vm) => {
+    const homesLeft = (pinOf.get(vm) ?? names).filter((node) => names.includes(node));
+    const untried = homesLeft.filter((node) => !failed.some((one) => one.vm === vm && one.node === node));
+    const nodes = untried.length > 0 ? untried : homesLeft;
+    return nodes.length === names.length ? [] : [{ vm, nodes }];
+  });
+}
+
+/**
+ * Without what the balancer refuses: a domain that somebody has given a name of his own, or one that is seen on two nodes in
+ * the middle of a migration. What they take of the nodes' memory is gone all the same, and other VMs are not to wait for them.
+ */
+function placeableState(state: ReturnType<typeof stateOf>): ReturnType<typeof stateOf> {
+  const taken = new Map<string, number>();
+  const vms = state.vms.filter(
+    ({ name }, at) => isName(name) && state.vms.findIndex((one) => one.name === name) === at,
+  );
+  for (const { node, memoryMib } of state.vms.filter((one) => !vms.includes(one))) {
+    if (node !== undefined) taken.set(node, (taken.get(node) ?? 0) + memoryMib);
+  }
+  const nodes = state.nodes.map((node) => ({ ...node, memoryMib: node.memoryMib - (taken.get(node.name) ?? 0) }));
+  return { ...state, nodes, vms };
 }
 
 /** Those that run on one of the nodes are placed by what they will need, as if they ran nowhere. */

@@ -36,11 +36,7 @@ export class VmWork {
     if (this.parts.clock() > effect.notAfterMs) {
       return this.end(effect, { outcome: 'refused', reason: 'it was too late to begin' });
     }
-    const rank = ({ vm }: StartEffect): number => {
-      const place = this.parts.rules().first.indexOf(vm);
-      return place < 0 ? Infinity : place;
-    };
-    const place = this.waiting.findIndex((other) => rank(other) > rank(effect));
+    const place = this.waiting.findIndex((other) => this.rank(other) > this.rank(effect));
     this.waiting.splice(place < 0 ? this.waiting.length : place, 0, effect);
     // Orders of one decision come one after the other: the first ones must not overtake the most important ones.
     setImmediate(() => this.next());
@@ -53,7 +49,7 @@ export class VmWork {
     const wanted = vms.filter((vm) => !never.has(vm));
     const left = vms
       .filter((vm) => never.has(vm))
-      .map((vm) => ({ vm, reason: 'NO_RESTART of cxm.conf names it', panic: false }));
+      .map((vm) => ({ vm, reason: 'NO_RESTART of cxm.conf names it', panic: false, final: true }));
     const name = (node: number): string => nameOf(state, node);
     const order = {
       vms: wanted,
@@ -64,10 +60,11 @@ export class VmWork {
       wanted.length === 0 ? Promise.resolve({ placements: [], left: [] }) : this.parts.hypervisor.plan(order);
     planning.then(
       (planned) => {
-        const placements = planned.placements.flatMap(({ vm, node }) => {
+        const found = planned.placements.flatMap(({ vm, node }) => {
           const index = state.config.nodes.indexOf(node);
           return index < 0 ? [] : [{ vm, node: index }];
         });
+        const placements = found.sort((one, other) => this.rank(one) - this.rank(other));
         this.parts.done(id, { kind: 'plan', placements, left: [...left, ...planned.left] });
       },
       (error: unknown) => {
@@ -76,6 +73,12 @@ export class VmWork {
         this.parts.done(id, { kind: 'plan', placements: [], left: [...left, ...all] });
       },
     );
+  }
+
+  /** Those of RESTART_FIRST before all others, in its order. */
+  private rank({ vm }: { readonly vm: string }): number {
+    const place = this.parts.rules().first.indexOf(vm);
+    return place < 0 ? Number.MAX_SAFE_INTEGER : place;
   }
 
   private next(): void {

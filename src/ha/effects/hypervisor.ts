@@ -1,5 +1,5 @@
 /** What the daemon asks of the machine that runs VMs, and of the others on behalf of the cluster: the body is over src/cluster. */
-import type { StartOutcome } from '../protocol/messages.ts';
+import type { LeftVm, StartOutcome } from '../protocol/messages.ts';
 
 export interface Started {
   readonly outcome: StartOutcome;
@@ -22,8 +22,7 @@ export interface PlanOrder {
 
 export interface Planned {
   readonly placements: readonly { readonly vm: string; readonly node: string }[];
-  /** `panic`: there is not enough room in the cluster. */
-  readonly left: readonly { readonly vm: string; readonly reason: string; readonly panic: boolean }[];
+  readonly left: readonly LeftVm[];
 }
 
 export interface Hypervisor {

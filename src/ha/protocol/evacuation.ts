@@ -140,12 +140,13 @@ export function emptyFenceDone(step: Step, id: number, result: Result): void {
   });
   state.slotWantedAgain = true;
   because(step, nameOf(state, evacuation.node), 'off', 'it was empty and without the disk');
-  holdOff(step, evacuation);
+  holdOff(step, evacuation, 1);
 }
 
 function endMove(step: Step, evacuation: Evacuation): void {
   because(step, evacuation.vm, `has left ${nameOf(step.state, evacuation.node)}`, 'the migration has succeeded');
-  holdOff(step, evacuation);
+  // Until slots tell where it is now: should it come back to a node that is to be emptied, it leaves again soon.
+  holdOff(step, evacuation, 1);
 }
 
 function endAttempt(step: Step, evacuation: Evacuation, how: string): void {
@@ -156,11 +157,11 @@ function endAttempt(step: Step, evacuation: Evacuation, how: string): void {
     vm === '' ? name : vm,
     vm === '' ? `${name} is not fenced: ${how}` : `${vm} could not leave ${name}: ${how}`,
   );
-  holdOff(step, evacuation);
+  holdOff(step, evacuation, vm === '' ? 1 : patience);
 }
 
-function holdOff({ state, timing }: Step, { node, vm }: Evacuation): void {
-  const untilMs = state.nowMs + timing.holdMs * (vm === '' ? 1 : patience);
+function holdOff({ state, timing }: Step, { node, vm }: Evacuation, holds: number): void {
+  const untilMs = state.nowMs + timing.holdMs * holds;
   state.holds = { ...state.holds, [holdKey(node, vm)]: untilMs };
   state.evacuation = undefined;
 }

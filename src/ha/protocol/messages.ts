@@ -71,8 +71,18 @@ export type Result =
   | {
       readonly kind: 'plan';
       readonly placements: readonly { readonly vm: string; readonly node: NodeIndex }[];
-      readonly left: readonly { readonly vm: string; readonly reason: string; readonly panic: boolean }[];
+      readonly left: readonly LeftVm[];
     };
+
+/** A VM without a place. */
+export interface LeftVm {
+  readonly vm: string;
+  readonly reason: string;
+  /** There is not enough room in the cluster. */
+  readonly panic: boolean;
+  /** It is not to be tried again. */
+  readonly final?: boolean;
+}
 
 interface Timed {
   readonly nowMs: number;
@@ -174,7 +184,7 @@ export type Effect =
   /** A person should know. */
   | { readonly kind: 'alarm'; readonly text: string }
   /**
-   * This node has left, or was taken out: the process may end. A watchdog is put to rest if it was a clean end; otherwise
-   * it isn't fed any more, since others may have been told that this node is off.
+   * This node has left, or was taken out: the process may end. `atRest`: a watchdog is put to rest; otherwise it isn't fed
+   * any more, since others may come to believe that it has ended this node.
    */
-  | { readonly kind: 'stopped'; readonly reason: string; readonly clean: boolean };
+  | { readonly kind: 'stopped'; readonly reason: string; readonly clean: boolean; readonly atRest: boolean };

@@ -14,6 +14,8 @@ import { alarm, because, nameOf, peerAt, takeId, type NodeState, type Step } fro
 import { judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const attemptLimit = 3;
+/** Of one node. It carries out four at a time, each with a deadline from its claim on, and has room for so many calls. */
+const ordersAtOnce = 6;
 const surveyLimit = 40;
 
 export function advanceStarts(step: Step): void {
@@ -126,16 +128,25 @@ export function planDone(step: Step, id: number, result: Extract<Result, { kind:
   const { recovery } = state;
   if (recovery?.planId !== id) return;
   const where = new Map(result.placements.map(({ vm, node }) => [vm, node]));
-  const why = new Map(result.left.map(({ vm, reason }) => [vm, reason]));
-  const todo = recovery.todo.map((one): Todo => {
+  const why = new Map(result.left.map((one) => [one.vm, one]));
+  const planned = recovery.todo.map((one): Todo => {
     // A later survey may have added VMs that the plan knows nothing of.
     if (one.phase !== 'pending' || !recovery.planVms.includes(one.vm)) return one;
     const to = where.get(one.vm);
     if (to !== undefined) return { ...one, phase: 'planned', to };
-    return { ...one, phase: 'failed', reason: why.get(one.vm) ?? 'no place was found' };
+    // A look that failed for a moment is no reason to leave a VM down.
+    const { reason = 'no place was found', final = false } = why.get(one.vm) ?? {};
+    const attempts = one.attempts + 1;
+    const phase = final || attempts >= attemptLimit ? 'failed' : 'pending';
+    return { ...one, phase, attempts, sentMs: state.nowMs, reason };
   });
-  const shortage = result.left.find(({ panic }) => panic);
-  state.recovery = { ...recovery, planId: 0, planVms: [], todo, shortage: shortage?.reason ?? recovery.shortage };
+  const isFailed = (vm: string): boolean => planned.some((one) => one.vm === vm && one.phase === 'failed');
+  const shortage = result.left.find(({ vm, panic }) => panic && isFailed(vm))?.reason ?? recovery.shortage;
+  // In the order of the plan, which has the most important ones first.
+  const rank = new Map(result.placements.map(({ vm }, at) => [vm, at]));
+  const placeOf = ({ vm }: Todo): number => rank.get(vm) ?? -1;
+  const todo = planned.sort((one, other) => placeOf(one) - placeOf(other));
+  state.recovery = { ...recovery, planId: 0, planVms: [], todo, shortage };
 }
 
 function orderStarts(step: Step): void {
@@ -145,10 +156,14 @@ function orderStarts(step: Step): void {
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
   if (state.nowMs >= actUntilMs(step)) return;
   let resurvey = false;
+  const busy = new Map<number, number>();
+  const count = (to: number): number => busy.get(to) ?? 0;
+  for (const { phase, to } of recovery.todo) if (phase === 'ordered') busy.set(to, count(to) + 1);
   const todo = recovery.todo.map((one): Todo => {
     const isUnheard = one.phase === 'ordered' && one.askId === 0;
     if (isUnheard && state.nowMs - Math.max(one.sentMs, recovery.surveyedMs) >= timing.periodMs) resurvey = true;
-    if (one.phase !== 'planned') return one;
+    if (one.phase !== 'planned' || count(one.to) >= ordersAtOnce) return one;
+    busy.set(one.to, count(one.to) + 1);
     const { askId } = askOne(step, one.to, { kind: 'start', vm: one.vm, token }, 2 * timing.startDeadlineMs);
     because(step, one.vm, `ordered to start on ${nameOf(state, one.to)}`, `${nameOf(state, one.origin)} is off`);
     return { ...one, phase: 'ordered', askId, sentMs: state.nowMs };
