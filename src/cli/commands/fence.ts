@@ -7,9 +7,6 @@ import type { CommandBody, CommandContext } from '../context.ts';
 import type { DaemonLink } from '../daemon.ts';
 import { exitCodes } from '../exit-codes.ts';
 
-/** A power switch answers within this time, or something is wrong with it. */
-const fenceTimeoutMs = 120_000;
-
 export const fence: CommandBody = async (context) => {
   const name = context.operand(0);
   const { localName, commands } = context.environment;
@@ -25,11 +22,14 @@ export const fence: CommandBody = async (context) => {
     .then((rows) => ({ vms: rows.filter(runsHere).map((row) => row.name ?? ''), why: undefined }))
     .catch((error: unknown) => ({ vms: undefined, why: asCxmError(error).message }));
   await context.confirm(`${sentenceOf(name, seen)} Power ${name} off?`);
-  const { FENCE_CMD: command, DISABLE_FENCING: disabled } = context.environment.configuration().configuration;
+  const { FENCE_CMD, FENCE_STATUS_CMD, FENCE_TIMEOUT, DISABLE_FENCING } =
+    context.environment.configuration().configuration;
   const daemon = await context.environment.daemon();
   await takeOut(context, daemon, name, false);
-  context.progress.step(`${command} ${name}`);
-  await fenceNode(commands, { command, disabled, timeoutMs: fenceTimeoutMs }, name);
+  context.progress.step(`${FENCE_CMD} ${name}`);
+  const timeoutMs = FENCE_TIMEOUT * 1000;
+  const settings = { command: FENCE_CMD, status: FENCE_STATUS_CMD, disabled: DISABLE_FENCING, timeoutMs };
+  await fenceNode(commands, settings, name);
   await takeOut(context, daemon, name, true);
   context.answer(`${name} is off.`, { node: name, vms: seen.vms ?? null });
   const others = cluster.nodes.map((node) => node.name).filter((node) => node !== name);

@@ -45,8 +45,13 @@ export async function fence(
 export async function powerOf(commands: FenceCommands, node: string): Promise<Power> {
   if (commands.status === undefined || !isHostName(node)) return 'unknown';
   const { code, output } = await run(commands.status, node, commands);
-  const [word] = output.trim().toLowerCase().split(/\s+/);
-  return code === 0 && (word === 'on' || word === 'off') ? word : 'unknown';
+  return powerSaid({ exitCode: code, stdout: output });
+}
+
+/** What FENCE_STATUS_CMD has said. */
+export function powerSaid({ exitCode, stdout }: { readonly exitCode: Ended['code']; readonly stdout: string }): Power {
+  const [word] = stdout.trim().toLowerCase().split(/\s+/);
+  return exitCode === 0 && (word === 'on' || word === 'off') ? word : 'unknown';
 }
 
 interface Ended {
@@ -64,6 +69,11 @@ function run(program: string, node: string, { timeoutMs, path }: FenceCommands):
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: path, LC_ALL: 'C' },
     });
+    // What could not be begun has no streams: there may be no descriptor left for them.
+    if (child.pid === undefined) {
+      child.on('error', (error) => resolve({ code: error.message, output: '' }));
+      return;
+    }
     const end = (code: Ended['code']): void => {
       clearTimeout(timer);
       child.stdout.destroy();
