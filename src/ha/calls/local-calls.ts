@@ -73,7 +73,10 @@ function listen(path: string, methods: Methods): Promise<Server> {
     // The kernel gives the socket its mode when it is bound, which Node does within this call.
     const mask = process.umask(0o177);
     try {
-      server.listen(path, () => resolve(server.off('error', fail)));
+      server.listen(path, () => {
+        // Later ones are of single connections, as when no descriptor is left.
+        resolve(server.off('error', fail).on('error', () => undefined));
+      });
     } finally {
       process.umask(mask);
     }

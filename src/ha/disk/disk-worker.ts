@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { asCxmError, CxmError } from '../../errors.ts';
-import { bootClock } from '../effects/boot-clock.ts';
+import { bootClock, type BootClock } from '../effects/boot-clock.ts';
 import type { Lease, Read, Slot } from '../protocol/blocks.ts';
 import { HeartbeatDisk } from './heartbeat-disk.ts';
 
@@ -54,9 +54,12 @@ function carryOut(disk: HeartbeatDisk, order: DiskOrder, told: Read<Slot>[]): Di
   return { kind: 'done', news: { lease, slots: changed } };
 }
 
+let clock: BootClock | undefined;
+
 /** The order may have waited for the storage: what it was decided on is looked at just before, and so is the clock. */
 function mend(disk: HeartbeatDisk, { slot, notAfterMs }: Extract<DiskOrder, { kind: 'mend-slot' }>): void {
-  if (bootClock()() > notAfterMs) throw new CxmError('REFUSED', 'it was too late to begin');
+  clock ??= bootClock();
+  if (clock() > notAfterMs) throw new CxmError('REFUSED', 'it was too late to begin');
   disk.mendSlot(slot);
 }
 

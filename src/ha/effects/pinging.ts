@@ -60,6 +60,11 @@ function run(program: string, args: readonly string[], options: PingOptions): Pr
       stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, PATH: options.path, LC_ALL: 'C' },
     });
+    // What could not be begun has no streams: there may be no descriptor left for them.
+    if (child.pid === undefined) {
+      child.on('error', () => resolve(undefined));
+      return;
+    }
     const end = (ended: Ended | undefined): void => {
       clearTimeout(timer);
       child.stdout.destroy();
