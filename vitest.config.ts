@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // house: the rules of the source tree; unit: everything that needs no root and no other machine;
@@ -8,10 +9,10 @@ const daemons = ['balance', 'cluster', 'failover', 'faults', 'fuzz', 'soak'].map
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
-    // By default vitest leaves one core idle: of two, half the machine.
-    maxWorkers: '100%',
+    // Many tests wait for other programs: more of them than cores keep those busy.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     minWorkers: 1,
     projects: [
       { extends: true, test: { name: 'house', include: ['test/house/**/*.test.ts'] } },
@@ -32,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
-          testTimeout: 180_000,
+          testTimeout: 300_000,
           hookTimeout: 180_000,
           pool: 'forks',
           poolOptions: { forks: { singleFork: true } },

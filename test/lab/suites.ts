@@ -1,17 +1,28 @@
 /**
  * The lab's test files, each in a lab of its own: none sees what another one has left. A lab uses little more than half
- * a core, so that there are more of them side by side than cores where the machine has room, the largest files first;
- * what a file's run says is shown when it ends.
+ * a core, so that there are more of them side by side than cores where the machine has room, the longest first; what a
+ * file's run says is shown when it ends.
  */
-import { statSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
-import { relative } from 'node:path';
+import { basename, relative } from 'node:path';
 import { listFiles, runVitest, type Counts } from '../vitest.ts';
 import { checkout } from './layout.ts';
 import { runInLab } from './up.ts';
 
 /** What a lab's kernels and disks may take. */
 const labBytes = 6 * 1024 ** 3;
+
+/** What is not here comes after them. */
+const longestFirst: readonly string[] = [
+  'faults',
+  'move',
+  'vmm',
+  'cxm',
+  'subcommands',
+  'persistent',
+  'drivers',
+  'changes',
+];
 
 /** cxmd on the lab's nodes: it belongs to the part of the real daemons. */
 const daemonFile = 'lab/daemon.test.ts';
@@ -29,17 +40,22 @@ export async function runLabSuites(part: 'lab' | 'daemons', filters: readonly st
   if (files.length < 2 || filters.some((word) => word.startsWith('-'))) {
     return [await runVitest(runInLab, ['lab'], filters)];
   }
-  const waiting = files.map((file) => ({ name: relative(checkout, file), bytes: statSync(file).size }));
-  waiting.sort((a, b) => b.bytes - a.bytes);
+  const waiting = files.map((file) => relative(checkout, file));
+  waiting.sort((a, b) => rank(a) - rank(b));
   const results: Counts[] = [];
   const work = async (firstCore: number): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      results.push(await runSuite(next.name, firstCore));
+      results.push(await runSuite(next, firstCore));
     }
   };
   const labs = Math.min(Math.ceil(availableParallelism() * 1.5), Math.max(1, Math.floor(freemem() / labBytes)));
   await Promise.all(Array.from({ length: labs }, (_, firstCore) => work(firstCore)));
   return results;
+}
+
+function rank(file: string): number {
+  const place = longestFirst.indexOf(basename(file, '.test.ts'));
+  return place < 0 ? longestFirst.length : place;
 }
 
 async function runSuite(file: string, firstCore: number): Promise<Counts> {

@@ -1,5 +1,5 @@
 /**
- * What users of OpenNebula 7.x ask for, on real Xen: oned's sequences (opennebula.md 3.16) through the real actions, with
+ * What users of OpenNebula 7.x ask for, on real Xen: oned's sequences through the real actions, with
  * a guest that says itself whether it was started anew, goes on, or has lost what it wrote. One VM goes through its life,
  * so the tests of a group follow each other.
  */
