@@ -24,7 +24,7 @@ export const checkNames = {
   'node-version': 'every node has the same Node.js',
   clock: 'the clocks of the nodes agree',
   fencing: 'nodes can be powered off',
-  watchdog: 'a watchdog device; cxmd will use it',
+  watchdog: 'a watchdog device, for WATCHDOG of cxm.conf',
 } as const;
 
 export type CheckName = keyof typeof checkNames;

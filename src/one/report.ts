@@ -1,6 +1,6 @@
 /**
  * How a driver's words reach oned: log lines with a severity, and at most one error, in the form that the installed
- * version puts into the VM's record (opennebula.md 2.7). Up to 6.0 that is the text between two marker lines, from
+ * version puts into the VM's record. Up to 6.0 that is the text between two marker lines, from
  * 6.2 on plain standard error, which 7.x glues together without a separator. The installation's own
  * `scripts_common.sh` tells which: it holds the marker or not. Every text becomes one bounded line without control
  * characters, so that nothing a user typed can forge another line.

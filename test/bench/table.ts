@@ -111,11 +111,11 @@ const method = `## How it is measured
     files in memory on both sides, and cxm works on them with the sandbox's body of its volume interface. Missing
     therefore, on both sides: LVM's commands (the rival needs one, cxm about seven of 10 to 20 ms each) and the zeroing of
     new volumes, since new files are zero.
-    Frontend and host share its cores, and on two cores the bare pipeline leaves none idle: what cxm's process on each
-    side costs (0.2 to 0.4 s a 100 MB) shows in full, where two machines would do it at the same time.
+    Frontend and host share its cores, and on two cores the bare pipeline leaves none idle: what cxm does on each side
+    shows in full, where two machines would do it at the same time.
   - *lab*: a user-mode-linux node of \`test/lab\`: a real kernel that runs as a process, with device mapper, LVM, ext4, sshd,
     sudo and Node, on one core. Programs, system calls and page faults cost ten to a hundred times what they cost on
-    hardware, which hits cxm more than the rival, because its data passes through one process more.
+    hardware, which hits cxm more than the rival, because it starts more of them.
 - **Rounds.** Rival and cxm take turns, and each round begins with another one, so that whatever else the machine does
   hits all of them. Before each run the host writes its dirty data out and forgets what it knows of the disk; programs
   stay in its memory, as on a host that is monitored every minute.

@@ -1,6 +1,6 @@
 /**
  * What cxmd tells the system's log: a line an event, each with a number of its own that never changes its meaning, for
- * people and programs who look for it. The table is the documentation (docs/ha-events.md comes from it).
+ * people and programs who look for it. The table is the documentation (EVENTS of cxmd(8) comes from it).
  */
 
 export type Priority = 'critical' | 'error' | 'warning' | 'notice' | 'info' | 'debug';

@@ -127,6 +127,6 @@ export function assertTiming(timing: Timing, watchdogMs: number): void {
   const broken = must.find(([, holds]) => !holds);
   if (broken === undefined) return;
   throw new CxmError('CONFIG', `TIMER ${String(timing.timerMs / 1000)} s is not safe: ${broken[0]} does not hold`, {
-    hint: 'take a TIMER of 3 seconds or more',
+    hint: 'take a longer TIMER',
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The arguments of the TM action `context`: any number of sources, counted from the end (opennebula.md 3.5). A
+ * The arguments of the TM action `context`: any number of sources, counted from the end. A
  * source is a file of the frontend or a URL, and may carry the name that it gets on the medium: `path:'name'`, where
  * versions before 5.10 lost the quotes to a shell and those from 5.10 on split a quoted name at its blanks.
  */

@@ -1,6 +1,6 @@
 /**
  * The compound values of driver calls: `host:path` of a VM's directory and its disks, and image sources, which may
- * be a file of the frontend, a URL or a datastore's own word (opennebula.md 3). That a path belongs to the VM of the
+ * be a file of the frontend, a URL or a datastore's own word. That a path belongs to the VM of the
  * call is checked here: it ends in `/<vmid>/disk.<n>`, `/<vmid>/kernel` or `/<vmid>`.
  */
 import { absolutePath, badValue, hostName, identifier, plainPath } from './values.ts';

@@ -1,5 +1,5 @@
 /**
- * The arguments of the virtual machine manager's actions as records (opennebula.md 4.2). oned appends the VM's id
+ * The arguments of the virtual machine manager's actions as records. oned appends the VM's id
  * and its host to each call but `exec`. Where versions differ the number of arguments tells: `restore` with a deploy
  * id (4.4+), `attach_nic` with a target (5.x+), and 3.x, whose shell swallows an empty deploy id.
  */

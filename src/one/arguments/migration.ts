@@ -1,5 +1,5 @@
 /**
- * The arguments of premigrate, postmigrate and failmigrate (opennebula.md 3.9). 3.8 passes the destination first,
+ * The arguments of premigrate, postmigrate and failmigrate. 3.8 passes the destination first,
  * later versions the source; the VM document is the sixth argument or comes on standard input; a system TM that
  * forwards the call adds its own name. So the direction comes from the document: the last history record is where
  * the VM goes.

@@ -1,5 +1,5 @@
 /**
- * The arguments of the transfer manager's actions as records (opennebula.md 3). What differs between the versions is
+ * The arguments of the transfer manager's actions as records. What differs between the versions is
  * recognised by its shape: cpds with or without a snapshot, an image format behind a source, `monitor` with its
  * document in an argument or on standard input. Nothing is read or run here.
  */

@@ -1,7 +1,7 @@
 /**
  * The arguments of every driver action in one table: how many there may be, and the line that tells a person. The
  * functions of `transfer.ts`, `migration.ts` and `machine.ts` read the arguments; this table is what usage errors
- * and the documentation show. Source: opennebula.md 3 and 4.2.
+ * and the documentation show.
  */
 import { CxmError } from '../../errors.ts';
 import { quoted } from '../printable.ts';

@@ -1,6 +1,6 @@
 /**
  * The message that the VMM driver gives its scripts: `<VMM_DRIVER_ACTION_DATA>`, in an argument (attach_disk,
- * resize_disk) or, from 5.0 on, on every script's standard input (opennebula.md 4.1).
+ * resize_disk) or, from 5.0 on, on every script's standard input.
  */
 import { CxmError } from '../../errors.ts';
 import { childOf, textOf } from './fields.ts';

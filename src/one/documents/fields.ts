@@ -1,6 +1,6 @@
 /**
  * Values of an element's children by name: text as it is, numbers and switches checked. What is missing or empty is
- * `undefined`, because OpenNebula's versions differ in which attributes they write at all (opennebula.md 10.5).
+ * `undefined`, because OpenNebula's versions differ in which attributes they write at all.
  */
 import { CxmError } from '../../errors.ts';
 import { quoted } from '../printable.ts';

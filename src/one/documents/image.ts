@@ -1,7 +1,7 @@
 /**
  * The image document (`oneimage show -x`, IMAGE of datastore messages) and the two attributes that decide how large
  * the logical volume becomes and with which file system: the user's SIZE and FSTYPE of the image template. FSTYPE
- * became FORMAT and FS in 6.0 (opennebula.md 7); both spellings are read.
+ * became FORMAT and FS in 6.0; both spellings are read.
  */
 import { CxmError } from '../../errors.ts';
 import { childOf, integerOf, textOf } from './fields.ts';

@@ -1,6 +1,6 @@
 /**
  * What arrives on standard input or in an argument, whichever way the installed version wraps it: nothing, XML or a
- * Xen configuration, as it is or in base64, in one line or broken into several (opennebula.md 2.4). The caller gets
+ * Xen configuration, as it is or in base64, in one line or broken into several. The caller gets
  * plain text and what it is.
  */
 import { CxmError } from '../../errors.ts';

@@ -1,7 +1,7 @@
 /**
  * The VM document of OpenNebula 3.6 to 7.x: the whole `<VM>` of `onevm show -x`, of driver messages and of 4.x+
  * deployment files, and the bare `<TEMPLATE>` that 3.x writes for `type="xml"`. Attribute differences between the
- * versions (opennebula.md 10.5) end here. Ids and sizes are checked numbers; text stays what the user typed, and
+ * versions end here. Ids and sizes are checked numbers; text stays what the user typed, and
  * whoever makes a name, a path or a configuration line of it validates it for that purpose.
  */
 import { CxmError } from '../../errors.ts';

@@ -1,6 +1,6 @@
 /**
- * What to tell OpenNebula about a VM that the cluster has moved, decided from what OpenNebula thinks of the VM now
- * (opennebula.md 10). Pure: the same state gives the same step, and after the step has worked the next decision is
+ * What to tell OpenNebula about a VM that the cluster has moved, decided from what OpenNebula thinks of the VM now.
+ * Pure: the same state gives the same step, and after the step has worked the next decision is
  * `done`, so the hook can be repeated at any time.
  */
 import type { VirtualMachine } from '../documents/virtual-machine.ts';

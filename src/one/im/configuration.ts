@@ -1,5 +1,5 @@
 /**
- * What monitord sends to every probe on standard input (opennebula.md 6.4): <MONITOR_CONFIGURATION> with the periods.
+ * What monitord sends to every probe on standard input: <MONITOR_CONFIGURATION> with the periods.
  * Probes work without it, so anything that is missing or out of bounds is its default.
  */
 import { childOf } from '../documents/fields.ts';

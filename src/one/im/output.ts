@@ -1,6 +1,6 @@
 /**
- * What the probes print: the words of opennebula.md 6.2 (3.x), 6.3 (4.x to 5.10) and 6.4 (5.12 and later) for what
- * one look at the host has found. Pure.
+ * What the probes print: the words of 3.x, of 4.x to 5.10, and of 5.12 and later, for what one look at the
+ * host has found. Pure.
  */
 import type { MonitoredDomain, MonitoredHost } from '../../agent/operations/monitor.ts';
 import type { HostFacts } from './host-facts.ts';

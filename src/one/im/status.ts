@@ -1,6 +1,6 @@
 /**
- * vm/status: which VMs have changed their state since the last report, and now and then the whole list (opennebula.md
- * 6.4). One look is not believed against a VM: its domain vanishes for moments while it restarts, and its monitor
+ * vm/status: which VMs have changed their state since the last report, and now and then the whole list.
+ * One look is not believed against a VM: its domain vanishes for moments while it restarts, and its monitor
  * removes a domain some time after the guest has ended. A VM that is gone is reported as unknown, not as powered off,
  * because a cluster may have moved it.
  */

@@ -1,6 +1,6 @@
 /**
  * What oned 7.x has the drivers do for each wish of a user, in its order and with its arguments, and the states that a
- * VM goes through meanwhile (opennebula.md 3.16). A failure leaves the state that oned has for it.
+ * VM goes through meanwhile. A failure leaves the state that oned has for it.
  */
 import { join } from 'node:path';
 import { frontendName, type Layout } from '../layout.ts';
