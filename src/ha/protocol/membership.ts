@@ -37,9 +37,7 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
   if (state.role === 'joining' && state.incarnation !== 0)
     state.incarnation = incarnationAbove(state, state.incarnation);
   if (state.incarnation !== 0) return state.farewellMs === never ? guardOwnSlot(step, read) : bidFarewell(step, read);
-  // Torn: nobody can say how far they came.
-  const former = typeof read === 'object' ? read.incarnation : read === 'torn' ? unknownIncarnation : 0;
-  state.incarnation = incarnationAbove(state, former + 1);
+  state.incarnation = incarnationAbove(state, lastIncarnation(step, read) + 1);
   if (typeof read === 'object') {
     setPeer(state, self, { ...peerAt(state, self), slot: read });
     // What only we had said would be lost with the first slot that we write.
@@ -51,6 +49,14 @@ export function observeOwnSlot(step: Step, read: Read<Slot>): void {
     adoptFormerClaims(step, read.vms);
   }
   if (state.farewellMs !== never && !hasFormerMembership(step)) finishLeave(step, 'it was no member yet');
+}
+
+/** How far our predecessors came, as far as the disk can tell. */
+function lastIncarnation({ state }: Step, read: Read<Slot>): number {
+  if (typeof read === 'object') return read.incarnation;
+  if (read === 'torn') return unknownIncarnation;
+  // It may be another disk now, and others remember us: of all counters only the time of day goes on.
+  return Math.max(0, Math.floor(state.wallMs / 1000));
 }
 
 function incarnationAbove({ ledger, minimumIncarnation, config }: NodeState, atLeast: number): number {
