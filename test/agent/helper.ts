@@ -109,8 +109,8 @@ const works: Readonly<Record<string, Work>> = {
     return 'all was sent';
   },
   unpack: (context, note) => unpack(context, note, 'sha256sum'),
-  'unpack-slowly': (context, note) => unpack(context, note, 'sleep 1; sha256sum'),
-  'unpack-never': (context, note) => unpack(context, note, 'exec sleep 60'),
+  'unpack-slowly': (context, note) => unpack(context, note, 'sleep 4; sha256sum'),
+  'unpack-never': (context, note) => unpack(context, note, 'exec sleep 61.625'),
   'unpack-fails': (context, note) =>
     unpack(context, note, 'head -c 5000000 >/dev/null; echo it is damaged >&2; exit 1'),
   'unpack-a-part': (context, note) => unpack(context, note, 'head -c 5000000 | sha256sum'),

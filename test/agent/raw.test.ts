@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Call } from '../../src/agent/client.ts';
@@ -76,7 +76,8 @@ function startAction(operation: string, work: string): ChildProcess {
   const source = join(helper.root, 'action.ts');
   writeFileSync(
     source,
-    `import { callHelper } from '${here}../../src/agent/client.ts';
+    `import { writeFileSync } from 'node:fs';
+     import { callHelper } from '${here}../../src/agent/client.ts';
      import { fileLock } from '${here}../../src/agent/lock.ts';
      void callHelper({ kind: 'sudo' }, { operation: '${operation}', parameters: { notes: '${helper.notes}' },
        settings: { VG_NAME: 'VG0' }, lock: fileLock('${helper.lockPath}', 10), log: () => undefined, ${work} });`,
@@ -96,6 +97,14 @@ function running(words: string): string[] {
   });
 }
 
+function endHard(pid: string): void {
+  try {
+    process.kill(Number(pid), 'SIGKILL');
+  } catch {
+    // It has ended in the meantime.
+  }
+}
+
 describe('an action that is killed', () => {
   const left = 'left: the caller went away';
 
@@ -108,9 +117,12 @@ describe('an action that is killed', () => {
     const action = startAction('unpack-never', `send: (sink) => sink.file('${image}', () => undefined)`);
     await until(() => helper.noted().includes('unpacking'));
     process.kill(sign * (action.pid ?? 0), signal);
-    // The program reads nothing, so the feeder sees the end only when the program is gone: as after a hang.
-    for (const pid of running('sleep\0' + '60')) process.kill(Number(pid), 'SIGKILL');
-    await until(() => helper.noted().length === 2);
+    // The program reads nothing, so the feeder sees the end only when the program is gone: as after a hang. What notes that
+    // it unpacks may not have started it yet.
+    await until(() => {
+      running('sleep\0' + '61.625').forEach(endHard);
+      return helper.noted().length === 2;
+    });
     expect(helper.noted()[1]).toMatch(/^left: /);
     await until(() => running(helper.root).length === 0);
   });
@@ -125,9 +137,10 @@ describe('an action that is killed', () => {
   });
 
   test('while it receives ends the program that sends', async () => {
-    const receive = 'receive: async (data) => { for await (const item of data) void item; }';
-    const action = startAction('pack-for-ever', receive);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const received = join(helper.root, 'received');
+    const look = `if (item.data.length > 0) writeFileSync('${received}', '');`;
+    const action = startAction('pack-for-ever', `receive: async (data) => { for await (const item of data) ${look} }`);
+    await until(() => existsSync(received));
     process.kill(-(action.pid ?? 0), 'SIGKILL');
     await until(() => helper.noted().length === 1);
     expect(helper.noted()[0]).toMatch(/^left: /);

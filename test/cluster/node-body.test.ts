@@ -114,15 +114,15 @@ describe('the lock of a VM', () => {
 
   it('survives a Ctrl-C, so that what was begun can be undone under it', async () => {
     const lock = await here().lock(vm, 1000);
-    const holders = readdirSync('/proc').filter((pid) => {
-      if (!/^\d+$/.test(pid)) return false;
+    const groups = readdirSync('/proc').flatMap((pid) => {
+      if (!/^\d+$/.test(pid)) return [];
       try {
-        return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === String(process.pid);
+        const [, parent, group] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+        return parent === String(process.pid) ? [group] : [];
       } catch {
-        return false;
+        return []; // it has ended in the meantime
       }
     });
-    const groups = holders.map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[2]);
     const own = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ')[2];
     expect(groups).not.toContain(own);
     await lock.release();

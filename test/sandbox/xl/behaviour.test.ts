@@ -109,7 +109,7 @@ describe('a simulated domain', () => {
   it('is listed for a while when it is destroyed, at first as if it were paused, then without its name', async () => {
     const xl = toolstack('a');
     await xl.create(await configuration('vm', ['one']));
-    await hosts.turn('a', { destroyMs: 2000 });
+    await hosts.turn('a', { destroyMs: 8000 });
     const destroyed = xl.destroy('vm');
     const meanings = async () => (await xl.list()).filter(({ id }) => id !== 0).map(meaningOf);
     await until(async () => (await meanings()).includes('paused'));
@@ -145,7 +145,7 @@ describe('a simulated domain', () => {
     await hosts.turn('a', { shutdownDelayMs: 0 });
     await xl.create(await configuration('vm', ['one']));
     await xl.save('vm', `${hosts.root}/vm.save`, { keepRunning: true });
-    expect(await xl.shutdown('vm', { wait: true, timeoutMs: 1500 })).toBe('leftBehind');
+    expect(await xl.shutdown('vm', { wait: true, timeoutMs: 8000 })).toBe('leftBehind');
     expect(await holdersOf('one')).toBe(1);
   });
 
@@ -177,7 +177,7 @@ describe('a simulated domain', () => {
 
   it('is listed as being built until it is', async () => {
     const xl = toolstack('a');
-    await hosts.turn('a', { createMs: 3000 });
+    await hosts.turn('a', { createMs: 12_000 });
     const created = xl.create(await configuration('vm', ['one']));
     await until(async () => (await xl.find('vm')) !== undefined);
     const row = await xl.find('vm');
@@ -209,12 +209,14 @@ describe('a simulated domain', () => {
     const xl = toolstack('a');
     await xl.create(await configuration('vm', ['one']));
     // Whoever holds the lock in any way keeps a change out, and a look not.
-    const holder = execa('flock', ['-s', `${hosts.root}/a/lock`, 'sleep', '1.5']);
+    const holder = execa('flock', ['-s', `${hosts.root}/a/lock`, 'sleep', '6']);
     const started = Date.now();
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(
+      async () => (await execa('flock', ['-n', `${hosts.root}/a/lock`, 'true'], { reject: false })).exitCode === 1,
+    );
     const changed = xl.pause('vm').then(() => Date.now() - started);
     expect(await xl.find('vm').then((row) => row && meaningOf(row))).toBe('running');
-    expect(await changed).toBeGreaterThan(1400);
+    expect(await changed).toBeGreaterThan(5900);
     await holder;
   });
 
