@@ -22,7 +22,7 @@ async function inTerminal({ mode = '', keys = '', kill = '' }): Promise<string> 
   const run = execa('script', ['--quiet', '--return', '--command', line, '/dev/null'], {
     env: { TERM: 'xterm', SHELL: '/bin/sh' },
     reject: false,
-    timeout: 25_000,
+    timeout: 55_000,
   });
   run.stdout.on('data', (chunk: Buffer) => {
     if (!chunk.toString().includes('is being asked')) return;
@@ -42,7 +42,7 @@ describe('the terminal', () => {
     ['Ctrl-C', { keys: '\x03' }, 0],
     ['SIGTERM', { kill: 'TERM' }, 0],
     ['an error', { mode: 'throws' }, 1],
-  ])('is as it was before when top ends by %s', async (_, how, exitCode) => {
+  ])('is as it was before when top ends by %s', { timeout: 60_000 }, async (_, how, exitCode) => {
     const said = await inTerminal(how);
     const settings = said
       .split(/\r?\n/)

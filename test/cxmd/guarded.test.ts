@@ -87,7 +87,7 @@ function rig() {
     const works = [{ ...work, provenMs }];
     state = { ...state, lastTickMs: afterMs, slotWrittenMs: afterMs, readIssuedMs: afterMs, works, ...change };
     prepared();
-    await expect.poll(() => results).toHaveLength(1);
+    await expect.poll(() => results, { timeout: 20_000 }).toHaveLength(1);
   };
   return { toolstack, results, end };
 }

@@ -71,7 +71,7 @@ describe('between nodes', () => {
   function call(change: Partial<PeerCall> = {}): Promise<unknown> {
     const [key] = keysOf('11') as readonly [ClusterKey];
     const params = { from: 1, request: { kind: 'survey' } };
-    return callPeer({ addresses: [host], port, key, method: 'ask', params, deadlineMs: 2000, ...change });
+    return callPeer({ addresses: [host], port, key, method: 'ask', params, deadlineMs: 20_000, ...change });
   }
 
   test('a call with the key is answered', async () => {
@@ -97,7 +97,7 @@ describe('between nodes', () => {
   test('a call ends by its deadline, and a second address is tried', async () => {
     const begin = performance.now();
     await expect(call({ method: 'never', deadlineMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(performance.now() - begin).toBeLessThan(1000);
+    expect(performance.now() - begin).toBeLessThan(1800);
     expect(await call({ addresses: ['127.0.8.99', host] })).toEqual({ kind: 'survey', vms: [] });
     await expect(call({ addresses: [] })).rejects.toMatchObject({ code: 'HOST_UNREACHABLE' });
   });
@@ -117,7 +117,7 @@ describe('between nodes', () => {
       socket.on('connect', () => void (index % 2 === 0 && socket.write(Buffer.alloc(2000, index))));
       return socket;
     });
-    await expect.poll(() => refused.includes('too many connections'), { timeout: 3000 }).toBe(true);
+    await expect.poll(() => refused.includes('too many connections'), { timeout: 20_000 }).toBe(true);
     expect(await call()).toEqual({ kind: 'survey', vms: [] });
     for (const socket of sockets) socket.destroy();
     expect(asked).toHaveLength(1);

@@ -239,7 +239,7 @@ describe('orders', () => {
       atOnce -= 1;
     });
     ['a', 'b', 'c', 'd', 'e', 'dns', 'db', 'f'].forEach((vm, index) => vmWork.start(effect(index, vm)));
-    await expect.poll(() => results).toHaveLength(8);
+    await expect.poll(() => results, { timeout: 20_000 }).toHaveLength(8);
     expect(begun).toEqual(['db', 'dns', 'a', 'b', 'c', 'd', 'e', 'f']);
     expect(most).toBe(4);
   });
@@ -262,7 +262,7 @@ describe('orders', () => {
     });
     vmWork.plan({ kind: 'plan', id: 1, vms: ['web', 'never'], nodes: [1], failed: [] });
     vmWork.plan({ kind: 'plan', id: 2, vms: ['never'], nodes: [1], failed: [] });
-    await expect.poll(() => results).toHaveLength(2);
+    await expect.poll(() => results, { timeout: 20_000 }).toHaveLength(2);
     expect(asked).toEqual([['web'], ['never']]);
     expect(results[0]).toMatchObject({ placements: [{ vm: 'web', node: 1 }], left: [{ vm: 'never', panic: false }] });
     expect(results[1]).toMatchObject({ placements: [{ vm: 'never', node: 1 }], left: [] });
@@ -284,9 +284,9 @@ test('a list of VMs that was wanted is sampled after that, also while another on
   poll.look();
   expect(release).toHaveLength(1);
   release.splice(0).forEach((go) => go());
-  await expect.poll(() => release).toHaveLength(1);
+  await expect.poll(() => release, { timeout: 20_000 }).toHaveLength(1);
   release.splice(0).forEach((go) => go());
-  await expect.poll(() => listed).toHaveLength(2);
+  await expect.poll(() => listed, { timeout: 20_000 }).toHaveLength(2);
   expect(listed).toEqual([
     [['a', 'b'], 0],
     [['a', 'b'], 10],

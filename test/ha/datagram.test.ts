@@ -140,7 +140,7 @@ describe('the sockets', () => {
   }
 
   async function arrived(received: readonly string[], count: number): Promise<void> {
-    await expect.poll(() => received.length, { timeout: 3000 }).toBeGreaterThanOrEqual(count);
+    await expect.poll(() => received.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(count);
   }
 
   test('reach each other by their own addresses', async () => {
@@ -160,7 +160,7 @@ describe('the sockets', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     links.send(Buffer.from('all'));
     // A group is joined with the first one, which may be lost.
-    await expect.poll(() => received.includes('all'), { timeout: 3000 }).toBe(true);
+    await expect.poll(() => received.includes('all'), { timeout: 20_000 }).toBe(true);
   });
 
   test('know the broadcast address of a network', () => {

@@ -307,7 +307,7 @@ describe('the thread', () => {
   test('opens, writes and reads; what hangs keeps no timer from running', async () => {
     await formatted();
     const program = await workerText();
-    const { disk, diskId: id } = await DiskThread.open({ program, path: device, cluster: 'lab' }, 5000);
+    const { disk, diskId: id } = await DiskThread.open({ program, path: device, cluster: 'lab' }, 30_000);
     expect(id).toMatch(/^[0-9a-f]{32}$/);
     await disk.writeSlot(sample(7, 1, 3));
     expect((await disk.read()).slots[7]).toEqual(sample(7, 1, 3));
@@ -328,7 +328,7 @@ describe('the thread', () => {
     // A thread of the test runner may end between the two looks.
     const priority = (thread: string): string =>
       spawnSync('ionice', ['-p', thread], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).stdout.trim();
-    const { disk } = await DiskThread.open({ program: await workerText(), path: device, cluster: 'lab' }, 5000);
+    const { disk } = await DiskThread.open({ program: await workerText(), path: device, cluster: 'lab' }, 30_000);
     expect(
       threads()
         .map(priority)
@@ -339,7 +339,9 @@ describe('the thread', () => {
 
   test('says why it could not open', async () => {
     const program = await workerText();
-    await expect(DiskThread.open({ program, path: device, cluster: 'lab' }, 5000)).rejects.toThrow(/no heartbeat disk/);
+    await expect(DiskThread.open({ program, path: device, cluster: 'lab' }, 30_000)).rejects.toThrow(
+      /no heartbeat disk/,
+    );
   });
 });
 

@@ -63,8 +63,8 @@ describe('a fence command', () => {
 
   test('may leave something in the background', async () => {
     const begin = performance.now();
-    expect((await fence(commands('sleep 4 &'), 'node2', clock, soon())).ok).toBe(true);
-    expect(performance.now() - begin).toBeLessThan(3000);
+    expect((await fence(commands('sleep 20 &'), 'node2', clock, soon())).ok).toBe(true);
+    expect(performance.now() - begin).toBeLessThan(15_000);
   });
 });
 
@@ -84,7 +84,7 @@ test('without a command for it, nobody knows the power state', async () => {
 });
 
 describe('pings', () => {
-  const options = { deadlineMs: 1500, path };
+  const options = { deadlineMs: 4000, path };
 
   test('are answered, silent or unknown as fping says, in the order of the names', async () => {
     program(
@@ -98,17 +98,17 @@ for name; do case $name in up*) echo "$name is alive";; down*) echo "$name is un
   });
 
   test('that could not be finished in time are unknown', async () => {
-    program('echo "up.example.org is alive"; sleep 5', 'fping');
+    program('echo "up.example.org is alive"; sleep 30', 'fping');
     const begin = performance.now();
     expect(await pingAll(['up.example.org', 'down.example.org'], options)).toEqual(['answer', 'unknown']);
-    expect(performance.now() - begin).toBeLessThan(2500);
+    expect(performance.now() - begin).toBeLessThan(15_000);
   });
 
   test('are sent by ping where there is no fping', async () => {
     fs.rmSync(join(directory, 'fping'));
     program('case $* in *up*) exit 0;; *down*) exit 1;; *) exit 2;; esac', 'ping');
     const names = ['up.example.org', 'down.example.org', 'nobody.example.org'];
-    expect(await pingAll(names, { deadlineMs: 1500, path: `${directory}:/nowhere` })).toEqual([
+    expect(await pingAll(names, { deadlineMs: 4000, path: `${directory}:/nowhere` })).toEqual([
       'answer',
       'silent',
       'unknown',
@@ -124,7 +124,7 @@ describe('the clock', () => {
     const now = bootClock(file);
     const first = now();
     expect(first).toBeGreaterThanOrEqual(100_000);
-    expect(first).toBeLessThan(100_100);
+    expect(first).toBeLessThan(102_000);
     write(160);
     expect(now()).toBeGreaterThanOrEqual(160_000);
     write(120);
@@ -133,7 +133,7 @@ describe('the clock', () => {
 
   test('is the one of the kernel', () => {
     const uptimeMs = Number.parseFloat(fs.readFileSync('/proc/uptime', 'utf8')) * 1000;
-    expect(Math.abs(bootClock()() - uptimeMs)).toBeLessThan(100);
+    expect(Math.abs(bootClock()() - uptimeMs)).toBeLessThan(1000);
   });
 });
 

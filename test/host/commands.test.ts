@@ -74,7 +74,7 @@ describe('a program that takes too long', () => {
     await expect(sh('trap "exit 0" TERM; while :; do sleep 0.05; done', { timeoutMs: 200 })).rejects.toMatchObject({
       code: 'TIMEOUT',
     });
-    expect(performance.now() - from).toBeLessThan(4000);
+    expect(performance.now() - from).toBeLessThan(5100);
   });
 
   test('is killed when it will not', async () => {
@@ -85,6 +85,6 @@ describe('a program that takes too long', () => {
   test('holds nobody up through children that keep its output open', async () => {
     const from = performance.now();
     await expect(sh('sleep 30 & wait', { timeoutMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(performance.now() - from).toBeLessThan(4000);
+    expect(performance.now() - from).toBeLessThan(5100);
   });
 });

@@ -176,7 +176,7 @@ function withOwnUsers(directory: string, { sudoers = [], bashrc }: SshdOptions):
 async function run(before: readonly string[], directory: string, port: number): Promise<ChildProcess> {
   const words = [...before, program, '-D', '-f', join(directory, 'sshd_config'), '-E', join(directory, 'log')];
   const child = spawn(words[0] ?? '', words.slice(1), { stdio: 'ignore' });
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 1200; tries += 1) {
     if (child.exitCode !== null) break;
     const log = existsSync(join(directory, 'log')) ? readFileSync(join(directory, 'log'), 'utf8') : '';
     if (log.split(`Server listening on 127.0.0.1 port ${port}`).length > runs(log)) return child;

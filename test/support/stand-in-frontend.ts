@@ -70,7 +70,7 @@ exec sh -c "$*"`,
 result() { printf '{"kind":"result","value":{"running":%s,"present":%s}}' "$1" "$2"; }
 case "$(cat "$S/sight-\${STAND_IN_HOST:-host01}" 2>&1)" in
   'no helper') echo 'sudo: /usr/local/sbin/cxm-host: command not found' >&2; exit 1 ;;
-  hangs) exec sleep 2 ;;
+  hangs) exec sleep 20 ;;
   running) message=$(result true true) ;;
   present) message=$(result false true) ;;
   error) message='{"kind":"error","code":"XEN","message":"xl list did not end","hint":"look","changed":"nothing"}' ;;

@@ -84,7 +84,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
     await until(() => readers(device) === 0);
     // Free for others: nobody holds the device.
     await until(() => spawnSync('mke2fs', ['-q', '-F', '-t', 'ext4', device]).status === 0);
-  }, 30_000);
+  }, 60_000);
 
   it('is interrupted by a signal and leaves nothing', async () => {
     await tools.make(device, { type: 'ext4', zeroed: false });

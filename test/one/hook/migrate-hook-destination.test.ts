@@ -131,7 +131,7 @@ describe('the destination', () => {
     await expect(hook(undefined, { retryTimeoutMs: 0 })).rejects.toMatchObject({
       message: expect.stringContaining('cxm-host on host02 did not answer within 0.5 s') as string,
     });
-    expect(performance.now() - start).toBeLessThan(1900);
+    expect(performance.now() - start).toBeLessThan(15_000);
     expect(frontend.orders()).toEqual([]);
   });
 

@@ -124,7 +124,7 @@ export class TestHosts {
         {
           VG_NAME: 'VG0',
           VM_FQDN_TEMPLATE: '%V-%I',
-          SHUTDOWN_TIMEOUT: '5',
+          SHUTDOWN_TIMEOUT: '20',
           BUSY_TIMEOUT: '2',
           MIGRATE_TIMEOUT: '10',
           CFG_DIR: this.configDirectory(name),

@@ -136,7 +136,7 @@ describe('deploy', () => {
     await hosts.xl('a', 'save', 'web-7', `${hosts.base}/x`);
     await hosts.turn('a', {});
     await hosts.xl('a', 'shutdown', 'web-7');
-    await expect.poll(() => hosts.domains('a')).toEqual(['web-7: shutDown']);
+    await expect.poll(() => hosts.domains('a'), { timeout: 20_000 }).toEqual(['web-7: shutDown']);
     expect(await deploy()).toMatchObject({ takenOver: false });
     expect(await hosts.domains('a')).toEqual(['web-7: running']);
   });
@@ -183,7 +183,8 @@ describe('the end of a domain', () => {
     await hosts.turn('a', { guestIgnoresShutdown: true, acknowledgeTimeoutMs: 500 });
     const { deployId } = await deploy();
     const begin = performance.now();
-    expect(await hosts.manager('a').shutdown({ vmId, deployId })).toEqual({ ended: 'destroyed' });
+    const manager = hosts.manager('a', { SHUTDOWN_TIMEOUT: '5' });
+    expect(await manager.shutdown({ vmId, deployId })).toEqual({ ended: 'destroyed' });
     expect(performance.now() - begin).toBeGreaterThan(4900);
     await expectNothing('a');
   });
@@ -205,7 +206,7 @@ describe('reboot and reset', () => {
   it('reboot asks the guest, and its successor runs', async () => {
     const { deployId } = await deploy();
     await hosts.manager('a').reboot({ vmId, deployId });
-    await expect.poll(() => hosts.domains('a')).toEqual(['web-7: running']);
+    await expect.poll(() => hosts.domains('a'), { timeout: 20_000 }).toEqual(['web-7: running']);
   });
 
   it('reboot starts a guest again whose monitor has gone', { timeout: 60_000 }, async () => {
