@@ -52,7 +52,8 @@ export function installFrontend(root: string, keys: string): void {
   const ssh = [
     ...['Host node*', 'User root', `IdentityFile ${keysDirectory}/root`, 'BatchMode yes', 'LogLevel ERROR'],
     ...['ControlMaster auto', `ControlPath ${labDirectory}/ssh-%n`, 'ControlPersist 3600'],
-    ...['ConnectTimeout 3', 'ServerAliveInterval 2', 'ServerAliveCountMax 3'],
+    // Nodes that share a core with much else may be silent for long.
+    ...['ConnectTimeout 20', 'ServerAliveInterval 5', 'ServerAliveCountMax 12'],
   ];
   write(join(root, sshConfig), ssh.join('\n') + '\n', 0o600);
 }

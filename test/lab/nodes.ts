@@ -53,13 +53,18 @@ export function contNode(name: NodeName): void {
   process.kill(processId(name), 'SIGCONT');
 }
 
+const cutOff = new Set<NodeName>();
+
 /** Takes the node off the network; it goes on working. */
 export function cutNode(name: NodeName): void {
+  cutOff.add(name);
   execFileSync('ip', ['link', 'set', nodeLayout(name).tap, 'nomaster']);
 }
 
 export function healNode(name: NodeName): void {
   execFileSync('ip', ['link', 'set', nodeLayout(name).tap, 'master', bridge]);
+  // Over the old connection it may take as long again until something arrives.
+  if (cutOff.delete(name)) disconnect(name);
 }
 
 function ssh(...args: readonly string[]): void {

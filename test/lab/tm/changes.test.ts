@@ -78,7 +78,7 @@ describe('premigrate and postmigrate', () => {
 
   test('postmigrate succeeds although the source is gone: the VM runs elsewhere', async () => {
     await cloneRaw(303);
-    lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nCONNECT_TIMEOUT=3\n');
+    lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nCONNECT_TIMEOUT=10\n');
     await lab.kill('node1');
     const input = Buffer.from(document(303)).toString('base64');
     const result = await tm('postmigrate', ['node1', 'node2', vmDirectory(303), '303', '0'], { input });
@@ -145,7 +145,7 @@ describe('snapshots', () => {
 
   test('snap_create_live copies the disk of a running VM', async () => {
     const before = await cloneRaw(321);
-    const holder = lab.node('node1', 'exec 3<>/dev/VG0/lv-one-321-0; sleep 10');
+    const holder = lab.node('node1', 'exec 3<>/dev/VG0/lv-one-321-0; sleep 30');
     await new Promise((resolve) => setTimeout(resolve, 500));
     const refused = await tm('snap_create', [`node1:${diskPath(321, 0)}`, '0', '321', '1']);
     expect(refused.stderr).toContain('in use by a running VM');

@@ -89,6 +89,7 @@ describe('kills', () => {
     const guest = lab.node(
       'node1',
       'exec 3</dev/VG0/lv-one-75-0; while [ ! -e /run/guest-75-ends ]; do sleep 0.2; done',
+      { timeoutMs: 290_000 },
     );
     const names = async (): Promise<string[]> => (await lab.logicalVolumes('node1')).map(({ name }) => name);
     const copy = ['cpds', [`node1:${diskPath(75, 0)}`, imagePath('copy'), '-1', '75', '1']] as const;
@@ -168,12 +169,12 @@ describe('bad sources', () => {
 
 describe('dead hosts', () => {
   test('a host without power is answered within the connection timeout, and delete says what is left there', async () => {
-    lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nCONNECT_TIMEOUT=3\n');
+    lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nCONNECT_TIMEOUT=10\n');
     await lab.kill('node2');
     try {
       const start = performance.now();
       const result = await tm('delete', [`node2:${diskPath(80, 0)}`, '80', '1']);
-      expect(performance.now() - start).toBeLessThan(9000);
+      expect(performance.now() - start).toBeLessThan(60_000);
       expect(result.exitCode).toBe(1);
       expect(result.stderr).toContain("host node2 can't be reached");
       expect(result.stderr).toContain('left behind there: volume VG0/lv-one-80-0');
@@ -187,7 +188,7 @@ describe('dead hosts', () => {
     prepareVmWithImage(81, { SIZE: '8M' });
     makeRawImage('raw', [true]);
     await tmOk('clone', [`${frontend}:${imagePath('raw')}`, `node1:${diskPath(81, 0)}`, '81', '1']);
-    lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nCONNECT_TIMEOUT=3\n');
+    lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nCONNECT_TIMEOUT=10\n');
     await lab.kill('node1');
     try {
       const result = await tm('mv', [`node1:${diskPath(81, 0)}`, `node2:${diskPath(81, 0)}`, '81', '1']);

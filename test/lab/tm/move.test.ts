@@ -78,13 +78,15 @@ describe('mv between hosts', () => {
 
   test('a disk that a VM still uses does not leave its host', async () => {
     await cloneRaw(42, 'node1');
-    const holder = lab.node('node1', 'exec 3</dev/VG0/lv-one-42-0; sleep 12');
+    const hold = 'exec 3</dev/VG0/lv-one-42-0; while [ ! -e /run/guest-42-ends ]; do sleep 0.2; done';
+    const holder = lab.node('node1', hold);
     lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\nBUSY_TIMEOUT=2\n');
     const result = await tm('mv', [`node1:${diskPath(42, 0)}`, `node2:${diskPath(42, 0)}`, '42', '1']);
     lab.writeFrontend('/var/lib/one/remotes/cxmrc', 'VG_NAME="VG0"\n');
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toContain('in use');
     expect((await lab.logicalVolumes('node2')).map(({ active }) => active)).toEqual([false]);
+    await lab.node('node1', 'touch /run/guest-42-ends');
     await holder;
   });
 
