@@ -3,6 +3,7 @@
  * They use the real timing table, whatever rules the protocol was given.
  */
 import { isMember, type Slot } from '../../src/ha/protocol/blocks.ts';
+import { isLater, type Counters } from '../../src/ha/protocol/evidence.ts';
 import type { Effect, PingResult } from '../../src/ha/protocol/messages.ts';
 import type { NodeState } from '../../src/ha/protocol/state.ts';
 import type { SimNode } from './node.ts';
@@ -26,7 +27,7 @@ export class Checks {
   private readonly heardMs: number[][] = [];
   /** The same of those that were not lost because the machine stood still: only these can have been told to others. */
   private readonly takenMs: number[][] = [];
-  private readonly orders: number[][] = [];
+  private readonly latest: (Counters | undefined)[][] = [];
   /** By receiver and sender: two moments at which it was heard, some seconds apart. */
   private readonly stages: (readonly [number, number])[][] = [];
   /** By asking node: pings that came back to it. */
@@ -73,7 +74,7 @@ export class Checks {
 
   /** The disk is another one: epochs and incarnations begin anew. */
   forgetEpochs(): void {
-    this.orders.length = 0;
+    this.latest.length = 0;
     this.highestEpoch = 0;
     this.highestOwner = -1;
   }
@@ -129,11 +130,12 @@ export class Checks {
   }
 
   /** What is older than something heard before is no sign of life. */
-  heard(from: number, to: number, order = Infinity, isTaken = true): void {
+  heard(from: number, to: number, counters?: Counters, isTaken = true): void {
     const { nowMs } = this.world.queue;
-    const orders = (this.orders[to] ??= []);
-    if (order <= (orders[from] ?? 0)) return;
-    if (order !== Infinity) orders[from] = order;
+    const latest = (this.latest[to] ??= []);
+    const before = latest[from];
+    if (counters !== undefined && before !== undefined && !isLater(counters, before)) return;
+    if (counters !== undefined) latest[from] = counters;
     const row = (this.heardMs[to] ??= []);
     row[from] = nowMs;
     if (!isTaken) return;

@@ -5,6 +5,7 @@
  * also later ("ghost"), up to a bound for slots and without one for the lease. A read sees each block as it is at one moment.
  */
 import type { Lease, Read, Slot } from '../../src/ha/protocol/blocks.ts';
+import { isLater, type Counters } from '../../src/ha/protocol/evidence.ts';
 import type { EventQueue } from './queue.ts';
 import type { Random } from './random.ts';
 
@@ -37,7 +38,7 @@ export class Disk {
   readonly landedMs: number[];
   /** When its checksum was last wrong, so that what had landed before could not be read. */
   readonly tornMs: number[];
-  private readonly highest: number[];
+  private readonly highest: (Counters | undefined)[] = [];
   /** Writes that were reported as failed and will land yet. */
   ghostsUnderWay = 0;
   /** A ghost of a slot lands within this after the write was reported as failed. */
@@ -52,7 +53,6 @@ export class Disk {
     this.slots = new Array<Read<Slot>>(size).fill('empty');
     this.landedMs = new Array<number>(size).fill(-1e9);
     this.tornMs = new Array<number>(size).fill(-1e9);
-    this.highest = new Array<number>(size).fill(0);
     this.paths = Array.from({ length: size }, () => ({
       mode: 'fine',
       slowMs: 0,
@@ -85,7 +85,7 @@ export class Disk {
   wipe(): void {
     this.lease = 'empty';
     this.slots = this.slots.map(() => 'empty');
-    this.highest.fill(0);
+    this.highest.length = 0;
   }
 
   read(node: number, done: (lease: Read<Lease>, slots: readonly Read<Slot>[]) => void, failed: () => void): void {
@@ -144,9 +144,9 @@ export class Disk {
   writeSlot(node: number, slot: Slot, written: () => void, failed: () => void, isOn: () => boolean): void {
     const land = (): void => {
       this.slots[node] = slot;
-      const order = slot.incarnation * 1e8 + slot.sequence;
-      if (order <= (this.highest[node] ?? 0)) return;
-      this.highest[node] = order;
+      const highest = this.highest[node];
+      if (highest !== undefined && !isLater(slot, highest)) return;
+      this.highest[node] = slot;
       this.landedMs[node] = this.queue.nowMs;
     };
     const tear = (): void => {

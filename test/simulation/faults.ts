@@ -298,9 +298,10 @@ export function powerOn(world: World, index: number): void {
 function coldBoot(world: World, fault: Extract<Fault, { kind: 'cold-boot' }>): void {
   for (const node of world.nodes) {
     node.powerOff();
+    const { powerCycle } = node;
     const forMs = fault.off.includes(node.index) ? fault.forMs + 100_000 : fault.forMs;
     world.queue.after(forMs, () => {
-      powerOn(world, node.index);
+      if (node.powerCycle === powerCycle) powerOn(world, node.index);
     });
   }
   if (fault.tornLease) world.disk.lease = 'torn';

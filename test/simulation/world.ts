@@ -128,7 +128,7 @@ export class World {
   received(from: number, to: number, datagram: Datagram): void {
     const node = this.node(to);
     if (!node.alive || !this.knowsKey(from, to)) return;
-    this.checks.heard(from, to, datagram.incarnation * 1e8 + datagram.sequence, !node.deaf);
+    this.checks.heard(from, to, datagram, !node.deaf);
     if (node.deaf) return;
     node.happen({ kind: 'datagram', datagram });
   }

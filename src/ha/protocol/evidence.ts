@@ -68,6 +68,12 @@ function hasEntered({ datagram }: Peer, { incarnation, role }: Datagram): boolea
   return datagram === undefined || datagram.incarnation !== incarnation || !isMember(datagram.role);
 }
 
+/** How far a node had come when it wrote a slot or sent a datagram. */
+export interface Counters {
+  readonly incarnation: number;
+  readonly sequence: number;
+}
+
 /** Takes in the slot of another node as a read at nowMs found it. */
 export function observeSlot(step: Step, index: NodeIndex, read: Read<Slot>): void {
   const { state, rules } = step;
@@ -99,13 +105,9 @@ export function observeSlot(step: Step, index: NodeIndex, read: Read<Slot>): voi
   state.switches = mergeSwitches(state.switches, read.switches);
 }
 
-export function isLater(
-  one: { incarnation: number; sequence: number },
-  other: { incarnation: number; sequence: number },
-): boolean {
-  return (
-    one.incarnation > other.incarnation || (one.incarnation === other.incarnation && one.sequence > other.sequence)
-  );
+export function isLater(one: Counters, other: Counters): boolean {
+  if (one.incarnation !== other.incarnation) return one.incarnation > other.incarnation;
+  return one.sequence > other.sequence;
 }
 
 /**

@@ -135,7 +135,9 @@ function mayClaim(step: Step, read: Read<Lease>, issuedMs: number): boolean {
 
 function claim(step: Step, readIssuedMs: number): void {
   const { state } = step;
-  const epoch = state.epoch + 1;
+  // Where the lease is damaged, the slots that told of the epoch may be, too: of all counters only the time of day goes on.
+  const isDamaged = state.leaseSeen === undefined && state.leaseTornMs !== never;
+  const epoch = Math.max(state.epoch, isDamaged ? Math.floor(state.wallMs / 1000) : 0) + 1;
   const silence = seconds(state.nowMs - state.leaseChangedMs);
   // From here on the wait for the lease counts anew.
   learnEpoch(step, epoch, -1);

@@ -79,8 +79,11 @@ function tellChanges(step: Step, before: readonly Obscure[]): void {
   }
 }
 
-/** Of the slot of a node of which nobody knows how far it came: no life of it ever has such a number. */
-export const unknownIncarnation = 1_000_000;
+/**
+ * Of the slot of a node of which nobody knows how far it came: no life of it has had such a number. Far above the seconds of
+ * the time of day, with which a node begins on an empty disk.
+ */
+export const unknownIncarnation = 2 ** 40;
 
 /**
  * A person vouches that the node has no power, and nobody knows what its damaged slot held: an incarnation above all that
