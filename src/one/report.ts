@@ -79,7 +79,7 @@ export function errorSentence(error: CxmError): string {
   const hint = oneLine(error.hint, 300).replace(/[.\s]+$/, '');
   const end = /[?!]$/.test(message) ? '' : '.';
   const text = `${message}${end}${left[error.changed]} Hint: ${hint}. [${error.code}]`;
-  return text.replace(/^(INFO|DEBUG|WARN|ERROR|LOG)(?=[\s:])/i, "'$1'").replace(/-*-8<-*|-*>8-*/g, '(cut)');
+  return text.replace(/^(INFO|DEBUG|WARN|ERROR|LOG)(?=[\s:])/i, "'$1'").replace(/-*(?:8<|>8)-*/g, '(cut)');
 }
 
 /** Newlines and what else would break a line folded to blanks or made visible; cut in the middle when too long. */

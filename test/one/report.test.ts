@@ -27,7 +27,7 @@ describe('the error for the user', () => {
     const text = fc.oneof(
       fc.string(),
       fc.string({ unit: 'binary' }),
-      fc.constantFrom('INFO: x', 'ERROR: y', 'a\r\n\0\u001bb', '--8<--'),
+      fc.constantFrom('INFO: x', 'ERROR: y', 'a\r\n\0\u001bb', '--8<--', 'a 8<b>8'),
     );
     fc.assert(
       fc.property(text, text, (message, hint) => {
