@@ -2,7 +2,7 @@
  * The test command:
  *
  *     npm test                       house, unit and lab
- *     npm test -- daemons            several real cxmd at a time, here and in the lab: minutes of mostly waiting
+ *     npm test -- daemons            several real cxmd at a time, here and in the lab, and cxm between two of its nodes
  *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
  *
  * As root on Debian it installs the packages the tests need; a lab that does not come up is a failure then. An ordinary user

@@ -24,24 +24,33 @@ const longestFirst: readonly string[] = [
   'changes',
 ];
 
-/** cxmd on the lab's nodes: it belongs to the part of the real daemons. */
-const daemonFile = 'lab/daemon.test.ts';
+/** cxmd on the lab's nodes takes itself for overloaded beside other labs. */
+const daemonFile = 'test/lab/daemon.test.ts';
+const clusterDirectory = 'test/lab/cluster/';
+
+/** What shows the cluster belongs to the part of the real daemons. */
+function isOfCluster(file: string): boolean {
+  return file === daemonFile || file.startsWith(clusterDirectory);
+}
 
 /**
  * @param part of the test command: what belongs to the daemons is left to them, unless it is named
  * @param filters vitest's: words choose files; with an option among them, all run in one lab
  */
 export async function runLabSuites(part: 'lab' | 'daemons', filters: readonly string[]): Promise<readonly Counts[]> {
-  const files = listFiles('lab', filters).filter((file) =>
-    part === 'daemons' ? file.endsWith(daemonFile) : filters.length > 0 || !file.endsWith(daemonFile),
-  );
+  const files = listFiles('lab', filters)
+    .map((file) => relative(checkout, file))
+    .filter((file) => (part === 'daemons' ? isOfCluster(file) : filters.length > 0 || !isOfCluster(file)));
   if (files.length === 0) return [];
-  if (part === 'daemons') return [await runVitest(runInLab, ['lab'], [daemonFile, ...filters])];
-  if (files.length < 2 || filters.some((word) => word.startsWith('-'))) {
-    return [await runVitest(runInLab, ['lab'], filters)];
-  }
-  const waiting = files.map((file) => relative(checkout, file));
-  waiting.sort((a, b) => rank(a) - rank(b));
+  if (filters.some((word) => word.startsWith('-'))) return [await runVitest(runInLab, ['lab'], [...files, ...filters])];
+  const alone = files.filter((file) => file === daemonFile || files.length === 1);
+  const results: Counts[] = [];
+  for (const file of alone) results.push(await runVitest(runInLab, ['lab'], [file]));
+  return [...results, ...(await runSideBySide(files.filter((file) => !alone.includes(file))))];
+}
+
+async function runSideBySide(files: readonly string[]): Promise<readonly Counts[]> {
+  const waiting = [...files].sort((a, b) => rank(a) - rank(b));
   const results: Counts[] = [];
   const work = async (firstCore: number): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {

@@ -65,7 +65,11 @@ export class World {
     this.trace = options.trace;
     this.watchdogMs = options.watchdogMs ?? 0;
     this.fencing = options.fencing ?? 'with-status';
-    this.timing = deriveTiming(options.timerSeconds ?? 3, { watchdogMs: this.watchdogMs, startDeadlineMs: 30_000 });
+    this.timing = deriveTiming(options.timerSeconds ?? 3, {
+      watchdogMs: this.watchdogMs,
+      startDeadlineMs: 30_000,
+      migrateDeadlineMs: 30_000,
+    });
     this.names = Array.from({ length: options.nodes }, (_, index) => `node${String(index)}`);
     this.network = new Network(options.nodes, this.queue, this.random);
     this.disk = new Disk(options.nodes, this.queue, this.random, this.timing.claimDelayMs * 0.8);

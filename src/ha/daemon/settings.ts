@@ -8,6 +8,9 @@ import type { NodeConfig } from '../protocol/parts.ts';
 import { deriveTiming } from '../protocol/timing.ts';
 import { maxNodes } from '../records.ts';
 
+/** Locks and looks before and after a migration. */
+const aroundMigrationMs = 60_000;
+
 export interface DaemonSettings {
   readonly cluster: string;
   readonly diskPath: string;
@@ -33,8 +36,12 @@ export function daemonSettings(conf: CxmConf, localName: string): DaemonSettings
   return { cluster, diskPath, node: { self, nodes, timing: timingOf(conf), ...fencingOf(conf) } };
 }
 
-function timingOf({ TIMER, WATCHDOG, WATCHDOG_TIMEOUT }: CxmConf): NodeConfig['timing'] {
-  return deriveTiming(TIMER, WATCHDOG === undefined ? {} : { watchdogMs: WATCHDOG_TIMEOUT * 1000 });
+function timingOf({ TIMER, WATCHDOG, WATCHDOG_TIMEOUT, MIGRATE_TIMEOUT }: CxmConf): NodeConfig['timing'] {
+  return deriveTiming(TIMER, {
+    // The toolstack's own deadline comes first, so that it can say how it ended.
+    migrateDeadlineMs: MIGRATE_TIMEOUT * 1000 + aroundMigrationMs,
+    ...(WATCHDOG === undefined ? {} : { watchdogMs: WATCHDOG_TIMEOUT * 1000 }),
+  });
 }
 
 export function fencingOf(conf: CxmConf): Pick<NodeConfig, 'fencing' | 'watchdogArmed'> {

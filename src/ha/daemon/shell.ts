@@ -56,9 +56,6 @@ export interface Reply {
 type Timeless<T> = T extends unknown ? Omit<T, 'nowMs'> : never;
 export type Happening = Timeless<Event>;
 
-/** Nobody waits for an answer of ours longer than this. */
-const answerLimitMs = 600_000;
-
 export class Shell {
   state: NodeState;
   private readonly queue: Happening[] = [];
@@ -126,7 +123,9 @@ export class Shell {
     // Numbers of our own: an asker that was restarted begins to count anew.
     const askId = (this.lastAskedId += 1);
     return new Promise((resolve) => {
-      const limit = setTimeout(() => this.asked.delete(askId), answerLimitMs).unref();
+      // Nobody waits for an answer any longer.
+      const limitMs = 3 * this.state.config.timing.migrateDeadlineMs;
+      const limit = setTimeout(() => this.asked.delete(askId), limitMs).unref();
       this.asked.set(askId, (answer) => {
         clearTimeout(limit);
         resolve(answer);

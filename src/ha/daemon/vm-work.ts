@@ -106,7 +106,8 @@ export class VmWork {
     const work = from === undefined ? hypervisor.start(order) : hypervisor.receive(order, from);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Started>((resolve) => {
-      const limitMs = state().config.timing.startDeadlineMs;
+      const { startDeadlineMs, migrateDeadlineMs } = state().config.timing;
+      const limitMs = source < 0 ? startDeadlineMs : migrateDeadlineMs;
       timer = setTimeout(() => resolve({ outcome: 'unknown', reason: 'the toolstack has not come back' }), limitMs);
     });
     return Promise.race([work, late]).finally(() => clearTimeout(timer));

@@ -27,7 +27,7 @@ export function evacuate(step: Step): void {
   }
   const { evacuation } = state;
   if (evacuation !== undefined) {
-    const limitMs = evacuation.phase === 'moving' ? 3 * timing.startDeadlineMs : timing.startDeadlineMs;
+    const limitMs = evacuation.phase === 'moving' ? 3 * timing.migrateDeadlineMs : timing.startDeadlineMs;
     if (state.nowMs - evacuation.sentMs > limitMs) endAttempt(step, evacuation, 'no answer');
     return;
   }
@@ -95,7 +95,7 @@ export function evacuationPlanned(step: Step, id: number, result: Extract<Result
   if (to === undefined || !mayAct(step)) return endAttempt(step, evacuation, result.left[0]?.reason ?? 'no place');
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
   const request = { kind: 'receive', vm: evacuation.vm, source: evacuation.node, token } as const;
-  const { askId } = askOne(step, to, request, 2 * timing.startDeadlineMs);
+  const { askId } = askOne(step, to, request, 2 * timing.migrateDeadlineMs);
   state.evacuation = { ...evacuation, phase: 'moving', askId, effectId: 0, sentMs: state.nowMs };
 }
 

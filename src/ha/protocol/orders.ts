@@ -56,7 +56,7 @@ export function takeOrder(step: Step, order: OrderedStart): void {
       unclear: '',
       provenMs: never,
       elsewhere: '',
-      deadlineMs: state.nowMs + timing.startDeadlineMs,
+      deadlineMs: state.nowMs + (order.source === -1 ? timing.startDeadlineMs : timing.migrateDeadlineMs),
       endedMs: never,
       certain: false,
       answer: undefined,
@@ -166,10 +166,11 @@ function otherClaim(step: Step, work: Work, slots: readonly Read<Slot>[], only?:
 
 /** The toolstack is done with it, or was never begun. Its word counts once a list of domains agrees. */
 export function endWork(step: Step, work: Work, outcome: StartOutcome, reason: string): void {
-  const { state, effects } = step;
+  const { state, effects, timing } = step;
   const answer = started(outcome, reason);
   const certain = outcome !== 'unknown';
-  replaceWork(state, { ...work, phase: 'settling', endedMs: state.nowMs, certain, answer });
+  const deadlineMs = Math.min(work.deadlineMs, state.nowMs + timing.startDeadlineMs);
+  replaceWork(state, { ...work, phase: 'settling', endedMs: state.nowMs, deadlineMs, certain, answer });
   effects.push({ kind: 'list-vms' });
 }
 

@@ -51,8 +51,13 @@ export interface Timing {
   readonly pingDeadlineMs: number;
   /** A request that has not been answered by then is sent again or given up. */
   readonly askDeadlineMs: number;
-  /** The shell ends a start or a migration that takes longer, so after it a claim that isn't running is dead. */
+  /**
+   * Longer than the toolstack itself waits for a domain to be made: after it, a claim on what is in no list of domains is
+   * dead.
+   */
   readonly startDeadlineMs: number;
+  /** The same for a live migration, of which the destination keeps its claim meanwhile. */
+  readonly migrateDeadlineMs: number;
   /** A node whose VMs answer, or whose recovery isn't possible for another reason, is looked at again after this. */
   readonly holdMs: number;
   /** A named lock is freed after this. */
@@ -69,6 +74,7 @@ export interface TimingOptions {
   /** Timeout of the watchdog device; 0 or left out: there is none. */
   readonly watchdogMs?: number;
   readonly startDeadlineMs?: number;
+  readonly migrateDeadlineMs?: number;
 }
 
 /**
@@ -93,7 +99,8 @@ export function deriveTiming(timerSeconds: number, options: TimingOptions = {}):
     freshMs: timerMs,
     pingDeadlineMs: Math.round(timerMs / 2),
     askDeadlineMs: timerMs,
-    startDeadlineMs: options.startDeadlineMs ?? 120_000,
+    startDeadlineMs: options.startDeadlineMs ?? 360_000,
+    migrateDeadlineMs: options.migrateDeadlineMs ?? 1_800_000,
     holdMs: 6 * timerMs,
     lockMs: 30_000,
     marginMs: Math.round(timerMs / 2),
