@@ -48,7 +48,7 @@ export function mayBeRestarting(sights: readonly NodeSight[], { volumes }: Pick<
 
 /**
  * Keeps looking at nodes for as long as a reboot takes a guest off the list, and so often that none comes and goes unseen:
- * where the very fastest look is slow, so is the making of domains.
+ * where most looks are slow, so is the making of domains.
  * @returns those of the VMs that were seen, and where
  * @throws CxmError HOST_UNREACHABLE; TIMEOUT when the nodes answer too slowly for that
  */
@@ -61,7 +61,7 @@ export async function seenMeanwhile(
   const seen = new Map<string, RowOnNode>();
   const giveUp = clock.now() + watchLimitMs;
   let since: number | undefined;
-  let fastestMs = Infinity;
+  const tookMs: number[] = [];
   let asked = clock.now();
   for (;;) {
     const before = asked;
@@ -74,13 +74,18 @@ export async function seenMeanwhile(
       }
     }
     const answered = clock.now();
-    fastestMs = Math.min(fastestMs, answered - asked);
+    tookMs.push(answered - asked);
     const unseenMs = answered - before;
-    if (since === undefined || unseenMs > Math.max(presenceMs, looksWhileBuilt * fastestMs)) since = answered;
+    if (since === undefined || unseenMs > Math.max(presenceMs, looksWhileBuilt * median(tookMs))) since = answered;
     if (asked - since >= restartGapMs || seen.size === new Set(vms).size) return seen;
     if (answered >= giveUp) throw new CxmError('TIMEOUT', 'the nodes answer too slowly to say what runs there');
     await clock.sleep(Math.max(0, lookEachMs - (answered - asked)));
   }
+}
+
+/** The lower one of two. */
+function median(values: readonly number[]): number {
+  return [...values].sort((one, other) => one - other)[Math.floor((values.length - 1) / 2)] ?? 0;
 }
 
 export interface RowOnNode {

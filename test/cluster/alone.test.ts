@@ -1,0 +1,54 @@
+/** How long cxm looks for a VM that may be rebooting. A clock by hand, and nodes that take their time. */
+import { expect, test } from 'vitest';
+import { seenMeanwhile } from '../../src/cluster/alone.ts';
+import type { Cluster } from '../../src/cluster/cluster.ts';
+import type { ClusterNode } from '../../src/cluster/node.ts';
+
+/** @param tookMs of each look in turn; the last one goes on. @param rows of the domain, from the look on at which it is back */
+function slowCluster(tookMs: readonly number[], backAtLook = Infinity) {
+  let nowMs = 0;
+  let looks = 0;
+  const clock = {
+    now: () => nowMs,
+    sleep: (ms: number) => Promise.resolve(void (nowMs += ms)),
+  };
+  const list = (): Promise<readonly object[]> => {
+    nowMs += tookMs[Math.min(looks, tookMs.length - 1)] ?? 0;
+    looks += 1;
+    return Promise.resolve(looks >= backAtLook ? [{ id: 5, name: 'web', state: '-b----' }] : []);
+  };
+  const node = { name: 'node1', toolstack: { list } } as unknown as ClusterNode;
+  const cluster = { clock, nodes: [node] } as unknown as Cluster;
+  return { watch: () => seenMeanwhile(cluster, [node], ['web']), elapsedMs: () => nowMs };
+}
+
+test('on quick nodes a VM that is nowhere is waited for as long as a reboot takes it off the list', async () => {
+  const { watch, elapsedMs } = slowCluster([50]);
+  expect([...(await watch())]).toEqual([]);
+  expect(elapsedMs()).toBeGreaterThanOrEqual(5000);
+  expect(elapsedMs()).toBeLessThan(7000);
+});
+
+test('where every look is slow, so is the making of domains, and looks may lie further apart', async () => {
+  for (const tookMs of [[4000], [1500, 4000, 2500, 2000, 3500, 2500]]) {
+    const { watch, elapsedMs } = slowCluster(tookMs);
+    expect([...(await watch())]).toEqual([]);
+    expect(elapsedMs()).toBeLessThan(25_000);
+  }
+});
+
+test('a single slow look among quick ones might have missed a domain, and the time counts anew', async () => {
+  const { watch, elapsedMs } = slowCluster([50, 50, 50, 50, 6000, 50]);
+  expect([...(await watch())]).toEqual([]);
+  expect(elapsedMs()).toBeGreaterThan(14_000);
+});
+
+test('looks that are slow ever and again end with an error, not with a guess', async () => {
+  const tookMs = Array.from({ length: 60 }, (_, at) => (at % 3 === 2 ? 5000 : 50));
+  await expect(slowCluster(tookMs).watch()).rejects.toMatchObject({ code: 'TIMEOUT' });
+});
+
+test('a VM that comes back is seen, on slow nodes, too', async () => {
+  const { watch } = slowCluster([2500], 3);
+  expect([...(await watch()).keys()]).toEqual(['web']);
+});
