@@ -51,6 +51,17 @@ export function makePlan(seed: number, hours: number, size?: number): Plan {
   };
 }
 
+/** Two short silences of one node, one right after the other, are a long one, of which it may be fenced. */
+function withoutLongSilence(faults: readonly TimedFault[]): readonly TimedFault[] {
+  const silent = new Set<number>();
+  return faults.filter(({ fault }) => {
+    if (fault.kind !== 'crash' && fault.kind !== 'pause') return true;
+    const isFirst = !silent.has(fault.node);
+    silent.add(fault.node);
+    return isFirst;
+  });
+}
+
 function makeEpisode(random: Random, nodes: number, atMs: number): Episode {
   const dice = random.next();
   if (dice < 0.15) {
@@ -62,7 +73,7 @@ function makeEpisode(random: Random, nodes: number, atMs: number): Episode {
       afterMs: random.between(0, 20_000),
       fault: benignFault(random, nodes),
     }));
-    return { kind: 'benign', atMs, lengthMs: 60_000, faults };
+    return { kind: 'benign', atMs, lengthMs: 60_000, faults: withoutLongSilence(faults) };
   }
   const isCombined = random.chance(0.7);
   const faults: TimedFault[] = Array.from({ length: isCombined ? random.integer(0, 3) : random.integer(1, 7) }, () => ({
