@@ -110,6 +110,8 @@ export class SimNode {
     this.world.log(this, `power off, with ${[...this.vms].join(' ')}`);
     this.crash();
     this.powered = false;
+    // A machine that comes up has not started its watchdog.
+    this.watchdogFedMs = 0;
     this.powerCycle += 1;
     this.vms.clear();
     this.arriving.clear();

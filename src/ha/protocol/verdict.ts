@@ -87,11 +87,15 @@ function tellOfTrouble(step: Step, node: NodeIndex): void {
     hold(step, `trouble/${String(node)}/${trouble}`, () => alarm(step, name, `${name} ${trouble}`));
 }
 
-/** Whom nobody hears, though others live, stays silent; when none of them lives any more, it wasn't that. */
+/**
+ * Whom nobody hears, though others live, stays silent; when none of them lives any more, it wasn't that. Nor was it when
+ * nobody has become master for long: if all suspect themselves, somebody has to speak first.
+ */
 export function endIsolation(step: Step): void {
-  const { state } = step;
+  const { state, timing } = step;
   if (!state.isolated) return;
-  if (otherMembers(step).some((node) => diskChannel(step, node) !== 'lost')) return;
+  const isVacant = state.readIssuedMs - state.leaseChangedMs >= timing.holdMs;
+  if (!isVacant && otherMembers(step).some((node) => diskChannel(step, node) !== 'lost')) return;
   state.isolated = false;
 }
 
