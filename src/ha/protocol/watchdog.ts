@@ -22,17 +22,21 @@ export function feedWatchdog(step: Step): void {
   const { state, timing, rules, effects } = step;
   if (!state.config.watchdogArmed) return;
   const isFormerArmed = hasFormerMembership(step) && peerAt(state, state.config.self).slot?.watchdogArmed === true;
-  const isCountedOn = isMember(state.role) || state.role === 'leaving' || isFormerArmed;
+  const isHeir = state.role === 'joining' && isFormerArmed;
+  const isCountedOn = isMember(state.role) || state.role === 'leaving' || isHeir;
   const isSeen = heardByMasterMs(step) + timing.watchdogStopMs > state.nowMs;
   const isWritten = state.nowMs - state.slotWrittenMs < timing.watchdogStopMs;
-  const isFed = rules.mayFeed(isSeen || isWritten || (isFormerArmed && isNobodyMaster(step)), isMember(state.role));
+  const isFed = rules.mayFeed(isSeen || isWritten || (isHeir && isNobodyMaster(step)), isMember(state.role));
   if (isCountedOn && isFed) effects.push({ kind: 'feed-watchdog' });
 }
 
-/** As far as the disk was read a moment ago: our former daemon was it, or it has given the lease back or let it run out. */
+/**
+ * As far as the disk was read a moment ago: our former daemon was it, or it has given the lease back or let it run out. A
+ * claim that nobody has renewed is no master's either: it may stand again and again where the disk is slow.
+ */
 function isNobodyMaster({ state, timing }: Step): boolean {
   if (state.nowMs - state.readIssuedMs >= timing.leaseStopMs) return false;
-  if (state.leaseSeen === undefined || state.leaseSeen.released) return true;
+  if (state.leaseSeen === undefined || state.leaseSeen.released || state.leaseSeen.sequence === 1) return true;
   if (state.leaseSeen.owner === state.config.self) return true;
   return state.leaseChangedMs !== never && state.readIssuedMs - state.leaseChangedMs >= timing.leaseLostMs;
 }
