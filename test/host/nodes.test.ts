@@ -1,21 +1,11 @@
 /** Programs on another node over one connection: the same meaning as here, and an end to everything. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { localCommands, type CommandOptions } from '../../src/host/commands.ts';
 import { connectNodes, type Nodes, type NodesOptions } from '../../src/host/nodes.ts';
-import { asCxmError, type CxmError } from '../../src/errors.ts';
+import { failure } from './failure.ts';
 import { hasSshd, send, startSshd, type Sshd } from './sshd.ts';
-
-async function failure(promise: Promise<unknown>): Promise<CxmError> {
-  try {
-    await promise;
-  } catch (error) {
-    return asCxmError(error);
-  }
-  throw new Error('it did not fail');
-}
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** How many processes of this machine are `sleep SECONDS`. */
 async function sleepers(seconds: string): Promise<number> {

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { CommandOptions } from '../../src/host/commands.ts';
 import { connectNodes, type NodesOptions } from '../../src/host/nodes.ts';
 import { asCxmError, type CxmError } from '../../src/errors.ts';
+import { failure } from './failure.ts';
 import { freePort, hasNamespaces, hasSshd, makeKey, ordinaryUser, send, startSshd, type Sshd } from './sshd.ts';
 
 /** Runs a program on node1 over a connection of its own. */
@@ -17,15 +18,6 @@ async function once(options: NodesOptions, program = 'id', args: readonly string
   } finally {
     nodes.close();
   }
-}
-
-async function failure(promise: Promise<unknown>): Promise<CxmError> {
-  try {
-    await promise;
-  } catch (error) {
-    return asCxmError(error);
-  }
-  throw new Error('it did not fail');
 }
 
 describe.skipIf(!hasSshd)('a node', () => {

@@ -12,7 +12,7 @@ import { both, other } from '../xen-lab/core.ts';
 import { lab } from './lab.ts';
 import { checkout, frontendAddress, nodeLayout, nodeNames, type NodeName } from './layout.ts';
 
-export const fencerPort = 4242;
+const fencerPort = 4242;
 export const pidFile = '/run/cxmd.pid';
 const log = '/var/log/cxmd.log';
 export const timerSeconds = 3;
@@ -157,29 +157,32 @@ export interface Fencing {
   readonly offMs: number;
 }
 
+/** Whom `fenceProgram` asks. @param takePower tells how that has ended; `off` is success */
+export function serveFences(takePower: (node: NodeName) => Promise<string>): Server {
+  const server = createServer((connection) => {
+    connection.on('error', () => undefined);
+    connection.once('data', (line) => {
+      const node = nodeNames.find((name) => name === line.toString().trim());
+      const taken = node === undefined ? Promise.resolve('unknown') : takePower(node);
+      void taken.catch((error: unknown) => String(error)).then((said) => connection.end(`${said}\n`));
+    });
+  });
+  return server.listen(fencerPort, frontendAddress);
+}
+
 /** Takes the power of nodes on the word of FENCE_CMD. */
 export class Fencer {
   /** In order. */
   readonly fenced: Fencing[] = [];
-  private readonly server: Server;
-
-  constructor() {
-    this.server = createServer((connection) => {
-      connection.on('error', () => undefined);
-      connection.once('data', (line) => {
-        const node = nodeNames.find((name) => name === line.toString().trim());
-        if (node === undefined) connection.end('unknown\n');
-        else void this.takePower(node).then(() => connection.end('off\n'));
-      });
-    }).listen(fencerPort, frontendAddress);
-  }
+  private readonly server = serveFences((node) => this.takePower(node));
 
   close(): void {
     this.server.close();
   }
 
-  private async takePower(node: NodeName): Promise<void> {
+  private async takePower(node: NodeName): Promise<string> {
     await lab.kill(node);
     this.fenced.push({ node, offMs: performance.now() });
+    return 'off';
   }
 }

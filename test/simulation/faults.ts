@@ -1,4 +1,5 @@
 /** What can go wrong, each as data, so that a plan can be printed, shrunk and written down as a scenario. */
+import type { Effect } from '../../src/ha/protocol/messages.ts';
 import type { FenceMode } from './power.ts';
 import { operate } from './operators.ts';
 import type { SimNode } from './node.ts';
@@ -110,6 +111,11 @@ export type Fault =
 
 /** `order`: asking a node to start or receive a VM. */
 export type Trapped = 'fence' | 'start' | 'ask' | 'order' | 'plan' | 'write-lease' | 'write-slot' | 'fence-status';
+
+export function springs(trapped: Trapped, effect: Effect): boolean {
+  if (trapped !== 'order') return effect.kind === trapped;
+  return effect.kind === 'ask' && (effect.request.kind === 'start' || effect.request.kind === 'receive');
+}
 
 export function apply(world: World, fault: Fault): void {
   const { network, disk, queue } = world;

@@ -7,18 +7,13 @@ import type { Answer, Call, Effect, Event, Result } from '../../src/ha/protocol/
 import { createNode, type NodeState } from '../../src/ha/protocol/state.ts';
 import { step } from '../../src/ha/protocol/step.ts';
 import type { Lease, Read, Slot } from '../../src/ha/protocol/blocks.ts';
-import type { Trapped } from './faults.ts';
+import { springs } from './faults.ts';
 import { noTroubles } from './troubles.ts';
 import type { World } from './world.ts';
 
 export interface Reply {
   readonly ok: boolean;
   readonly text: string;
-}
-
-function springs(trapped: Trapped, effect: Effect): boolean {
-  if (trapped !== 'order') return effect.kind === trapped;
-  return effect.kind === 'ask' && (effect.request.kind === 'start' || effect.request.kind === 'receive');
 }
 
 /** `midway`: what the next step decides is carried out only on waking. `deaf`: what arrives is lost. */

@@ -5,25 +5,25 @@
  * A node that is off stays so until the test starts it again, and boots like one without systemd: its heartbeat disk and
  * its daemon are started from here.
  */
-import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect } from 'vitest';
+import { afterAll, afterEach, expect } from 'vitest';
 import type { NodeReport, StatusReport } from '../../src/ha/daemon/view.ts';
 import {
   askDaemon,
   attachHeartbeatDisk,
   daemonConfiguration,
-  fencerPort,
   fenceProgram,
   heartbeatTable,
   pidFile,
+  serveFences,
   startDaemon,
   type DaemonTimes,
 } from '../lab/daemons.ts';
 import { lab } from '../lab/lab.ts';
-import { frontendAddress, nodeLayout, nodeNames, type NodeName } from '../lab/layout.ts';
+import { nodeLayout, type NodeName } from '../lab/layout.ts';
 import { both, cxmOk, only, other, places, placesOn, prepareNodes } from './core.ts';
 import { guestsOn } from './guest.ts';
+import type { LabGuests } from './lab-guests.ts';
 import { throttleSan } from './qemu.ts';
 import { configure, makeGuestVolume } from './toolstack.ts';
 import type { Witness } from './witness.ts';
@@ -55,18 +55,7 @@ export class Fencer {
   isBroken = false;
   /** What happens to the node between the order and the end of its power. */
   beforePowerOff: (node: NodeName) => Promise<void> = async () => undefined;
-  private readonly server: Server;
-
-  constructor() {
-    this.server = createServer((connection) => {
-      connection.on('error', () => undefined);
-      connection.once('data', (line) => {
-        const node = nodeNames.find((name) => name === line.toString().trim());
-        const taken = node === undefined ? Promise.resolve('unknown') : this.takePower(node);
-        void taken.catch((error: unknown) => String(error)).then((said) => connection.end(`${said}\n`));
-      });
-    }).listen(fencerPort, frontendAddress);
-  }
+  private readonly server = serveFences((node) => this.takePower(node));
 
   close(): void {
     this.server.close();
@@ -102,6 +91,18 @@ export async function prepareDaemons(): Promise<Fencer> {
   await lab.node('node1', 'cxmd_ctl --format --yes');
   await Promise.all(both.map(startDaemon));
   return fencer;
+}
+
+/** For the head of a test file: the guests are watched all the time, and nothing that can't be may be seen in any test. */
+export function watchOver(guests: LabGuests, fencer: () => Fencer): void {
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') await showLogs();
+    expect(guests.takeWrong()).toEqual([]);
+  });
+  afterAll(async () => {
+    await guests.end();
+    fencer().close();
+  });
 }
 
 /** From now on each access to the heartbeat disk is an error; volumes of VMs are as good as before. */

@@ -92,7 +92,8 @@ export type Event = Timed &
   (
     | {
         readonly kind: 'tick';
-        /** For people who read the journal, and for an incarnation after a change of the disk; no time is measured by it. */ readonly wallMs: number;
+        /** For people who read the journal, and for counters that nothing else remembers; no time is measured by it. */
+        readonly wallMs: number;
       }
     | { readonly kind: 'datagram'; readonly datagram: Datagram }
     /** The whole heartbeat disk: all slots that it has, also of nodes that aren't in our list, and the lease. */

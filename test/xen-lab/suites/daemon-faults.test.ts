@@ -8,7 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startDaemon } from '../../lab/daemons.ts';
 import { lab } from '../../lab/lab.ts';
 import { nodeLayout, type NodeName } from '../../lab/layout.ts';
@@ -24,10 +24,10 @@ import {
   patience,
   prepareDaemons,
   settled,
-  showLogs,
   statusOf,
   takenOver,
   timerSeconds,
+  watchOver,
   type Fencer,
 } from '../daemons.ts';
 import { guestsOn } from '../guest.ts';
@@ -52,15 +52,7 @@ beforeEach(async () => {
   await mend(prepare);
 }, 600_000);
 
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await showLogs();
-  expect(guests.takeWrong()).toEqual([]);
-});
-
-afterAll(async () => {
-  await guests.end();
-  fencer.close();
-});
+watchOver(guests, () => fencer);
 
 interface Scene {
   readonly victim: NodeName;

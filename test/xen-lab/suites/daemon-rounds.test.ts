@@ -3,11 +3,11 @@
  * cluster is whole again, both guests run once, what ran elsewhere was never interrupted, and nothing they had counted is
  * lost. CXM_SEED plays the rounds of a seed again, CXM_ROUNDS makes them more or fewer.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { NodeName } from '../../lab/layout.ts';
 import { describeRound, drawRounds } from '../../support/rounds.ts';
 import { other } from '../core.ts';
-import { exactlyOnce, mend, prepareDaemons, showLogs, type Fencer } from '../daemons.ts';
+import { exactlyOnce, mend, prepareDaemons, watchOver, type Fencer } from '../daemons.ts';
 import { inflict } from '../faults.ts';
 import { LabGuests } from '../lab-guests.ts';
 
@@ -26,15 +26,7 @@ beforeEach(async () => {
   master = await mend();
 }, 600_000);
 
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await showLogs();
-  expect(guests.takeWrong()).toEqual([]);
-});
-
-afterAll(async () => {
-  await guests.end();
-  fencer.close();
-});
+watchOver(guests, () => fencer);
 
 test('two guests run', () => guests.begin());
 
