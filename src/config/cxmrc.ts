@@ -41,6 +41,12 @@ const keys = {
     '8G',
     'Size of a disk when neither the image has a SIZE attribute nor OpenNebula knows one.',
   ),
+  MAX_LV_SIZE: key(
+    'Volumes',
+    size(1024 ** 2, 1024 ** 5),
+    '1P',
+    'No disk becomes larger. The SIZE of an image, what an archive says of itself and the virtual size of a qcow2 are up to the users, and the quotas of OpenNebula do not count them.',
+  ),
   DEFAULT_FSTYPE: key(
     'Volumes',
     oneOf(fileSystems),

@@ -3,12 +3,16 @@ import { CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
 import type { ResizeCall, SnapshotCall } from '../arguments/transfer.ts';
 import { diskParameters, isFrontend } from './shared.ts';
+import { requireAllowedSize } from './size.ts';
 
 const mib = 1024 * 1024;
 
 export async function resize(context: ActionContext, { disk, sizeMb, vmId }: ResizeCall): Promise<undefined> {
-  requireHost(context, disk.host, `disk ${disk.diskId} of VM ${vmId}`);
-  const parameters = { ...diskParameters(context, disk, vmId), sizeBytes: sizeMb * mib };
+  const what = `disk ${disk.diskId} of VM ${vmId}`;
+  requireHost(context, disk.host, what);
+  const sizeBytes = sizeMb * mib;
+  requireAllowedSize(sizeBytes, what, context.config);
+  const parameters = { ...diskParameters(context, disk, vmId), sizeBytes };
   await context.helper({ host: disk.host }, { operation: 'resize-disk', parameters });
 }
 

@@ -7,6 +7,7 @@ import type { MakeImageCall, MakeSwapCall } from '../arguments/transfer.ts';
 import { isImageFormat } from '../documents/virtual-machine.ts';
 import { askDiskFacts } from './send-image.ts';
 import { diskParameters } from './shared.ts';
+import { requireAllowedSize } from './size.ts';
 
 const mib = 1024 * 1024;
 
@@ -38,6 +39,8 @@ async function makeDisk(
   { vmId, sizeMb }: { readonly vmId: number; readonly sizeMb: number },
   use: Readonly<Record<string, string>>,
 ): Promise<undefined> {
-  const parameters = { ...diskParameters(context, disk, vmId), sizeBytes: sizeMb * mib, ...use };
+  const sizeBytes = sizeMb * mib;
+  requireAllowedSize(sizeBytes, `disk ${disk.diskId} of VM ${vmId}`, context.config);
+  const parameters = { ...diskParameters(context, disk, vmId), sizeBytes, ...use };
   await context.helper({ host: disk.host }, { operation: 'create-disk', parameters });
 }

@@ -17,7 +17,7 @@ import type { Image } from '../documents/image.ts';
 import { diskWithId, type Disk } from '../documents/virtual-machine.ts';
 import { createProgress } from './progress.ts';
 import { diskParameters } from './shared.ts';
-import { volumeBytes } from './size.ts';
+import { requireAllowedSize, volumeBytes } from './size.ts';
 import { toBuffer, type OpenSource } from './source.ts';
 
 /** Below that, the program's start takes longer than the transfer. */
@@ -81,6 +81,8 @@ export async function sendImage(
     persistent,
     purpose,
   });
+  const what = `disk ${destination.diskId} of VM ${vmId}`;
+  if (purpose === 'new') requireAllowedSize(sizeBytes, what, context.config);
   await requireRoom(source, sizeBytes);
   const requestedType = requestedFileSystem(facts);
   const plan = planSend(format, {
@@ -89,7 +91,6 @@ export async function sendImage(
     ...(requestedType !== undefined && { requestedType }),
   });
   const wirePlan = overTheWire(plan, source, context);
-  const what = `disk ${destination.diskId} of VM ${vmId}`;
   context.report.info(
     `${what}: ${describe(source, plan)} to a volume of ${formatSize(sizeBytes)} on ${destination.host}`,
   );

@@ -5,6 +5,7 @@
  * size. If that is smaller than the content, it is refused. Then comes what OpenNebula knows, where that is the size
  * of a disk: of an archive it knows only how long the archive is. DEFAULT_LV_SIZE is the last resort.
  */
+import type { Cxmrc } from '../../config/cxmrc.ts';
 import { formatSize, parseSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
 import type { ImageFormat } from '../../transfer/format.ts';
@@ -42,6 +43,16 @@ export function volumeBytes(sources: SizeSources): number {
     throw new CxmError('TOO_SMALL', `${asked.what} is ${sizes}`);
   }
   return Math.max(needed, knownBytes(sources) ?? (isCertain(format) ? needed : sources.defaultBytes));
+}
+
+/**
+ * For disks that are new or grow; what comes back to a host had its size before.
+ * @throws CxmError REFUSED
+ */
+export function requireAllowedSize(bytes: number, what: string, { MAX_LV_SIZE }: Pick<Cxmrc, 'MAX_LV_SIZE'>): void {
+  if (bytes <= MAX_LV_SIZE) return;
+  const sizes = `${formatSize(bytes)}, and MAX_LV_SIZE of cxmrc allows ${formatSize(MAX_LV_SIZE)}`;
+  throw new CxmError('REFUSED', `${what} would need ${sizes}`, { hint: 'nothing was changed; ask for a smaller disk' });
 }
 
 function askedBytes(sources: SizeSources): { readonly bytes: number; readonly what: string } | undefined {
