@@ -1,9 +1,11 @@
 /**
  * VMs as cxmd handles them: by the library of the cluster, beside those who call `cxm`, under the same locks and rules.
  *
- * Guarantees: only nodes that are alive are asked, since the library refuses to work beside a silent one; the daemon has its
- * word immediately before a domain is made or sent; what a failure says of the VM is no more than what was seen.
+ * Guarantees: the library gets the nodes that are alive, since it refuses to work beside a silent one; others may say
+ * that they have the VM, and are not waited for; the daemon has its word immediately before a domain is made or sent; what a
+ * failure says of the VM is no more than what was seen.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { planPlacement } from '../balance/place.ts';
 import { isName, type Pin } from '../balance/state.ts';
 import { stateOf, withNewVms } from '../cluster/balancing.ts';
@@ -18,7 +20,7 @@ import { startVm } from '../cluster/start.ts';
 import { surveyNodes } from '../cluster/survey.ts';
 import { asCxmError, CxmError } from '../errors.ts';
 import type { Hypervisor, PlanOrder, Planned, Started, StartOrder } from '../ha/effects/hypervisor.ts';
-import { meaningOf, type DomainRow } from '../xen/domain-list.ts';
+import { meaningOf, rowsOf, type DomainRow } from '../xen/domain-list.ts';
 
 export interface HypervisorParts {
   readonly localName: string;
@@ -26,7 +28,12 @@ export interface HypervisorParts {
   open(nodes: readonly string[]): Cluster;
 }
 
+/** So long a bystander may take to say what it has: it may well have no power. */
+const bystanderMs = 2000;
+
 export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervisor {
+  const clusterFor = (order: StartOrder): Cluster =>
+    guarded(open(order.nodes), order, () => requireNotAt(open(order.bystanders), order.vm));
   return {
     async list() {
       const rows = await nodeNamed(open([localName]), localName).toolstack.list();
@@ -34,7 +41,7 @@ export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervi
     },
     start: (order) =>
       outcomeOf(async () => {
-        await startVm(guarded(open(order.nodes), order), order.vm, {
+        await startVm(clusterFor(order), order.vm, {
           node: localName,
           localNode: localName,
           setLink: true,
@@ -42,8 +49,10 @@ export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervi
       }),
     receive: (order, source) =>
       outcomeOf(async () => {
-        const cluster = guarded(open(order.nodes), order);
-        const { source: found, alreadyThere } = await migrateVm(cluster, { vm: order.vm, destination: localName });
+        const { source: found, alreadyThere } = await migrateVm(clusterFor(order), {
+          vm: order.vm,
+          destination: localName,
+        });
         if (!alreadyThere && found !== source) throw new CxmError('REFUSED', `${order.vm} came from ${found}`);
       }),
     plan: (order) => planOn(open(order.nodes), order),
@@ -56,9 +65,27 @@ function holdsVm(row: DomainRow): boolean {
   return row.id !== 0 && meaning !== 'incoming' && meaning !== 'leaving';
 }
 
-/** The cluster, whose toolstacks ask the daemon before they make or send a domain. */
-export function guarded(cluster: Cluster, { obstacle }: Pick<StartOrder, 'obstacle'>): Cluster {
-  const require = (): void => {
+/** @throws CxmError REFUSED when one of these nodes says that it has the VM, in whatever state */
+export async function requireNotAt({ nodes }: Cluster, vm: string): Promise<void> {
+  const look = async ({ name, toolstack }: ClusterNode): Promise<void> => {
+    const silence = sleep(bystanderMs, [], { ref: false });
+    const rows = await Promise.race([toolstack.list().catch(() => []), silence]);
+    if (rowsOf(rows, vm).length > 0) throw new CxmError('REFUSED', `${name}, which is no member, has ${vm}`);
+  };
+  await Promise.all(nodes.map(look));
+}
+
+/**
+ * The cluster, whose toolstacks ask the daemon before they make or send a domain.
+ * @param look before that, what takes time
+ */
+export function guarded(
+  cluster: Cluster,
+  { obstacle }: Pick<StartOrder, 'obstacle'>,
+  look: () => Promise<void> = () => Promise.resolve(),
+): Cluster {
+  const require = async (): Promise<void> => {
+    await look();
     const reason = obstacle();
     if (reason !== undefined) throw new CxmError('REFUSED', `it was given up before it was begun: ${reason}`);
   };
@@ -68,13 +95,13 @@ export function guarded(cluster: Cluster, { obstacle }: Pick<StartOrder, 'obstac
     const asking: ClusterNode['toolstack'] = Object.create(toolstack, {
       create: {
         value: async (...args: Parameters<typeof toolstack.create>) => {
-          require();
+          await require();
           return toolstack.create(...args);
         },
       },
       migrate: {
         value: async (...args: Parameters<typeof toolstack.migrate>) => {
-          require();
+          await require();
           return toolstack.migrate(...args);
         },
       },

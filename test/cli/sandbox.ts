@@ -90,6 +90,15 @@ export class CliSandbox {
     return child;
   }
 
+  /** The toolstack itself, past cxm. @param words without anything that a shell would change */
+  xl(node: string, ...words: readonly string[]): Promise<Ended> {
+    const child = spawn(join(this.layout.frontendPrograms, 'ssh'), [node, 'xl', ...words], {
+      env: frontendEnvironment(this.layout, false),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    return endOf(child);
+  }
+
   /** Makes a node dead, or alive again. */
   setDown(node: string, down: boolean): void {
     const { downFile } = nodeOf(this.layout, node);

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import type { ClusterNode } from '../../src/cluster/node.ts';
-import { guarded } from '../../src/cxmd/cluster-hypervisor.ts';
+import { guarded, requireNotAt } from '../../src/cxmd/cluster-hypervisor.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
 import type { Hypervisor, Started } from '../../src/ha/effects/hypervisor.ts';
 import type { Result } from '../../src/ha/protocol/messages.ts';
@@ -39,6 +39,29 @@ test('a domain is neither made nor sent when the daemon has an obstacle at that 
   await expect(node?.under('web').toolstack.create('/etc/xen/vm/web')).rejects.toMatchObject(refused);
   await expect(node?.under('web').toolstack.migrate({ name: 'web' } as never, 'beta')).rejects.toMatchObject(refused);
   expect(toolstack.made).toHaveLength(1);
+});
+
+test('a domain is made when no node without cxmd says that it has it, and one that is silent is not waited for', async () => {
+  const lists: Record<string, () => Promise<readonly { id: number; name: string }[]>> = {
+    idle: () => Promise.resolve([{ id: 1, name: 'mail' }]),
+    dead: () => Promise.reject(new Error('no route to host')),
+    hung: () => new Promise(() => undefined),
+    busy: () => Promise.resolve([{ id: 2, name: 'web' }]),
+  };
+  const clusterOf = (...names: readonly string[]): Cluster => {
+    const nodes = names.map((name) => ({ name, toolstack: { list: lists[name] } }));
+    return { nodes } as unknown as Cluster;
+  };
+  const toolstack = new Toolstack();
+  const make = (...names: readonly string[]): Promise<void> | undefined => {
+    const look = (): Promise<void> => requireNotAt(clusterOf(...names), 'web');
+    return guarded(clusterWith(toolstack), { obstacle: () => undefined }, look).nodes[0]?.toolstack.create('web');
+  };
+  await make('idle', 'dead', 'hung');
+  expect(toolstack.made).toEqual(['web']);
+  const message = 'busy, which is no member, has web';
+  await expect(make('idle', 'dead', 'busy', 'hung')).rejects.toMatchObject({ code: 'REFUSED', message });
+  expect(toolstack.made).toEqual(['web']);
 });
 
 /** A shell whose clock and state are moved by hand, and a hypervisor that prepares until it is told to go on. */

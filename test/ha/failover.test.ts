@@ -93,6 +93,29 @@ describe('three cxmd', () => {
     expect(recovered).toMatchObject({ exitCode: 0, stdout: 'normal\n' });
   });
 
+  test(
+    'a VM that somebody has started on a node without cxmd is not started a second time',
+    { timeout: 120_000 },
+    async () => {
+      const current = await cluster();
+      await joined(current);
+      expect(await current.ctl('node3', '--quit')).toMatchObject({ exitCode: 0 });
+      const master = await settled(current, ['node1', 'node2']);
+      const victim = master === 'node2' ? 'node1' : 'node2';
+      await running(current, vm, victim);
+      const config = join(current.sandbox.layout.temporary, 'by-hand');
+      fs.writeFileSync(config, `name = '${vm}'\nkernel = '/boot/vmlinuz'\nmemory = 64\n`);
+      expect(await current.sandbox.xl('node3', 'create', config)).toMatchObject({ exitCode: 0 });
+      current.signal(victim, 'SIGKILL');
+      await expect
+        .poll(() => current.log(master), { timeout: 60_000 })
+        .toContain(`node3, which is no member, has ${vm}`);
+      await pause(5000);
+      expect(current.fenced()).toEqual([`fence ${victim}`]);
+      expect(current.sandbox.nodesWith(vm)).not.toContain(master);
+    },
+  );
+
   test('cxm fence starts no failover, and frees the VMs of the node', { timeout: 120_000 }, async () => {
     const current = await cluster();
     const master = await joined(current);

@@ -137,6 +137,17 @@ export function aliveNodes(state: NodeState, nowMs: number): readonly string[] {
   });
 }
 
+/** Nodes that are no members and not off for certain: a person may have started VMs there, which stand in no slot. */
+export function bystandersOf(state: NodeState): readonly string[] {
+  return state.config.nodes.filter((name, index) => {
+    if (name === '' || index === state.config.self) return false;
+    const { slot } = peerAt(state, index);
+    if (slot === undefined) return true;
+    const isOff = slot.incarnation <= (state.ledger.fenced[index] ?? 0);
+    return !isOff && (!isMember(slot.role) || isOut(state, index));
+  });
+}
+
 /**
  * Why this node must not go on with a start, immediately before it can't be taken back; undefined if it may. Beyond what the
  * protocol has decided when it began: the claim is still ours and seen by the others, and we were not asleep meanwhile.

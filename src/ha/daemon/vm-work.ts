@@ -10,7 +10,7 @@ import type { BootClock } from '../effects/boot-clock.ts';
 import type { Hypervisor, Started, StartOrder } from '../effects/hypervisor.ts';
 import type { Effect, Result } from '../protocol/messages.ts';
 import { nameOf, type NodeState } from '../protocol/state.ts';
-import { aliveNodes, obstacleToWork } from './view.ts';
+import { aliveNodes, bystandersOf, obstacleToWork } from './view.ts';
 
 type StartEffect = Extract<Effect, { kind: 'start' }>;
 type PlanEffect = Extract<Effect, { kind: 'plan' }>;
@@ -102,7 +102,8 @@ export class VmWork {
     const alive = aliveNodes(state(), clock());
     // A node that is cut off from the network may yet be reached over ssh.
     const nodes = from === undefined || alive.includes(from) ? alive : [...alive, from];
-    const order: StartOrder = { vm, nodes, obstacle };
+    const bystanders = bystandersOf(state()).filter((name) => !nodes.includes(name));
+    const order: StartOrder = { vm, nodes, bystanders, obstacle };
     const work = from === undefined ? hypervisor.start(order) : hypervisor.receive(order, from);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Started>((resolve) => {

@@ -1,6 +1,6 @@
 /** Between the grant of a claim and the moment in which a VM is made: what a later read says counts. */
 import { expect, test } from 'vitest';
-import { obstacleToWork } from '../../../src/ha/daemon/view.ts';
+import { bystandersOf, obstacleToWork } from '../../../src/ha/daemon/view.ts';
 import type { Read, Slot } from '../../../src/ha/protocol/blocks.ts';
 import { leaseOf, Member, slotOf } from './member.ts';
 
@@ -60,4 +60,16 @@ test('the claim of another one, who will read ours and withdraw, is no obstacle'
   const beta = slotOf(1, 'beta', 11, 1);
   live(alpha, { ...beta, vms: [{ name: 'web', phase: 'starting' }] }, 1);
   expect(obstacle()).toBeUndefined();
+});
+
+test('who is no member is asked whether it has the VM, and who is off for certain is not', () => {
+  const nodes = ['alpha', 'beta', 'gamma', '', 'delta', 'epsilon', 'zeta'];
+  const alpha = new Member(0, nodes);
+  alpha.join(leaseOf(1, 1, 5));
+  const slot = (index: number): Slot => slotOf(index, nodes[index] ?? '', 9, 1);
+  // Gamma has left, delta is off, epsilon was taken out by a person, zeta was never there.
+  const slots = [slot(0), slot(1), { ...slot(2), role: 'alone' as const }, 'empty' as const, slot(4), slot(5)];
+  const ledger = { fenced: [0, 0, 0, 0, 1], excluded: [0, 0, 0, 0, 0, 1] };
+  alpha.read({ ...leaseOf(1, 1, 6), ledger: { ...leaseOf(1, 1, 6).ledger, ...ledger } }, slots);
+  expect(bystandersOf(alpha.state)).toEqual(['gamma', 'epsilon', 'zeta']);
 });
