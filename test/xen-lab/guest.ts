@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lab } from '../lab/lab.ts';
-import { oneadmin, type NodeName } from '../lab/layout.ts';
+import { oneadmin, startedNodes, type NodeName } from '../lab/layout.ts';
 import { currentImages } from './layout.ts';
 
 /** On the nodes, where templates may take kernels from. */
@@ -52,7 +52,7 @@ export async function guestAnswers(address: string, what: 'boot' | 'counter' | '
     const said = await askGuest(address, what);
     if (said !== undefined && said !== '') return said;
   }
-  throw new Error(`the guest at ${address} does not answer`);
+  throw new Error(`the guest at ${address} does not answer${await lastWords()}`);
 }
 
 /** Waits until its counter is beyond a number; where it is then. @throws Error when it stands still for a minute */
@@ -61,7 +61,14 @@ export async function guestCounts(address: string, beyond = 0): Promise<number> 
     const number = Number(await askGuest(address, 'counter'));
     if (number > beyond) return number;
   }
-  throw new Error(`the guest at ${address} does not count beyond ${beyond}`);
+  throw new Error(`the guest at ${address} does not count beyond ${beyond}${await lastWords()}`);
+}
+
+/** What the nodes know of their guests and the guests' consoles said last, for whoever reads of a failure. */
+async function lastWords(): Promise<string> {
+  const look = 'xl list; tail -n 12 /var/log/xen/console/guest-*.log; true';
+  const said = startedNodes.map(async (node) => `\n--- ${node}\n${await lab.output(node, look).catch(String)}`);
+  return (await Promise.all(said)).join('');
 }
 
 /** Names of the domains of a node besides dom0, as xl lists them. */

@@ -34,7 +34,8 @@ programs=/usr/lib/xen-4.17/bin
 tries=0
 until xenstore-read -s / >/dev/null 2>&1 || [ $tries -ge 100 ]; do tries=$((tries + 1)); sleep 0.1; done
 "$programs/xen-init-dom0"
-"$programs/xenconsoled" --pid-file=/run/xenconsoled.pid
+mkdir -p /var/log/xen/console
+"$programs/xenconsoled" --pid-file=/run/xenconsoled.pid --log=guest --log-dir=/var/log/xen/console
 echo "READY $NODE_NAME $(cut -d' ' -f1 /proc/uptime)"
 trap : CHLD
 while :; do

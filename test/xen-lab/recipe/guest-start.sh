@@ -16,5 +16,4 @@ for disk in /dev/xvd?; do
   [ -f /context/context.sh ] && cp /context/context.sh /www/context
   umount /context
 done
-httpd -h /www
 echo "GUEST READY $(cat /www/boot)"

@@ -45,7 +45,7 @@ describe('a VM from an archive', () => {
   });
 
   test('is seen by poll and by the probes of 7.x', async () => {
-    expect((await cloud.one.poll(id)).stdout).toMatch(/^STATE=a USEDMEMORY=98304 NETRX=\d+ NETTX=\d+\n$/);
+    expect((await cloud.one.poll(id)).stdout).toMatch(/^STATE=a USEDMEMORY=131072 NETRX=\d+ NETTX=\d+\n$/);
     const probed = await cloud.caller.probe('node1', 'cxm-probes.d/vm/status/cxm-status');
     expect(probed.stdout).toContain('ID="7"');
     expect(probed.stdout).toContain('STATE="RUNNING"');
@@ -187,10 +187,12 @@ describe('a VM from a raw image', () => {
 
   test('gets less memory and a larger disk while it runs', async () => {
     const row = await toolstackOn('node2').find(name);
-    const message = actionMessage({ ...cloud.one.vm(id), memoryMb: 90 }, cloud.one.records().images, { host: 'node2' });
+    const message = actionMessage({ ...cloud.one.vm(id), memoryMb: 120 }, cloud.one.records().images, {
+      host: 'node2',
+    });
     await cloud.caller.machine('node2', 'resize', [name, String(id), 'node2'], message);
     const memory = async (): Promise<number | undefined> => (await toolstackOn('node2').find(name))?.memoryMib;
-    await expect.poll(memory, { timeout: 60_000 }).toBe(90);
+    await expect.poll(memory, { timeout: 60_000 }).toBe(120);
     await cloud.caller.transfer('resize', [`node2:${layout.datastores}/0/${id}/disk.0`, '96', String(id), '1']);
     const words = [name, '0', '96', Buffer.from(message).toString('base64'), 'node2', String(id), 'node2'];
     await cloud.caller.machine('node2', 'resize_disk', words, message);
