@@ -1,6 +1,7 @@
 /**
  * The thread that waits for the heartbeat disk, so that nobody else has to. One order after the other, each answered once;
- * an order to a disk that hangs is answered when it wakes, or never.
+ * an order to a disk that hangs is answered when it wakes, or never. After a read that has failed the disk is opened anew, for
+ * the orders to come.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { asCxmError, CxmError } from '../../errors.ts';
@@ -36,9 +37,18 @@ export function runDiskWorker(): void {
   const answer = (value: DiskAnswer): void => port.postMessage(value);
   const { path, cluster } = workerData as DiskWorkerData;
   attempt(answer, () => {
-    const disk = HeartbeatDisk.open(path, cluster);
+    let disk = HeartbeatDisk.open(path, cluster);
     const told: Read<Slot>[] = [];
-    port.on('message', (order: DiskOrder) => attempt(answer, () => answer(carryOut(disk, order, told))));
+    port.on('message', (order: DiskOrder) => {
+      attempt(answer, () => {
+        try {
+          answer(carryOut(disk, order, told));
+        } catch (error) {
+          if (order.kind === 'read') disk = openAgain(disk);
+          throw error;
+        }
+      });
+    });
     answer({ kind: 'open', diskId: disk.header.diskId });
   });
 }
@@ -52,6 +62,17 @@ function carryOut(disk: HeartbeatDisk, order: DiskOrder, told: Read<Slot>[]): Di
   const changed = slots.flatMap((slot, index) => (told[index] === slot ? [] : [[index, slot] as const]));
   for (const [index, slot] of changed) told[index] = slot;
   return { kind: 'done', news: { lease, slots: changed } };
+}
+
+/** The old one where that can't be done: what is wrong with it is told by the order that has failed. */
+function openAgain(disk: HeartbeatDisk): HeartbeatDisk {
+  try {
+    const other = disk.reopened();
+    disk.close();
+    return other;
+  } catch {
+    return disk;
+  }
 }
 
 let clock: BootClock | undefined;

@@ -1,8 +1,9 @@
 /**
  * A heartbeat disk that is open: reads all of it, writes one node's slot and the lease. Blocks the calling thread.
  *
- * Guarantees: it reads the lease first, then the slots, past every cache; a disk that was formatted anew or exchanged
- * meanwhile is neither read nor written any more; what has not changed since the last read is not decoded again.
+ * Guarantees: it reads the lease first, then the slots, past every cache; a disk that was formatted anew, exchanged or put
+ * back to an earlier state meanwhile is neither read nor written any more; what has not changed since the last read is not
+ * decoded again.
  */
 import { CxmError } from '../../errors.ts';
 import type { Lease, Read, Slot } from '../protocol/blocks.ts';
@@ -35,6 +36,8 @@ export class HeartbeatDisk {
   private readonly known: { head: Buffer; slot: Read<Slot> }[] = [];
   /** The area to which our slot on the disk leads; undefined when that has to be looked up. */
   private area: 0 | 1 | undefined;
+  /** What is on the disk for sure, unless somebody has put an older state of it there. */
+  private written: Pick<Slot, 'index' | 'incarnation' | 'sequence'> | undefined;
 
   private constructor(
     private readonly file: DirectFile,
@@ -50,6 +53,28 @@ export class HeartbeatDisk {
       throw new CxmError('CONFIG', `${path} is the heartbeat disk of the cluster ${header.cluster}, not of ${cluster}`);
     } catch (error) {
       file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens it once more, by the same path: to the kernel, a device that was removed and has come back is another one.
+   * @throws CxmError as `open`, and IO for another disk, or one that does not have what we have written
+   */
+  reopened(): HeartbeatDisk {
+    const other = HeartbeatDisk.open(this.file.path, this.header.cluster);
+    try {
+      if (other.header.diskId !== this.header.diskId) throw exchanged(this.file.path);
+      if (this.written !== undefined) {
+        const { index, incarnation, sequence } = this.written;
+        const slot = other.read().slots[index];
+        const isOurs = typeof slot === 'object' && slot.incarnation === incarnation && slot.sequence >= sequence;
+        if (!isOurs) throw exchanged(this.file.path);
+        other.written = this.written;
+      }
+      return other;
+    } catch (error) {
+      other.close();
       throw error;
     }
   }
@@ -75,6 +100,8 @@ export class HeartbeatDisk {
     if (overflow.length > 0) this.file.write(overflowBlock(slot.index, area), overflow);
     this.file.write(firstHeadBlock + slot.index, head);
     this.area = area;
+    const { index, incarnation, sequence } = slot;
+    this.written = { index, incarnation, sequence };
   }
 
   /**
@@ -115,8 +142,7 @@ export class HeartbeatDisk {
 
   private requireSame(): void {
     const { diskId } = readHeader(this.file);
-    if (diskId === this.header.diskId) return;
-    throw new CxmError('IO', `${this.file.path} is another heartbeat disk than when it was opened`);
+    if (diskId !== this.header.diskId) throw exchanged(this.file.path);
   }
 
   private slotAt(index: number, head: Buffer): Read<Slot> {
@@ -129,6 +155,10 @@ export class HeartbeatDisk {
     this.known[index] = { head: Buffer.from(head), slot };
     return slot;
   }
+}
+
+function exchanged(path: string): CxmError {
+  return new CxmError('IO', `${path} is another heartbeat disk than when it was opened`);
 }
 
 /** @throws CxmError CONFIG, IO */
