@@ -10,7 +10,7 @@ import { clusterStates, maxNodes, roles } from '../../src/ha/records.ts';
 import { readClusterKeys, type ClusterKey } from '../../src/ha/wire/cluster-key.ts';
 import { maxDatagramBytes, openDatagram, sealDatagram } from '../../src/ha/wire/datagram.ts';
 import { Rejections } from '../../src/ha/wire/rejections.ts';
-import { broadcastOf, UdpLinks, type UdpSettings } from '../../src/ha/wire/udp.ts';
+import { broadcastOf, UdpLinks, type UdpEvents, type UdpSettings } from '../../src/ha/wire/udp.ts';
 
 const counter = fc.nat({ max: maxCounter });
 const turn = fc.record({ version: counter, on: fc.boolean() });
@@ -121,7 +121,10 @@ describe('the sockets', () => {
     for (const links of open.splice(0)) links.close();
   });
 
-  async function link(settings: Partial<UdpSettings>, received: string[] = []): Promise<UdpLinks> {
+  async function link(
+    { received, ...settings }: Partial<UdpSettings & Pick<UdpEvents, 'received'>>,
+    heard: string[] = [],
+  ): Promise<UdpLinks> {
     const all: UdpSettings = {
       port: 12_559,
       cast: 'unicast',
@@ -132,7 +135,7 @@ describe('the sockets', () => {
       ...settings,
     };
     const links = await UdpLinks.open(all, {
-      received: (bytes) => received.push(String(bytes)),
+      received: received ?? ((bytes) => heard.push(String(bytes))),
       failed: () => undefined,
     });
     open.push(links);
@@ -151,6 +154,24 @@ describe('the sockets', () => {
     sender.send(Buffer.from('hello'));
     await arrived(received, 2);
     await expect(link({ listen: ['127.0.7.1'] })).rejects.toThrow(/UDP port 12559 of 127.0.7.1 can't be had/);
+  });
+
+  test('leave from the own address in the network of each node, and from the first one elsewhere', async () => {
+    const sources: string[] = [];
+    const settings = {
+      listen: ['127.0.7.2'],
+      port: 12_557,
+      received: (_: Buffer, source: string) => sources.push(source),
+    };
+    await link(settings);
+    for (const listen of [['127.0.7.1', '127.0.0.1'], ['127.0.7.1', '127.0.7.3'], ['127.0.7.1']]) {
+      const sender = await link({ listen, port: 12_557, peers: () => ['127.0.7.2'] });
+      sender.send(Buffer.from('hello'));
+      await arrived(sources, sources.length + 1);
+      sender.close();
+    }
+    // The loopback interface is the network of 127.0.0.1; of the others it does not know.
+    expect(sources).toEqual(['127.0.0.1', '127.0.7.1', '127.0.7.1']);
   });
 
   test.each(['broadcast', 'multicast'] as const)('reach all of a network by %s', async (cast) => {

@@ -57,9 +57,22 @@ export class UdpLinks {
   send(bytes: Buffer): void {
     const { cast, port } = this.settings;
     if (cast === 'multicast') return this.sendToGroup(bytes);
-    const targets =
-      cast === 'unicast' ? this.settings.peers() : linksOf(this.settings.interfaces).map(({ broadcast }) => broadcast);
-    for (const target of targets) this.sendFrom(this.main(), bytes, port, target);
+    if (cast === 'unicast') return this.sendToEach(bytes);
+    for (const { broadcast } of linksOf(this.settings.interfaces)) this.sendFrom(this.main(), bytes, port, broadcast);
+  }
+
+  /** Each network from the own address there: from another one a strict reverse path filter takes it for forged. */
+  private sendToEach(bytes: Buffer): void {
+    const nearby = this.sockets.length > 1 ? addressesOf().filter(({ address }) => this.socketOf(address)) : [];
+    for (const target of this.settings.peers()) {
+      const own = nearby.find(({ address, netmask }) => broadcastOf(address, netmask) === broadcastOf(target, netmask));
+      const socket = own === undefined ? undefined : this.socketOf(own.address);
+      this.sendFrom(socket ?? this.main(), bytes, this.settings.port, target);
+    }
+  }
+
+  private socketOf(address: string): Socket | undefined {
+    return this.sockets[this.settings.listen.indexOf(address)];
   }
 
   close(): void {
@@ -122,12 +135,24 @@ export class UdpLinks {
 
 /** The networks that are up, with the address that means all of it. */
 export function linksOf(interfaces: readonly string[]): readonly Link[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) => {
-    if (interfaces.length > 0 && !interfaces.includes(name)) return [];
-    return addresses
-      .filter(({ family, internal }) => family === 'IPv4' && (!internal || interfaces.includes(name)))
-      .map(({ address, netmask }) => ({ address, broadcast: broadcastOf(address, netmask) }));
-  });
+  return addressesOf()
+    .filter(({ name, internal }) => (interfaces.length > 0 ? interfaces.includes(name) : !internal))
+    .map(({ address, netmask }) => ({ address, broadcast: broadcastOf(address, netmask) }));
+}
+
+interface OwnAddress {
+  /** Of the interface. */
+  readonly name: string;
+  readonly address: string;
+  readonly netmask: string;
+  /** Of the loopback interface. */
+  readonly internal: boolean;
+}
+
+function addressesOf(): readonly OwnAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
+    addresses.filter(({ family }) => family === 'IPv4').map((one) => ({ ...one, name })),
+  );
 }
 
 /** Pure. */
