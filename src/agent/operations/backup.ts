@@ -9,7 +9,7 @@ import type { LogicalVolume } from '../../lvm/report.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { asOwner, removeDirectory } from '../owner.ts';
 import { absolutePath, flag, longText, numbers, wholeNumber } from '../parameters.ts';
-import { parseCloud, requireDisk, type DiskParameters } from './disk.ts';
+import { parseCloud, requireDisk, whileActive, type DiskParameters } from './disk.ts';
 import { withSnapshot } from './send-disk.ts';
 
 interface Backup {
@@ -64,11 +64,11 @@ export const cleanupBackup: Operation<{ readonly directory: string }, object> = 
 
 async function dumpDisk(context: OperationContext, disk: DiskParameters, file: string, live: boolean): Promise<void> {
   const found = await requireDisk(context, disk);
-  const volume = await context.volumes.activate(found.name, 'exclusive');
-  if (!volume.open) await copyToFile(context, volume, file);
-  else if (live) await withSnapshot(context, volume, (copy) => copyToFile(context, copy, file));
-  else throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
-  if (!found.active) await context.volumes.deactivate(found.name);
+  await whileActive(context, found, (volume) => {
+    if (!volume.open) return copyToFile(context, volume, file);
+    if (live) return withSnapshot(context, volume, (copy) => copyToFile(context, copy, file));
+    throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
+  });
 }
 
 /** The file is written by a process with the owner's rights; only the device is opened by root. */

@@ -15,7 +15,7 @@ import {
   requireDisk,
   takeBack,
   volumeName,
-  whenFree,
+  whileActive,
   type DiskParameters,
 } from './disk.ts';
 import { writeExtents } from './fill.ts';
@@ -92,20 +92,6 @@ export const deleteSnapshot: Operation<SnapshotParameters, object> = {
     return {};
   },
 };
-
-/** A volume that was not active before, as that of a VM that is off, is inactive again afterwards. */
-async function whileActive(
-  context: OperationContext,
-  { name, active }: LogicalVolume,
-  work: (volume: LogicalVolume) => Promise<void>,
-): Promise<void> {
-  const volume = await context.volumes.activate(name, 'exclusive');
-  try {
-    await work(volume);
-  } finally {
-    if (!active) await whenFree(context, () => context.volumes.deactivate(name));
-  }
-}
 
 function inUse({ path }: LogicalVolume): CxmError {
   return new CxmError('IN_USE', `${path} is in use by a running VM`);

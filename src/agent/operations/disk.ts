@@ -245,6 +245,28 @@ function inUse(name: string): CxmError {
   return new CxmError('IN_USE', `logical volume ${name} is in use on this host`);
 }
 
+/**
+ * A volume that was not active before, as that of a VM that is off, is inactive again afterwards, whatever came of the work; if
+ * it can't be, that is told.
+ */
+export async function whileActive<T>(
+  context: OperationContext,
+  { name, active }: LogicalVolume,
+  work: (volume: LogicalVolume) => Promise<T>,
+): Promise<T> {
+  const volume = await context.volumes.activate(name, 'exclusive');
+  try {
+    return await work(volume);
+  } finally {
+    if (!active) {
+      // A reader that was stopped closes the device a moment later.
+      await whenFree(context, () => context.volumes.deactivate(name)).catch((error: unknown) => {
+        context.log('WARN', `${name} stays active on this host: ${asCxmError(error).message}`);
+      });
+    }
+  }
+}
+
 /** Runs `work`, again and again while it fails with IN_USE, for at most BUSY_TIMEOUT. */
 export async function whenFree<T>(context: OperationContext, work: () => Promise<T>): Promise<T> {
   const giveUp = performance.now() + context.settings.BUSY_TIMEOUT * 1000;

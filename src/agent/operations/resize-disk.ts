@@ -8,7 +8,7 @@ import { diskTags, partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { wholeNumber } from '../parameters.ts';
-import { parseDisk, removeLeftovers, requireDisk, takeBack, type DiskParameters } from './disk.ts';
+import { parseDisk, removeLeftovers, requireDisk, takeBack, whileActive, type DiskParameters } from './disk.ts';
 import type { DiskResult } from './receive-disk.ts';
 
 interface ResizeDisk {
@@ -29,10 +29,11 @@ export const resizeDisk: Operation<ResizeDisk, DiskResult> = {
         hint: 'disks only grow',
       });
     }
-    const active = await context.volumes.activate(before.name, 'exclusive');
-    const grown = wanted > before.sizeBytes ? await grow(context, disk, active, wanted - before.sizeBytes) : active;
-    if (!before.active) await context.volumes.deactivate(before.name);
-    return { path: grown.path, sizeBytes: grown.sizeBytes };
+    const added = wanted - before.sizeBytes;
+    const { path, sizeBytes: now } = await whileActive(context, before, async (active) =>
+      added > 0 ? grow(context, disk, active, added) : active,
+    );
+    return { path, sizeBytes: now };
   },
 };
 

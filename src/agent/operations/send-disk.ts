@@ -6,7 +6,7 @@
  * a temporary snapshot.
  */
 import { createReadStream } from 'node:fs';
-import { asCxmError, CxmError } from '../../errors.ts';
+import { CxmError } from '../../errors.ts';
 import { imageIdOf, partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import { compress } from '../../transfer/compress.ts';
@@ -23,6 +23,7 @@ import {
   requireDisk,
   tellLeft,
   whenFree,
+  whileActive,
   type DiskParameters,
 } from './disk.ts';
 import { removeDisk } from './remove.ts';
@@ -106,24 +107,14 @@ async function withReadable(
   { live }: Reading,
   work: (readable: LogicalVolume, isSnapshot: boolean) => Promise<void>,
 ): Promise<void> {
-  const wasActive = source.active;
-  const volume = await context.volumes.activate(source.name, 'exclusive');
-  if (volume.open && live) return withSnapshot(context, volume, (copy) => work(copy, true));
-  await whenFree(context, async () => {
-    const now = await context.volumes.find(source.name);
-    if (now?.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
-  });
-  try {
+  await whileActive(context, source, async (volume) => {
+    if (volume.open && live) return withSnapshot(context, volume, (copy) => work(copy, true));
+    await whenFree(context, async () => {
+      const now = await context.volumes.find(source.name);
+      if (now?.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
+    });
     await work(volume, false);
-  } finally {
-    // A reader that was stopped closes the device a moment later.
-    const letGo = (): Promise<void> => whenFree(context, () => context.volumes.deactivate(source.name));
-    if (!wasActive) await letGo().catch(tellActive(context, source));
-  }
-}
-
-function tellActive({ log }: OperationContext, { name }: LogicalVolume): (error: unknown) => void {
-  return (error) => log('WARN', `${name} stays active on this host: ${asCxmError(error).message}`);
+  });
 }
 
 /**

@@ -114,6 +114,16 @@ describe('resize', () => {
     expect((await lab.logicalVolumes('node1')).map(({ name }) => name)).toEqual(['lv-one-312-0']);
   });
 
+  test('one without room for it leaves the disk of a VM that is off as it was: small and inactive', async () => {
+    const before = await cloneRaw(314);
+    await lab.node('node1', 'lvchange -an VG0/lv-one-314-0');
+    const result = await tm('resize', [`node1:${diskPath(314, 0)}`, '100000', '314', '1']);
+    expect(result.stderr).toContain('[NO_SPACE]');
+    expect(await lab.logicalVolumes('node1')).toMatchObject([{ sizeBytes: 16 * mib, active: false }]);
+    await lab.node('node1', 'lvchange -ay VG0/lv-one-314-0');
+    expect(await digest('node1', 'lv-one-314-0', 16 * mib)).toBe(before);
+  });
+
   test('it never shrinks', async () => {
     await cloneRaw(311);
     const result = await tm('resize', [`node1:${diskPath(311, 0)}`, '8', '311', '1']);
