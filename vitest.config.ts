@@ -2,9 +2,11 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // house: the rules of the source tree; unit: everything that needs no root and no other machine;
+// commands: cxm as people call it, on VMs and nodes of the sandbox, each call some twenty processes;
 // daemons: several real cxmd at a time, which mostly wait for each other;
 // lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces;
 // xen: real Xen on QEMU, started by test/xen-lab/command.ts likewise.
+const commands = ['actions', 'balance', 'json', 'races'].map((name) => `test/cli/${name}.test.ts`);
 const daemons = ['balance', 'cluster', 'failover', 'faults', 'fuzz', 'soak'].map((name) => `test/ha/${name}.test.ts`);
 
 export default defineConfig({
@@ -21,13 +23,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/house/**', 'test/lab/**', 'test/xen-lab/**', ...daemons],
+          exclude: ['test/house/**', 'test/lab/**', 'test/xen-lab/**', ...commands, ...daemons],
         },
       },
-      {
-        extends: true,
-        test: { name: 'daemons', include: daemons },
-      },
+      { extends: true, test: { name: 'commands', include: commands } },
+      { extends: true, test: { name: 'daemons', include: daemons } },
       {
         extends: true,
         test: {

@@ -2,8 +2,8 @@
  * The test command:
  *
  *     npm test                       house, unit and lab
- *     npm test -- daemons            several real cxmd at a time, here and in the lab, and cxm between two of its nodes
- *     npm test -- lab clone          parts (house, unit, daemons, lab) and vitest's own filters, in any order
+ *     npm test -- long               cxm as people call it; several real cxmd; both, and the life of a VM, in the lab
+ *     npm test -- lab clone          parts (house, unit, lab, long) and vitest's own filters, in any order
  *
  * As root on Debian it installs the packages the tests need; a lab that does not come up is a failure then. An ordinary user
  * gets all but the lab, and is told what was not run and why. The last lines name what failed, and say `N passed, M failed` over all parts.
@@ -17,7 +17,7 @@ import { installPackages, missingPackages } from './lab/packages.ts';
 import { runLabSuites } from './lab/suites.ts';
 import { oneFailure, runVitest, sum, summarize, type Counts, type Runner } from './vitest.ts';
 
-const parts = ['house', 'unit', 'daemons', 'lab'] as const;
+const parts = ['house', 'unit', 'lab', 'long'] as const;
 type Part = (typeof parts)[number];
 const usual: readonly Part[] = ['house', 'unit', 'lab'];
 
@@ -70,9 +70,12 @@ async function runParts(selected: readonly Part[], filters: readonly string[]): 
   const obstacle = isBuilt ? missing : 'the build failed';
   const here = selected.filter((part) => part === 'house' || part === 'unit');
   if (here.length > 0) results.push(await runVitest(runHere, here, filters));
-  // Beside other tests they would be kept from their work, and taken for dead; three at a time mostly wait.
-  if (selected.includes('daemons')) results.push(await runVitest(runHere, ['daemons'], ['--maxWorkers=3', ...filters]));
-  for (const part of ['daemons', 'lab'] as const) {
+  if (selected.includes('long')) {
+    results.push(await runVitest(runHere, ['commands'], filters));
+    // Beside other tests they would be kept from their work, and taken for dead; three at a time mostly wait.
+    results.push(await runVitest(runHere, ['daemons'], ['--maxWorkers=3', ...filters]));
+  }
+  for (const part of ['lab', 'long'] as const) {
     if (!selected.includes(part)) continue;
     if (obstacle === undefined) results.push(...(await runLabSuites(part, filters)));
     else {

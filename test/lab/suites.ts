@@ -27,20 +27,22 @@ const longestFirst: readonly string[] = [
 /** cxmd on the lab's nodes takes itself for overloaded beside other labs. */
 const daemonFile = 'test/lab/daemon.test.ts';
 const clusterDirectory = 'test/lab/cluster/';
+/** The drivers' life of a VM, under the simulated xl. */
+const machinesFile = 'test/lab/vmm.test.ts';
 
-/** What shows the cluster belongs to the part of the real daemons. */
-function isOfCluster(file: string): boolean {
-  return file === daemonFile || file.startsWith(clusterDirectory);
+/** Not among the usual tests: the cluster, and what the sandbox and real Xen show, too. */
+function isLong(file: string): boolean {
+  return file === daemonFile || file === machinesFile || file.startsWith(clusterDirectory);
 }
 
 /**
- * @param part of the test command: what belongs to the daemons is left to them, unless it is named
+ * @param part of the test command: what is long is left out of the lab's own, unless it is named
  * @param filters vitest's: words choose files; with an option among them, all run in one lab
  */
-export async function runLabSuites(part: 'lab' | 'daemons', filters: readonly string[]): Promise<readonly Counts[]> {
+export async function runLabSuites(part: 'lab' | 'long', filters: readonly string[]): Promise<readonly Counts[]> {
   const files = listFiles('lab', filters)
     .map((file) => relative(checkout, file))
-    .filter((file) => (part === 'daemons' ? isOfCluster(file) : filters.length > 0 || !isOfCluster(file)));
+    .filter((file) => (part === 'long' ? isLong(file) : filters.length > 0 || !isLong(file)));
   if (files.length === 0) return [];
   if (filters.some((word) => word.startsWith('-'))) return [await runVitest(runInLab, ['lab'], [...files, ...filters])];
   const alone = files.filter((file) => file === daemonFile || files.length === 1);
