@@ -6,6 +6,7 @@ import { asCxmError, CxmError } from '../../errors.ts';
 import {
   diskTags,
   diskVolumeName,
+  imageIdOf,
   ownership,
   partialTag,
   persistentTag,
@@ -138,6 +139,7 @@ export async function buildDisk(
   const before = inPlace || keepPersistent ? await findDisk(context, disk) : undefined;
   if (before !== undefined && keepPersistent && isPersistent(before)) return keep(context, disk, before);
   if (before !== undefined && inPlace && !before.tags.includes(partialTag)) {
+    requireNoImage(disk, before);
     return overwrite(context, disk, sizeBytes, fill);
   }
   await context.withMetadataLock(async () => {
@@ -202,6 +204,14 @@ async function removeReplaceable(context: OperationContext, disk: DiskParameters
   if (volume === undefined) return;
   for (const { name } of (await volumesBeside(context, disk)).leftovers) await context.volumes.remove(name);
   await context.volumes.remove(volume.name);
+}
+
+/** What is written over in place was made for that. @throws CxmError REFUSED for a copy of an image */
+function requireNoImage({ vmId, diskId }: DiskParameters, { path, tags }: LogicalVolume): void {
+  const imageId = imageIdOf(tags);
+  if (imageId === undefined && !tags.includes(persistentTag)) return;
+  const what = imageId === undefined ? 'a persistent image' : `a copy of image ${imageId}`;
+  throw new CxmError('REFUSED', `disk ${diskId} of VM ${vmId} (${path}) is ${what}, and is not overwritten`);
 }
 
 function unsaved({ vmId, diskId }: DiskParameters, { path }: LogicalVolume): CxmError {

@@ -151,6 +151,21 @@ describe('the copy that a reader gets of a running disk', () => {
   });
 });
 
+describe('what is overwritten in place', () => {
+  test('is never a copy of an image', async () => {
+    for (const image of [{ imageId: 5 }, { imageId: 5, persistent: true }]) {
+      const disk = { ...host.disk(7), ...image };
+      await buildDisk(host.context(), disk, size, () => Promise.resolve());
+      let filled = false;
+      const fill = (): Promise<void> => Promise.resolve(void (filled = true));
+      expect(await fails(buildDisk(host.context(), host.disk(7), { ...size, inPlace: true }, fill))).toMatchObject({
+        code: 'REFUSED',
+      });
+      expect(filled).toBe(false);
+    }
+  });
+});
+
 describe('a disk that was not active', () => {
   test('is inactive again when reading it fails', async () => {
     await build();
