@@ -7,7 +7,7 @@
  */
 import { withEntry, type NodeIndex } from './blocks.ts';
 import { askOne } from './asks.ts';
-import { learnLedger } from './evidence.ts';
+import { hasListenedSince, learnLedger } from './evidence.ts';
 import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, Result } from './messages.ts';
 import { mayReceive } from './restart.ts';
@@ -109,6 +109,8 @@ export function evacuationAnswered(step: Step, askId: number, answer: Answer | n
   }
   if (evacuation.phase !== 'checking') return;
   if (answer?.kind !== 'survey' || answer.vms.length > 0) return endAttempt(step, evacuation, 'it is not empty');
+  // A VM may have come there since it said so.
+  if (!hasListenedSince(step, evacuation.sentMs)) return endAttempt(step, evacuation, 'we were asleep meanwhile');
   if (!mayAct(step) || judge(step, evacuation.node) !== 'without-disk') return endAttempt(step, evacuation, 'not now');
   const id = takeId(state);
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };

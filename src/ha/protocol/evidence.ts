@@ -194,6 +194,11 @@ export function heardAges(state: NodeState): readonly number[] {
   );
 }
 
+/** Were we awake all the time since then? What comes after a pause may have waited for us. */
+export function hasListenedSince({ state, timing }: Step, sinceMs: number): boolean {
+  return state.listeningMs <= sinceMs && state.nowMs - state.lastTickMs <= timing.gapMs;
+}
+
 /** Notices that we were stopped: nobody was listening meanwhile. */
 export function observePause(step: Step): void {
   const { state, timing } = step;
