@@ -17,9 +17,6 @@ export class Violation extends Error {
   }
 }
 
-/** Between a node's answer that it is empty and its fence. */
-const unknownMs = 300;
-
 export class Checks {
   /** While nothing is wrong that could excuse it. */
   mayFence = true;
@@ -183,7 +180,9 @@ export class Checks {
     this.noOtherMaster(node, `fences ${target.name}`);
     if (!this.mayFence) this.fail('L2', `${node.name} fences ${target.name} although nothing bad has happened`);
     // What a person sends there past cxm, while the node is asked or just before, nobody can know of.
-    const known = [...target.vms].filter((vm) => world.queue.nowMs - (this.runningSince.get(vm) ?? 0) > unknownMs);
+    const known = [...target.vms].filter(
+      (vm) => world.queue.nowMs - (this.runningSince.get(vm) ?? 0) > world.timing.gapMs,
+    );
     if (node.state.evacuation?.node === victim && known.length > 0)
       this.fail('S3', `${target.name} is fenced as empty and runs ${known.join(' ')}`);
   }

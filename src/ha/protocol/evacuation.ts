@@ -100,7 +100,7 @@ export function evacuationPlanned(step: Step, id: number, result: Extract<Result
 }
 
 export function evacuationAnswered(step: Step, askId: number, answer: Answer | null): void {
-  const { state } = step;
+  const { state, timing } = step;
   const { evacuation } = state;
   if (evacuation?.askId !== askId) return;
   if (evacuation.phase === 'moving') {
@@ -116,7 +116,9 @@ export function evacuationAnswered(step: Step, askId: number, answer: Answer | n
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
   state.evacuation = { ...evacuation, phase: 'fencing', effectId: id, askId: 0, sentMs: state.nowMs };
   because(step, nameOf(state, evacuation.node), 'fence', 'it is empty, and useless without the disk');
-  step.effects.push({ kind: 'fence', id, node: evacuation.node, token, notAfterMs: actUntilMs(step) });
+  // That it is empty is known for a moment only.
+  const notAfterMs = Math.min(actUntilMs(step), state.nowMs + timing.periodMs);
+  step.effects.push({ kind: 'fence', id, node: evacuation.node, token, notAfterMs });
 }
 
 export function emptyFenceDone(step: Step, id: number, result: Result): void {
