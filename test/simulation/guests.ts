@@ -1,4 +1,5 @@
 /** VMs: where they run, whether they answer, how they start and migrate, and where they would fit. */
+import { bystandersOf } from '../../src/ha/daemon/view.ts';
 import type { Effect, PingResult } from '../../src/ha/protocol/messages.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
@@ -81,6 +82,8 @@ export class Guests {
     if (node.clockMs > effect.notAfterMs) {
       return finish({ kind: 'start', outcome: 'failed', reason: 'too late' });
     }
+    const holder = this.bystanderWith(node, effect);
+    if (holder !== undefined) return finish({ kind: 'start', outcome: 'refused', reason: `${holder.name} has it` });
     this.world.checks.startBegins(node, effect);
     if (effect.source !== -1) {
       return this.migrate(node, effect.vm, effect.source, (outcome, reason) => {
@@ -90,6 +93,19 @@ export class Guests {
     this.create(node, effect.vm, (outcome, reason) => {
       finish({ kind: 'start', outcome, reason });
     });
+  }
+
+  /** The shell asks nodes without cxmd, as far as it reaches them. */
+  private bystanderWith(node: SimNode, { vm, source }: Extract<Effect, { kind: 'start' }>): SimNode | undefined {
+    const bystanders = new Set(bystandersOf(node.state));
+    return this.world.nodes.find(
+      (other) =>
+        bystanders.has(other.name) &&
+        other.index !== source &&
+        other.powered &&
+        !this.world.network.isCut(node.index, other.index) &&
+        (other.vms.has(vm) || other.arriving.has(vm)),
+    );
   }
 
   /** The toolstack goes on when cxmd dies. */
