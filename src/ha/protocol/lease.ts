@@ -206,6 +206,10 @@ export function expireLease(step: Step): void {
   if (held === undefined) return;
   if (rules.overtaken(state.epoch, held.epoch)) return stepDown(step, `epoch ${String(state.epoch)} was seen`);
   if (rules.leaseExpired(held.renewedMs, state.nowMs, timing)) stepDown(step, 'the lease could not be renewed in time');
+  // What nobody can read does not renew it, whatever the storage says of our writes.
+  else if (state.leaseTornMs !== never && state.nowMs - state.leaseTornMs >= timing.leaseStopMs) {
+    stepDown(step, 'the lease on the disk could not be read for too long');
+  }
 }
 
 /** Stops acting, for good in this epoch. Whatever was begun as master is the next one's to finish. */
