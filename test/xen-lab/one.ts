@@ -109,7 +109,7 @@ export function vmRecord(id: number, image: ImageRecord, address: string, detail
     deployId: '',
     cpu: 1,
     vcpu: 1,
-    // Each disk and card that comes to a running one takes of it: 96 were too few now and then.
+    // Each disk and card that comes to a running guest takes of it.
     memoryMb: 128,
     disks: [{ diskId: 0, imageId: image.id, target: 'xvda', sizeMb: image.sizeMb }],
     nics: [nicRecord(0, address)],
