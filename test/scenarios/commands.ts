@@ -99,6 +99,12 @@ const actions: readonly (readonly [string, Action])[] = [
   ['the disk of %n is slow by %w ms', (world, [node, ms]) => setDisk(world, [nodeOf(world, node)], 'slow', Number(ms))],
   ['the disk is %w', (world, [mode = '']) => setDisk(world, world.nodes, mode, 3000)],
   ['the disk is slow by %w ms', (world, [ms]) => setDisk(world, world.nodes, 'slow', Number(ms))],
+  [
+    'for %w s the storage loses what is written to the lease',
+    (world, [s]) => {
+      world.disk.leaseLostUntilMs = world.queue.nowMs + Number(s) * 1000;
+    },
+  ],
   ['the slot of %n is damaged', (world, [node]) => world.disk.tearSlot(nodeOf(world, node).index)],
   [
     'another disk is in place',

@@ -59,6 +59,7 @@ export function anyFault(random: Random, nodes: number): Fault {
     () => ({ kind: 'san-cut', node, mode, slowMs: random.between(500, 8000), ghosts, forMs }),
     () => ({ kind: 'san-all', mode, slowMs: random.between(500, 8000), forMs }),
     () => ({ kind: 'stuck-write', node, count: random.integer(1, 3), forMs: random.between(1000, 40_000), ghosts }),
+    () => ({ kind: 'lost-renewals', forMs }),
     () => ({ kind: 'torn', block: random.integer(-1, nodes - 1), forMs: random.between(0, 20_000) }),
     () => ({ kind: 'wall-clock', node, byMs: random.pick([-1, 1]) * random.between(1000, 3_600_000) }),
     () => ({

@@ -41,6 +41,8 @@ export class Disk {
   private readonly highest: (Counters | undefined)[] = [];
   /** Writes that were reported as failed and will land yet. */
   ghostsUnderWay = 0;
+  /** Until then what is written to the lease is reported as written and gone. */
+  leaseLostUntilMs = -1e9;
   /** A ghost of a slot lands within this after the write was reported as failed. */
   ghostBoundMs: number;
   private readonly queue: EventQueue;
@@ -124,6 +126,7 @@ export class Disk {
     this.write(
       node,
       () => {
+        if (this.queue.nowMs < this.leaseLostUntilMs) return;
         this.lease = lease;
         const path = this.path(node);
         // The second write of an epoch is that of a node that has become master in it.

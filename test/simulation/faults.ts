@@ -75,6 +75,8 @@ export type Fault =
     }
   /** Its disk hangs as soon as it has become master. */
   | { readonly kind: 'hung-when-master'; readonly node: number; readonly forMs: number }
+  /** The storage says that the lease was written, and loses it. */
+  | { readonly kind: 'lost-renewals'; readonly forMs: number }
   | { readonly kind: 'torn'; readonly block: number; readonly forMs: number }
   | { readonly kind: 'wall-clock'; readonly node: number; readonly byMs: number }
   | { readonly kind: 'fence-mode'; readonly mode: FenceMode }
@@ -185,6 +187,9 @@ export function apply(world: World, fault: Fault): void {
     }
     case 'hung-when-master':
       disk.path(fault.node).hangsMasterMs = fault.forMs;
+      return;
+    case 'lost-renewals':
+      disk.leaseLostUntilMs = queue.nowMs + fault.forMs;
       return;
     case 'torn':
       return tear(world, fault.block, fault.forMs);

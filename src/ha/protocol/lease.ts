@@ -165,7 +165,7 @@ function confirm(step: Step, read: Read<Lease>, issuedMs: number): void {
     read.owner === state.config.self &&
     read.incarnation === state.incarnation;
   if (read === 'torn') return;
-  if (!isOurs || state.epoch !== claiming.epoch) return voidClaim(step, 'another one was written over it');
+  if (!isOurs || state.epoch !== claiming.epoch) return voidClaim(step, 'what was read back is not ours');
   if (!rules.claimSettled(claiming.writtenMs, issuedMs, timing)) return;
   state.claiming = undefined;
   if (rules.leaseExpired(claiming.writeIssuedMs, state.nowMs, timing)) return voidClaim(step, 'it was read too late');
@@ -206,9 +206,9 @@ export function expireLease(step: Step): void {
   if (held === undefined) return;
   if (rules.overtaken(state.epoch, held.epoch)) return stepDown(step, `epoch ${String(state.epoch)} was seen`);
   if (rules.leaseExpired(held.renewedMs, state.nowMs, timing)) stepDown(step, 'the lease could not be renewed in time');
-  // What nobody can read does not renew it, whatever the storage says of our writes.
-  else if (state.leaseTornMs !== never && state.nowMs - state.leaseTornMs >= timing.leaseStopMs) {
-    stepDown(step, 'the lease on the disk could not be read for too long');
+  // What can't be read does not renew it for the others either, whatever the storage says of our writes.
+  else if (state.nowMs - state.leaseChangedMs >= timing.leaseStopMs) {
+    stepDown(step, 'our renewals could not be read back in time');
   }
 }
 

@@ -4,6 +4,7 @@ import { actUntilMs, mayAct } from '../../../src/ha/protocol/lease.ts';
 import { realRules } from '../../../src/ha/protocol/rules.ts';
 import { emptyLedger } from '../../../src/ha/protocol/blocks.ts';
 import type { Step } from '../../../src/ha/protocol/state.ts';
+import { Master } from './master.ts';
 import { Member } from './member.ts';
 
 test('an order may begin until the very millisecond to which its master may act, and not one longer', () => {
@@ -16,4 +17,36 @@ test('an order may begin until the very millisecond to which its master may act,
   const untilMs = actUntilMs(at(5000));
   expect(mayAct(at(untilMs))).toBe(true);
   expect(mayAct(at(untilMs + 1))).toBe(false);
+});
+
+test.each(['torn', 'empty'] as const)(
+  'a master that finds the lease %s for leaseStop stops, though its writes succeed',
+  (found) => {
+    const alpha = new Master();
+    const held = alpha.state.held;
+    expect(held).toBeDefined();
+    alpha.live(5, { lease: found });
+    expect(alpha.state.held?.epoch).toBe(held?.epoch);
+    alpha.live(1, { lease: found });
+    expect(alpha.state.held).toBeUndefined();
+  },
+);
+
+test('so does one that reads what it wrote long ago again and again', () => {
+  const alpha = new Master();
+  const { lease } = alpha;
+  alpha.live(5, { lease: lease ?? 'empty' });
+  expect(alpha.state.held).toBeDefined();
+  alpha.live(2, { lease: lease ?? 'empty' });
+  expect(alpha.state.held).toBeUndefined();
+});
+
+test('a lease that could not be read for a while and can be again is kept', () => {
+  const alpha = new Master();
+  const held = alpha.state.held;
+  for (let round = 0; round < 4; round += 1) {
+    alpha.live(4, { lease: 'torn' });
+    alpha.live(1);
+  }
+  expect(alpha.state.held?.epoch).toBe(held?.epoch);
 });

@@ -1,0 +1,36 @@
+/** A member that has become master of a cluster of two, beside one whose heartbeats a test lets go on or stand still. */
+import type { Lease, Read } from '../../../src/ha/protocol/blocks.ts';
+import { Member, slotOf } from './member.ts';
+
+export class Master extends Member {
+  /** Counters of the other one: on the network, and in its slot. */
+  private heard = 0;
+  private written = 0;
+
+  constructor() {
+    super(0, ['alpha', 'beta']);
+    this.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
+    this.happen({ kind: 'vms', sampledMs: this.nowMs, vms: [] });
+    while (this.state.held === undefined && this.nowMs < 60_000) this.live(1, { writes: false });
+    this.live(3);
+  }
+
+  /** Seconds with a tick and a read each; all of alpha's writes reach the disk. */
+  live(seconds: number, beta: { readonly writes?: boolean; readonly lease?: Read<Lease> } = {}): void {
+    for (let at = 0; at < seconds; at += 1) {
+      this.tick();
+      this.hear(1, { sequence: (this.heard += 1), epoch: 0 });
+      if (beta.writes ?? true) this.written += 1;
+      for (const { slot } of this.take('write-slot')) {
+        this.slot = slot;
+        this.happen({ kind: 'slot-written', sequence: slot.sequence });
+      }
+      const slot = this.written === 0 ? 'empty' : slotOf(1, 'beta', this.written, 0);
+      this.read(beta.lease ?? this.lease ?? 'empty', [this.slot ?? 'empty', slot]);
+      for (const { lease } of this.take('write-lease')) {
+        this.lease = lease;
+        this.happen({ kind: 'lease-written' });
+      }
+    }
+  }
+}
