@@ -21,6 +21,8 @@ export class CommandContext {
     readonly progress: Progress,
     private readonly style: Style,
     private readonly signal: AbortSignal,
+    /** Whether the command may change something. */
+    private readonly changes: boolean,
   ) {}
 
   operand(index: number): string {
@@ -33,7 +35,7 @@ export class CommandContext {
   async open(nodes?: readonly string[]): Promise<Cluster> {
     const wanted = nodes ?? this.options.nodes;
     const { refresh } = this.options;
-    const request = { refresh, reporter: this.progress, signal: this.signal };
+    const request = { changes: this.changes, refresh, reporter: this.progress, signal: this.signal };
     this.opened ??= await this.environment.open(wanted === undefined ? request : { ...request, nodes: wanted });
     return this.opened.cluster;
   }

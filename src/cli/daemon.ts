@@ -2,13 +2,15 @@
  * cxmd of this node, where one runs: what it knows of the cluster counts more than cxm.conf. Guarantees: a daemon that does
  * not run, does not answer or is not for this user is as good as none, and keeps nobody waiting.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CxmConf } from '../config/cxm-conf.ts';
-import { CxmError } from '../errors.ts';
+import { asCxmError, CxmError } from '../errors.ts';
 import { connectLocally } from '../ha/calls/local-calls.ts';
 import type { Reply } from '../ha/daemon/shell.ts';
 import type { NodeReport, StatusReport } from '../ha/daemon/view.ts';
 import type { Call } from '../ha/protocol/messages.ts';
-import type { Membership } from './environment.ts';
+import type { Commands } from '../host/commands.ts';
+import type { Membership, OpenRequest } from './environment.ts';
 
 export interface DaemonLink {
   readonly status: StatusReport;
@@ -70,11 +72,36 @@ export function membershipFrom(
   return { isMember, state, source: 'cxmd' };
 }
 
+/** So long a node that cxmd calls off may take to say that it is not. */
+const powerlessMs = 5000;
+
 /**
- * Nodes to work with: all but those that are off for certain, which can run nothing. Who has merely left, or is silent, may
- * run VMs, and is asked. Pure.
+ * Nodes to work with, where the call names none: all but those that are off for certain, which can run nothing. Who has
+ * merely left, or is silent, may run VMs, and is asked. Power may come back without cxmd, so before something is changed
+ * those that are called off are listened for.
  */
-export function nodesWithPower(daemon: DaemonLink | undefined, nodes: readonly string[]): readonly string[] {
+export async function nodesToOpen(
+  { nodes, changes }: Pick<OpenRequest, 'nodes' | 'changes'>,
+  daemon: DaemonLink | undefined,
+  allowed: readonly string[],
+  machineOf: (node: string) => Commands,
+): Promise<readonly string[]> {
+  if (nodes !== undefined) return nodes;
   const off = new Set(daemon?.nodes.filter(({ role }) => role === 'off').map(({ name }) => name));
-  return nodes.filter((name) => !off.has(name));
+  const counts = await Promise.all(allowed.map((name) => !off.has(name) || (changes && stirs(machineOf(name)))));
+  return allowed.filter((_, at) => counts[at]);
+}
+
+/** Whether a machine says anything at all, were it that it lets nobody in. */
+async function stirs(machine: Commands): Promise<boolean> {
+  const silence = sleep(powerlessMs, false, { ref: false });
+  const word = machine.run('true', [], { timeoutMs: powerlessMs }).then(
+    () => true,
+    (error: unknown) => {
+      const { code, cause } = asCxmError(error);
+      const isRefused = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED';
+      return code !== 'HOST_UNREACHABLE' || isRefused;
+    },
+  );
+  return Promise.race([word, silence]);
 }

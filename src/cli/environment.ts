@@ -11,6 +11,8 @@ import type { LiveTerminal } from './top.ts';
 export interface OpenRequest {
   /** Only these nodes; all of the configuration when left out. */
   readonly nodes?: readonly string[];
+  /** False for who only looks: nodes that cxmd calls off are left out then without a look whether they are. */
+  readonly changes: boolean;
   /** False: volumes that are active already are not refreshed when they are activated; as NOREFRESH. */
   readonly refresh: boolean;
   readonly reporter: Reporter;

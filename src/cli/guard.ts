@@ -35,7 +35,7 @@ export async function runGuard(
     step: () => undefined,
     note: (_severity, text) => void stderr.write(`${text}\n`),
   };
-  const opened = environment.open({ refresh: true, reporter, signal: new AbortController().signal });
+  const opened = environment.open({ changes: true, refresh: true, reporter, signal: new AbortController().signal });
   try {
     const { cluster } = await opened;
     const hold = (word?: string): Promise<GuardedOutcome> => {

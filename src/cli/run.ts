@@ -3,6 +3,7 @@
  * is closed, and an interrupted run stops before the next step that it could not take back.
  */
 import { asCxmError, CxmError } from '../errors.ts';
+import { commandTable } from './command-table.ts';
 import { commands } from './commands.ts';
 import { CommandContext } from './context.ts';
 import type { CliEnvironment } from './environment.ts';
@@ -54,6 +55,7 @@ async function runCommand(call: Run, environment: CliEnvironment): Promise<ExitC
     progress,
     styleOf(stdout, env),
     interruption.signal,
+    commandTable[call.command].group !== 'Look',
   );
   try {
     if (!standalone.has(call.command)) await warnOfMembership(environment, options.quiet);

@@ -175,9 +175,9 @@ function logIn(client: Client, login: Login): Promise<void> {
   return new Promise((resolve, reject) => {
     let refused: CxmError | undefined;
     const notes: string[] = [];
-    const fail = (why: string): void => {
+    const fail = (why: string, cause?: Error): void => {
       clearTimeout(timer);
-      reject(refused ?? new CxmError('HOST_UNREACHABLE', `${where} can't be reached over ssh: ${why}`));
+      reject(refused ?? new CxmError('HOST_UNREACHABLE', `${where} can't be reached over ssh: ${why}`, { cause }));
     };
     const timeoutMs = settings.connectTimeoutMs ?? times.connectTimeoutMs;
     const timer = setTimeout(() => fail(`it has not let us in within ${timeoutMs} ms`), timeoutMs);
@@ -194,7 +194,7 @@ function logIn(client: Client, login: Login): Promise<void> {
       const isTooMany = /too many authentication failures/i.test(error.message);
       if (isTooMany)
         refused ??= accessDenied(where, user, identities, '; it takes no more (IdentitiesOnly in ssh_config)');
-      fail(error.message);
+      fail(error.message, error);
     });
     client.on('close', () => fail(notes.at(-1) ?? 'it closed the connection'));
     const waiting = [...identities.methods];

@@ -1,7 +1,7 @@
 /** What the daemon tells of its state: to people, to cxm, and to the starting of VMs. Functions of the state. */
 import { isMember, type NodeIndex, type Role } from '../protocol/blocks.ts';
 import { isOut } from '../protocol/election.ts';
-import { diskChannel, netChannel } from '../protocol/evidence.ts';
+import { diskChannel, isJustOff, netChannel } from '../protocol/evidence.ts';
 import { clusterState } from '../protocol/panic.ts';
 import { realRules, type Channel } from '../protocol/rules.ts';
 import type { EventName } from './log.ts';
@@ -90,16 +90,31 @@ export function nodesOf(state: NodeState, nowMs: number): readonly NodeReport[] 
     const vms = isSelf ? state.vms : (slot?.vms.map((entry) => entry.name) ?? []);
     const maintenance = isSelf ? state.maintenance : slot?.maintenance === true;
     return [
-      { index, name, role: roleOf(state, index), isMaster: index === master, isSelf, ...channels, maintenance, vms },
+      {
+        index,
+        name,
+        role: roleOf(state, index, nowMs),
+        isMaster: index === master,
+        isSelf,
+        ...channels,
+        maintenance,
+        vms,
+      },
     ];
   });
 }
 
-function roleOf(state: NodeState, index: NodeIndex): NodeReport['role'] {
+/** `off` lets others act as if nothing ran there: only by a look at the disk a moment ago, and if it was not heard since. */
+function roleOf(state: NodeState, index: NodeIndex, nowMs: number): NodeReport['role'] {
   if (index === state.config.self) return state.role;
   const { slot, datagram } = peerAt(state, index);
   if (slot === undefined) return datagram?.role ?? 'unknown';
-  if (isOut(state, index)) return slot.incarnation <= (state.ledger.fenced[index] ?? 0) ? 'off' : 'taken out';
+  const fenced = state.ledger.fenced[index] ?? 0;
+  if (slot.incarnation <= fenced) {
+    if (datagram !== undefined && datagram.incarnation > fenced) return datagram.role;
+    return nowMs - state.readIssuedMs < state.config.timing.freshMs ? 'off' : 'unknown';
+  }
+  if (isOut(state, index)) return 'taken out';
   return datagram?.incarnation === slot.incarnation ? datagram.role : slot.role;
 }
 
@@ -137,14 +152,16 @@ export function aliveNodes(state: NodeState, nowMs: number): readonly string[] {
   });
 }
 
-/** Nodes that are no members and not off for certain: a person may have started VMs there, which stand in no slot. */
+/**
+ * Nodes that are no members, unless they were powered off just now: a person may have started VMs there, which stand in no
+ * slot, also where the power has come back without cxmd.
+ */
 export function bystandersOf(state: NodeState): readonly string[] {
   return state.config.nodes.filter((name, index) => {
     if (name === '' || index === state.config.self) return false;
     const { slot } = peerAt(state, index);
     if (slot === undefined) return true;
-    const isOff = slot.incarnation <= (state.ledger.fenced[index] ?? 0);
-    return !isOff && (!isMember(slot.role) || isOut(state, index));
+    return (!isMember(slot.role) || isOut(state, index)) && !isJustOff(state, index);
   });
 }
 

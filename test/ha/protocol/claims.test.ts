@@ -1,6 +1,6 @@
 /** Between the grant of a claim and the moment in which a VM is made: what a later read says counts. */
-import { expect, test } from 'vitest';
-import { bystandersOf, obstacleToWork } from '../../../src/ha/daemon/view.ts';
+import { describe, expect, test } from 'vitest';
+import { bystandersOf, nodesOf, obstacleToWork } from '../../../src/ha/daemon/view.ts';
 import type { Read, Slot } from '../../../src/ha/protocol/blocks.ts';
 import { leaseOf, Member, slotOf } from './member.ts';
 
@@ -62,14 +62,47 @@ test('the claim of another one, who will read ours and withdraw, is no obstacle'
   expect(obstacle()).toBeUndefined();
 });
 
-test('who is no member is asked whether it has the VM, and who is off for certain is not', () => {
-  const nodes = ['alpha', 'beta', 'gamma', '', 'delta', 'epsilon', 'zeta'];
+const nodes = ['alpha', 'beta', 'gamma', '', 'delta', 'epsilon', 'zeta'];
+
+/** Gamma has left, delta is off, epsilon was taken out by a person, zeta was never there. */
+function withBystanders(): Member {
   const alpha = new Member(0, nodes);
   alpha.join(leaseOf(1, 1, 5));
+  alpha.hear(4, { role: 'passive' });
   const slot = (index: number): Slot => slotOf(index, nodes[index] ?? '', 9, 1);
-  // Gamma has left, delta is off, epsilon was taken out by a person, zeta was never there.
   const slots = [slot(0), slot(1), { ...slot(2), role: 'alone' as const }, 'empty' as const, slot(4), slot(5)];
   const ledger = { fenced: [0, 0, 0, 0, 1], excluded: [0, 0, 0, 0, 0, 1] };
   alpha.read({ ...leaseOf(1, 1, 6), ledger: { ...leaseOf(1, 1, 6).ledger, ...ledger } }, slots);
-  expect(bystandersOf(alpha.state)).toEqual(['gamma', 'epsilon', 'zeta']);
+  return alpha;
+}
+
+test('who is no member is asked whether it has the VM, and who was powered off just now is not', () => {
+  expect(bystandersOf(withBystanders().state)).toEqual(['gamma', 'epsilon', 'zeta']);
+});
+
+test('who was powered off some time ago is asked: its power may be back without cxmd', () => {
+  const alpha = withBystanders();
+  for (let second = 0; second < 18; second += 1) alpha.tick();
+  expect(bystandersOf(alpha.state)).toEqual(['gamma', 'delta', 'epsilon', 'zeta']);
+});
+
+describe('a node is told as off', () => {
+  const roleOfDelta = (alpha: Member): string | undefined =>
+    nodesOf(alpha.state, alpha.nowMs).find(({ name }) => name === 'delta')?.role;
+
+  test('while the disk says so', () => {
+    expect(roleOfDelta(withBystanders())).toBe('off');
+  });
+
+  test('no longer when the disk was not read for TIMER', () => {
+    const alpha = withBystanders();
+    for (let second = 0; second < 3; second += 1) alpha.tick();
+    expect(roleOfDelta(alpha)).toBe('unknown');
+  });
+
+  test('no longer when a new life of it is heard', () => {
+    const alpha = withBystanders();
+    alpha.hear(4, { role: 'joining', incarnation: 2 });
+    expect(roleOfDelta(alpha)).toBe('joining');
+  });
 });
