@@ -28,6 +28,9 @@ import { nameFault } from '../../xen/domain-name.ts';
 /** More than any configuration is long. */
 const maxFileBytes = 1024 * 1024;
 
+/** No action needs its probe for so long. */
+const oldProbeMs = 24 * 3_600_000;
+
 export class DomainFiles {
   constructor(
     private readonly configDirectory: string,
@@ -154,7 +157,17 @@ export class DomainFiles {
   /** A file that says "this directory": whether another host sees it tells whether the directory is shared. */
   placeProbe(probe: string): void {
     mkdirSync(this.configDirectory, { recursive: true, mode: 0o755 });
+    this.removeOldProbes();
     closeSync(openSync(`${this.configDirectory}/${probe}`, 'w', 0o600));
+  }
+
+  /** Those of hosts that have lost their power meanwhile. */
+  private removeOldProbes(): void {
+    for (const name of readdirSync(this.configDirectory)) {
+      if (!probePattern.test(name)) continue;
+      const found = statSync(`${this.configDirectory}/${name}`, { throwIfNoEntry: false });
+      if (found !== undefined && Date.now() - found.mtimeMs > oldProbeMs) this.removeProbe(name);
+    }
   }
 
   removeProbe(probe: string): void {
