@@ -15,6 +15,9 @@ export interface Outcome extends Counts {
   readonly seconds: number;
 }
 
+/** What is under way ends by itself then (test/lab/up.ts); nothing is begun after it. */
+const stopping = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** What the memory and disks of a node may take. */
 const nodeBytes = 2 * 1024 ** 3;
 
@@ -55,7 +58,13 @@ export async function runSuites(
       outcomes.push(await runSuite(next.name, next.file, clusters > 1 ? say : undefined));
     }
   };
-  await Promise.all(Array.from({ length: clusters }, work));
+  const stop = (): void => void (waiting.length = 0);
+  for (const signal of stopping) process.on(signal, stop);
+  try {
+    await Promise.all(Array.from({ length: clusters }, work));
+  } finally {
+    for (const signal of stopping) process.off(signal, stop);
+  }
   return outcomes;
 }
 
