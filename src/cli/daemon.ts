@@ -2,7 +2,6 @@
  * cxmd of this node, where one runs: what it knows of the cluster counts more than cxm.conf. Guarantees: a daemon that does
  * not run, does not answer or is not for this user is as good as none, and keeps nobody waiting.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CxmConf } from '../config/cxm-conf.ts';
 import { asCxmError, CxmError } from '../errors.ts';
 import { connectLocally } from '../ha/calls/local-calls.ts';
@@ -72,36 +71,61 @@ export function membershipFrom(
   return { isMember, state, source: 'cxmd' };
 }
 
-/** So long a node that cxmd calls off may take to say that it is not. */
-const powerlessMs = 5000;
+export interface Turnout {
+  readonly nodes: readonly string[];
+  /** @throws CxmError REFUSED naming a node that was left out and answers now */
+  requireStillOff(): Promise<void>;
+}
 
 /**
  * Nodes to work with, where the call names none: all but those that are off for certain, which can run nothing. Who has
  * merely left, or is silent, may run VMs, and is asked. Power may come back without cxmd, so before something is changed
- * those that are called off are listened for.
+ * those that are called off are listened for, and again before each VM that is made.
  */
-export async function nodesToOpen(
+export async function turnout(
   { nodes, changes }: Pick<OpenRequest, 'nodes' | 'changes'>,
   daemon: DaemonLink | undefined,
   allowed: readonly string[],
   machineOf: (node: string) => Commands,
-): Promise<readonly string[]> {
-  if (nodes !== undefined) return nodes;
-  const off = new Set(daemon?.nodes.filter(({ role }) => role === 'off').map(({ name }) => name));
-  const counts = await Promise.all(allowed.map((name) => !off.has(name) || (changes && stirs(machineOf(name)))));
-  return allowed.filter((_, at) => counts[at]);
+): Promise<Turnout> {
+  if (nodes !== undefined) return { nodes, requireStillOff: () => Promise.resolve() };
+  const off = daemon?.nodes.filter(({ role }) => role === 'off').map(({ name }) => name) ?? [];
+  const stirring = async (): Promise<readonly string[]> => {
+    const words = await Promise.all(off.map((name) => stirs(machineOf(name))));
+    return off.filter((_, at) => words[at]);
+  };
+  const awake = changes ? await stirring() : [];
+  const left = new Set(off.filter((name) => !awake.includes(name)));
+  let listenedMs = performance.now();
+  return {
+    nodes: allowed.filter((name) => !left.has(name)),
+    async requireStillOff() {
+      if (left.size === 0 || performance.now() - listenedMs < bootMs) return;
+      const back = (await stirring()).find((name) => left.has(name));
+      if (back !== undefined) throw hasComeBack(back);
+      listenedMs = performance.now();
+    },
+  };
 }
+
+/** No machine comes up and has a VM running sooner than this after it was silent. */
+const bootMs = 10_000;
+
+function hasComeBack(node: string): CxmError {
+  const hint = 'call it again: then that node is asked, too, what runs there';
+  return new CxmError('REFUSED', `${node} was off when this began, and answers now`, { hint });
+}
+
+/** What only a machine without power, or without a way to it, leaves behind. */
+const silence = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ETIMEDOUT']);
 
 /** Whether a machine says anything at all, were it that it lets nobody in. */
 async function stirs(machine: Commands): Promise<boolean> {
-  const silence = sleep(powerlessMs, false, { ref: false });
-  const word = machine.run('true', [], { timeoutMs: powerlessMs }).then(
-    () => true,
-    (error: unknown) => {
-      const { code, cause } = asCxmError(error);
-      const isRefused = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED';
-      return code !== 'HOST_UNREACHABLE' || isRefused;
-    },
-  );
-  return Promise.race([word, silence]);
+  try {
+    await machine.run('true', []);
+    return true;
+  } catch (error) {
+    const { cause } = asCxmError(error);
+    return !(cause instanceof Error && 'code' in cause && silence.has(String(cause.code)));
+  }
 }

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { openCluster } from '../cluster/open.ts';
 import { readCxmConf, type CxmConfFile } from '../config/cxm-conf-file.ts';
 import { localMachine } from '../host/hold.ts';
-import { daemonOf, membershipFrom, nodesToOpen } from './daemon.ts';
+import { daemonOf, membershipFrom, turnout } from './daemon.ts';
 import type { CliEnvironment } from './environment.ts';
 import { localNameAmong } from '../host-name.ts';
 import { reachNodes } from './nodes.ts';
@@ -27,10 +27,10 @@ function realEnvironment(): CliEnvironment {
       const conf = configuration().configuration;
       const access = reachNodes(localName(), conf);
       const { machineOf } = access;
-      const only = await nodesToOpen(request, await daemon(), conf.ALLOWED_NODES, machineOf);
+      const { nodes: only, requireStillOff } = await turnout(request, await daemon(), conf.ALLOWED_NODES, machineOf);
       const { refresh, reporter, signal } = request;
       const cluster = openCluster({ configuration: conf, machineOf, refresh, reporter, signal, only });
-      return { cluster, close: access.close };
+      return { cluster: { ...cluster, requireStillOff }, close: access.close };
     },
     async membership() {
       return membershipFrom(await daemon(), configuration().configuration.ALLOWED_NODES, localName());

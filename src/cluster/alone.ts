@@ -149,12 +149,13 @@ export async function requireUnused(
 
 /**
  * The last look before a domain is made, when its volumes are active here and nowhere else: the VM is nowhere yet, and what
- * was switched off elsewhere was not switched on again. A device that is still open here is waited for.
+ * was switched off elsewhere was not switched on again, and who was off is. A device that is still open here is waited for.
  * @throws CxmError REFUSED, IN_USE, HOST_UNREACHABLE
  */
 export async function requireAlone(cluster: Cluster, definition: VmDefinition, node: string): Promise<void> {
   const { clock, settings } = cluster;
   const giveUp = clock.now() + settings.busyTimeoutMs;
+  await cluster.requireStillOff?.();
   for (;;) {
     const answers = requireAll(
       await askNodes(cluster.nodes, async (body) => {

@@ -34,6 +34,11 @@ export interface Cluster {
   readonly clock: Clock;
   /** Aborted when whoever asked has gone: nothing new is begun then. */
   readonly signal: AbortSignal;
+  /**
+   * Some nodes were left out because they are off; before a VM is made they are listened for once more.
+   * @throws CxmError REFUSED naming one that answers
+   */
+  readonly requireStillOff?: () => Promise<void>;
 }
 
 /** @throws CxmError NOT_FOUND naming the nodes there are */

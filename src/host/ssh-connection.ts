@@ -166,6 +166,11 @@ interface Login {
   readonly identities: Identities;
 }
 
+/** As the kernel says it, which takes longer. */
+function nothingCameBack(): Error {
+  return Object.assign(new Error('nothing came back'), { code: 'ETIMEDOUT' });
+}
+
 function logIn(client: Client, login: Login): Promise<void> {
   const { settings, knownHosts, times, identities } = login;
   const { node, hostName, port, user } = settings;
@@ -180,7 +185,10 @@ function logIn(client: Client, login: Login): Promise<void> {
       reject(refused ?? new CxmError('HOST_UNREACHABLE', `${where} can't be reached over ssh: ${why}`, { cause }));
     };
     const timeoutMs = settings.connectTimeoutMs ?? times.connectTimeoutMs;
-    const timer = setTimeout(() => fail(`it has not let us in within ${timeoutMs} ms`), timeoutMs);
+    let isThere = false;
+    const late = `it has not let us in within ${timeoutMs} ms`;
+    const timer = setTimeout(() => fail(late, isThere ? undefined : nothingCameBack()), timeoutMs);
+    client.on('connect', () => (isThere = true));
     client.on('ready', () => {
       // A command is a few small packets, one after the other: none of them waits for company.
       client.setNoDelay(true);

@@ -1,8 +1,11 @@
 /** Which nodes a command works with, by what cxmd says and what the nodes themselves do. */
-import { expect, test } from 'vitest';
-import { nodesToOpen, type DaemonLink } from '../../src/cli/daemon.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { turnout, type DaemonLink } from '../../src/cli/daemon.ts';
 import { CxmError } from '../../src/errors.ts';
 import type { Commands } from '../../src/host/commands.ts';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+afterEach(() => void vi.useRealTimers());
 
 const allowed = ['alpha', 'beta', 'gamma'];
 
@@ -22,42 +25,59 @@ function betaThat(answer: () => Promise<unknown>): (node: string) => Commands {
 
 const answers = betaThat(() => Promise.resolve());
 
+async function nodes(
+  daemon: DaemonLink | undefined,
+  machineOf: (node: string) => Commands,
+  request: { readonly nodes?: readonly string[]; readonly changes: boolean } = { changes: true },
+): Promise<readonly string[]> {
+  return (await turnout(request, daemon, allowed, machineOf)).nodes;
+}
+
 test('all of them count where no cxmd answers', async () => {
-  expect(await nodesToOpen({ changes: true }, undefined, allowed, answers)).toEqual(allowed);
+  expect(await nodes(undefined, answers)).toEqual(allowed);
 });
 
 test.each(['unknown', 'alone', 'taken out', 'passive'])('one that is %s counts', async (role) => {
-  expect(await nodesToOpen({ changes: true }, daemonSaying(role), allowed, answers)).toEqual(allowed);
+  expect(await nodes(daemonSaying(role), answers)).toEqual(allowed);
 });
 
-test('one that is off and does not answer is left out', async () => {
-  const silent = betaThat(() => Promise.reject(unreachable('EHOSTUNREACH')));
-  expect(await nodesToOpen({ changes: true }, daemonSaying('off'), allowed, silent)).toEqual(['alpha', 'gamma']);
-});
-
-test('so is one from which nothing comes within five seconds', async () => {
-  const silent = betaThat(() => new Promise(() => undefined));
-  expect(await nodesToOpen({ changes: true }, daemonSaying('off'), allowed, silent)).toEqual(['alpha', 'gamma']);
-}, 10_000);
-
-test('one that is called off and answers counts before something is changed', async () => {
-  expect(await nodesToOpen({ changes: true }, daemonSaying('off'), allowed, answers)).toEqual(allowed);
-});
-
-test.each([unreachable('ECONNREFUSED'), new CxmError('ACCESS_DENIED', 'beta lets nobody in')])(
-  'so does one that only says: %s',
-  async (error) => {
-    const deaf = betaThat(() => Promise.reject(error));
-    expect(await nodesToOpen({ changes: true }, daemonSaying('off'), allowed, deaf)).toEqual(allowed);
+test.each(['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ETIMEDOUT'])(
+  'one that is off and from which nothing comes (%s) is left out',
+  async (code) => {
+    const mute = betaThat(() => Promise.reject(unreachable(code)));
+    expect(await nodes(daemonSaying('off'), mute)).toEqual(['alpha', 'gamma']);
   },
 );
 
-test('who only looks does not wait for one that is off', async () => {
-  expect(await nodesToOpen({ changes: false }, daemonSaying('off'), allowed, answers)).toEqual(['alpha', 'gamma']);
+test('one that is called off and answers counts before something is changed', async () => {
+  expect(await nodes(daemonSaying('off'), answers)).toEqual(allowed);
+});
+
+test.each([
+  unreachable('ECONNREFUSED'),
+  unreachable('ECONNRESET'),
+  new CxmError('HOST_UNREACHABLE', 'beta closed the connection'),
+  new CxmError('ACCESS_DENIED', 'beta lets nobody in'),
+])('so does one that only says: %s', async (error) => {
+  const deaf = betaThat(() => Promise.reject(error));
+  expect(await nodes(daemonSaying('off'), deaf)).toEqual(allowed);
+});
+
+test('who only looks does not listen for one that is off', async () => {
+  expect(await nodes(daemonSaying('off'), answers, { changes: false })).toEqual(['alpha', 'gamma']);
 });
 
 test('nodes that the call names are taken as they are', async () => {
-  expect(await nodesToOpen({ nodes: ['beta'], changes: true }, daemonSaying('off'), allowed, answers)).toEqual([
-    'beta',
-  ]);
+  expect(await nodes(daemonSaying('off'), answers, { nodes: ['beta'], changes: true })).toEqual(['beta']);
+});
+
+test('before a VM is made later on, one that was left out and has come back is a refusal that names it', async () => {
+  let hasPower = false;
+  const beta = betaThat(() => (hasPower ? Promise.resolve() : Promise.reject(unreachable('EHOSTUNREACH'))));
+  const { requireStillOff } = await turnout({ changes: true }, daemonSaying('off'), allowed, beta);
+  vi.advanceTimersByTime(11_000);
+  await requireStillOff();
+  hasPower = true;
+  vi.advanceTimersByTime(11_000);
+  await expect(requireStillOff()).rejects.toThrow('beta was off when this began, and answers now');
 });

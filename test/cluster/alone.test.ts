@@ -1,8 +1,10 @@
-/** How long cxm looks for a VM that may be rebooting. A clock by hand, and nodes that take their time. */
+/** How cxm makes sure that a VM is nowhere. A clock by hand, and nodes that take their time. */
 import { expect, test } from 'vitest';
-import { seenMeanwhile } from '../../src/cluster/alone.ts';
+import { requireAlone, seenMeanwhile } from '../../src/cluster/alone.ts';
 import type { Cluster } from '../../src/cluster/cluster.ts';
+import type { VmDefinition } from '../../src/cluster/definition.ts';
 import type { ClusterNode } from '../../src/cluster/node.ts';
+import { CxmError } from '../../src/errors.ts';
 
 /** @param tookMs of each look in turn; the last one goes on. @param rows of the domain, from the look on at which it is back */
 function slowCluster(tookMs: readonly number[], backAtLook = Infinity) {
@@ -17,9 +19,10 @@ function slowCluster(tookMs: readonly number[], backAtLook = Infinity) {
     looks += 1;
     return Promise.resolve(looks >= backAtLook ? [{ id: 5, name: 'web', state: '-b----' }] : []);
   };
-  const node = { name: 'node1', toolstack: { list } } as unknown as ClusterNode;
-  const cluster = { clock, nodes: [node] } as unknown as Cluster;
-  return { watch: () => seenMeanwhile(cluster, [node], ['web']), elapsedMs: () => nowMs };
+  const inventory = (): Promise<object> => Promise.resolve({ volumes: [] });
+  const node = { name: 'node1', toolstack: { list }, inventory } as unknown as ClusterNode;
+  const cluster = { clock, nodes: [node], settings: { busyTimeoutMs: 0 } } as unknown as Cluster;
+  return { cluster, watch: () => seenMeanwhile(cluster, [node], ['web']), elapsedMs: () => nowMs };
 }
 
 test('on quick nodes a VM that is nowhere is waited for as long as a reboot takes it off the list', async () => {
@@ -51,4 +54,12 @@ test('looks that are slow ever and again end with an error, not with a guess', a
 test('a VM that comes back is seen, on slow nodes, too', async () => {
   const { watch } = slowCluster([2500], 3);
   expect([...(await watch()).keys()]).toEqual(['web']);
+});
+
+test('no VM is made when a node that was left out as off has come back', async () => {
+  const { cluster } = slowCluster([0]);
+  const definition = { vm: 'web', volumes: [] } as unknown as VmDefinition;
+  await requireAlone(cluster, definition, 'node1');
+  const requireStillOff = (): Promise<void> => Promise.reject(new CxmError('REFUSED', 'node2 answers now'));
+  await expect(requireAlone({ ...cluster, requireStillOff }, definition, 'node1')).rejects.toThrow('node2 answers now');
 });

@@ -224,6 +224,7 @@ describe.skipIf(!hasSshd)('a node', () => {
         expect(error).toMatchObject(unreachable);
         expect(error.message).toContain(`node1 (127.0.0.1, port ${port}) can't be reached over ssh`);
         expect(error.message).toContain('ECONNREFUSED');
+        expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' });
       }
       expect(await failure(commands.run('true', []))).toMatchObject(unreachable);
       nodes.close();
@@ -245,6 +246,8 @@ describe.skipIf(!hasSshd)('a node', () => {
       expect(performance.now() - from).toBeLessThan(8000);
       expect(error).toMatchObject(unreachable);
       expect(error.message).toContain('within 700 ms');
+      // It has power: that is not the silence of a machine without it.
+      expect(error.cause).toBeUndefined();
     });
 
     test.each([

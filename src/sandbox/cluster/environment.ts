@@ -3,7 +3,7 @@
  * there. The local node is the one on which cxm was called; on the frontend, which is none, it is node1.
  */
 import { spawn } from 'node:child_process';
-import { daemonOf, membershipFrom, nodesToOpen } from '../../cli/daemon.ts';
+import { daemonOf, membershipFrom, turnout } from '../../cli/daemon.ts';
 import type { CliEnvironment } from '../../cli/environment.ts';
 import { processParts } from '../../cli/process.ts';
 import type { Cluster, Reporter } from '../../cluster/cluster.ts';
@@ -31,10 +31,10 @@ export function sandboxEnvironment(): CliEnvironment {
     daemon,
     async open(request) {
       const conf = configuration().configuration;
-      const only = await nodesToOpen(request, await daemon(), conf.ALLOWED_NODES, sandboxMachine);
+      const { nodes, requireStillOff } = await turnout(request, await daemon(), conf.ALLOWED_NODES, sandboxMachine);
       const { refresh, reporter, signal } = request;
-      const cluster = sandboxCluster(layout, { conf, nodes: only, refresh, reporter, signal });
-      return { cluster, close: () => Promise.resolve() };
+      const cluster = sandboxCluster(layout, { conf, nodes, refresh, reporter, signal });
+      return { cluster: { ...cluster, requireStillOff }, close: () => Promise.resolve() };
     },
     async membership() {
       return membershipFrom(await daemon(), configuration().configuration.ALLOWED_NODES, localName);
