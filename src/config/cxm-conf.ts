@@ -106,7 +106,7 @@ const keys = {
     'Fencing',
     program(),
     '"cxm_fence"',
-    "The program that powers a node off. The node's name is its first argument; it ends with 0 only when the node is off.",
+    "The program that powers a node off. The node's name is its first argument; it ends with 0 only when the node is off. No program of the default name is installed: see docs/ha.md.",
   ),
   FENCE_STATUS_CMD: optional(
     'Fencing',
@@ -134,7 +134,7 @@ const keys = {
     'Fencing',
     integer(2, 600, 'seconds'),
     '30',
-    'The time-out that the watchdog device has: 60 for xen_wdt, unless it is loaded with timeout=. cxmd does not set it, and refuses a device that waits longer. At least six times TIMER, so that a daemon that was killed is let in again in time. The same on all nodes.',
+    'The time-out that the watchdog device has: 60 for xen_wdt, unless it is loaded with timeout=. cxmd does not set it, and refuses a device that waits longer. It should be at least six times TIMER (cxmd does not check that), so that a daemon that was killed is let in again in time. The same on all nodes.',
   ),
   NO_RESTART: key(
     'Virtual machines',
