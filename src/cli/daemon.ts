@@ -10,6 +10,7 @@ import type { NodeReport, StatusReport } from '../ha/daemon/view.ts';
 import type { Call } from '../ha/protocol/messages.ts';
 import type { Commands } from '../host/commands.ts';
 import type { Membership, OpenRequest } from './environment.ts';
+import { requireStanding } from './standing.ts';
 
 export interface DaemonLink {
   readonly status: StatusReport;
@@ -73,8 +74,16 @@ export function membershipFrom(
 
 export interface Turnout {
   readonly nodes: readonly string[];
-  /** @throws CxmError REFUSED naming a node that was left out and answers now */
-  requireStillOff(): Promise<void>;
+  /** @throws CxmError REFUSED naming a node that was left out and answers now; those of requireStanding */
+  requireUsable(node: string): Promise<void>;
+}
+
+export interface TurnoutFacts {
+  readonly daemon: DaemonLink | undefined;
+  readonly conf: Pick<CxmConf, 'ALLOWED_NODES' | 'HB_DISK'>;
+  readonly machineOf: (node: string) => Commands;
+  /** Of this node. */
+  readonly commands: Commands;
 }
 
 /**
@@ -84,11 +93,10 @@ export interface Turnout {
  */
 export async function turnout(
   { nodes, changes }: Pick<OpenRequest, 'nodes' | 'changes'>,
-  daemon: DaemonLink | undefined,
-  allowed: readonly string[],
-  machineOf: (node: string) => Commands,
+  facts: TurnoutFacts,
 ): Promise<Turnout> {
-  if (nodes !== undefined) return { nodes, requireStillOff: () => Promise.resolve() };
+  const { daemon, conf, machineOf } = facts;
+  if (nodes !== undefined) return { nodes, requireUsable: (node) => requireStanding(node, facts) };
   const off = daemon?.nodes.filter(({ role }) => role === 'off').map(({ name }) => name) ?? [];
   const stirring = async (): Promise<readonly string[]> => {
     const words = await Promise.all(off.map((name) => stirs(machineOf(name))));
@@ -98,8 +106,9 @@ export async function turnout(
   const left = new Set(off.filter((name) => !awake.includes(name)));
   let listenedMs = performance.now();
   return {
-    nodes: allowed.filter((name) => !left.has(name)),
-    async requireStillOff() {
+    nodes: conf.ALLOWED_NODES.filter((name) => !left.has(name)),
+    async requireUsable(node) {
+      await requireStanding(node, facts);
       if (left.size === 0 || performance.now() - listenedMs < bootMs) return;
       const back = (await stirring()).find((name) => left.has(name));
       if (back !== undefined) throw hasComeBack(back);

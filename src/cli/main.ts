@@ -27,10 +27,11 @@ function realEnvironment(): CliEnvironment {
       const conf = configuration().configuration;
       const access = reachNodes(localName(), conf);
       const { machineOf } = access;
-      const { nodes: only, requireStillOff } = await turnout(request, await daemon(), conf.ALLOWED_NODES, machineOf);
+      const facts = { daemon: await daemon(), conf, machineOf, commands: localMachine };
+      const { nodes: only, requireUsable } = await turnout(request, facts);
       const { refresh, reporter, signal } = request;
       const cluster = openCluster({ configuration: conf, machineOf, refresh, reporter, signal, only });
-      return { cluster: { ...cluster, requireStillOff }, close: access.close };
+      return { cluster: { ...cluster, requireUsable }, close: access.close };
     },
     async membership() {
       return membershipFrom(await daemon(), configuration().configuration.ALLOWED_NODES, localName());

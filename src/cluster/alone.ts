@@ -155,7 +155,7 @@ export async function requireUnused(
 export async function requireAlone(cluster: Cluster, definition: VmDefinition, node: string): Promise<void> {
   const { clock, settings } = cluster;
   const giveUp = clock.now() + settings.busyTimeoutMs;
-  await cluster.requireStillOff?.();
+  await cluster.requireUsable?.(node);
   for (;;) {
     const answers = requireAll(
       await askNodes(cluster.nodes, async (body) => {

@@ -35,10 +35,10 @@ export interface Cluster {
   /** Aborted when whoever asked has gone: nothing new is begun then. */
   readonly signal: AbortSignal;
   /**
-   * Some nodes were left out because they are off; before a VM is made they are listened for once more.
-   * @throws CxmError REFUSED naming one that answers
+   * Before a VM is made on a node or brought there: those that were left out because they are off still are, and this one is
+   * not taken for off by others. @throws CxmError REFUSED
    */
-  readonly requireStillOff?: () => Promise<void>;
+  readonly requireUsable?: (node: string) => Promise<void>;
 }
 
 /** @throws CxmError NOT_FOUND naming the nodes there are */

@@ -43,7 +43,7 @@ export function guardStart(cluster: Cluster, start: GuardedStart, work: GuardedW
     const { running, traces } = whereabouts(survey.sights, start.vm);
     const away = [...running, ...traces].find(({ node }) => node !== start.node);
     if (away !== undefined) throw new CxmError('REFUSED', `${start.vm} is ${wordsOf(away.row)} on ${away.node}`);
-    await cluster.requireStillOff?.();
+    await cluster.requireUsable?.(start.node);
     await carryOut(cluster, elsewhere(survey, start), lock);
     if ((await whileHeld(cluster, lock, work)) === 'given-up') return;
     const strays = survey.sights.filter(({ node, links }) => node !== start.node && links.has(start.vm));

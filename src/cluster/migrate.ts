@@ -55,6 +55,7 @@ export async function planMigration(cluster: Cluster, request: MigrateRequest): 
   requireAll(answersOf(survey));
   const found = requireOne(survey.sights, checkedName(vm));
   if (found.node === destination) return 'there';
+  await cluster.requireUsable?.(destination);
   const facts = await gatherFacts(cluster, survey.sights, { vm, destination, found });
   const obstacles = await allObstacles(cluster, facts);
   requireNoObstacle(request, facts.source.node, obstacles);

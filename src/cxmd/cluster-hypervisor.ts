@@ -30,10 +30,16 @@ export interface HypervisorParts {
 
 /** So long a bystander may take to say what it has: it may well have no power. */
 const bystanderMs = 2000;
+/** No machine comes up and has a VM running in so short a time; cxm on a bystander needs the VM's lock here. */
+const recentMs = 5000;
 
 export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervisor {
-  const clusterFor = (order: StartOrder): Cluster =>
-    guarded(open(order.nodes), order, () => requireNotAt(open(order.bystanders), order.vm));
+  const clusterFor = (order: StartOrder): Cluster => {
+    const look = recent(() => requireNotAt(open(order.bystanders), order.vm));
+    // Machines without power take their time to be silent, in which the others can be looked at.
+    void look();
+    return guarded(open(order.nodes), order, look);
+  };
   return {
     async list() {
       const rows = await nodeNamed(open([localName]), localName).toolstack.list();
@@ -56,6 +62,18 @@ export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervi
         if (!alreadyThere && found !== source) throw new CxmError('REFUSED', `${order.vm} came from ${found}`);
       }),
     plan: (order) => planOn(open(order.nodes), order),
+  };
+}
+
+/** What was looked at a moment ago is not looked at again. */
+export function recent(look: () => Promise<void>, now: () => number = () => performance.now()): () => Promise<void> {
+  let last: { readonly atMs: number; readonly finding: Promise<void> } | undefined;
+  return () => {
+    if (last === undefined || now() - last.atMs > recentMs) {
+      last = { atMs: now(), finding: look() };
+      last.finding.catch(() => undefined);
+    }
+    return last.finding;
   };
 }
 

@@ -1,6 +1,6 @@
 /** Which nodes a command works with, by what cxmd says and what the nodes themselves do. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { turnout, type DaemonLink } from '../../src/cli/daemon.ts';
+import { turnout, type DaemonLink, type TurnoutFacts } from '../../src/cli/daemon.ts';
 import { CxmError } from '../../src/errors.ts';
 import type { Commands } from '../../src/host/commands.ts';
 
@@ -25,12 +25,16 @@ function betaThat(answer: () => Promise<unknown>): (node: string) => Commands {
 
 const answers = betaThat(() => Promise.resolve());
 
+function factsOf(daemon: DaemonLink | undefined, machineOf: (node: string) => Commands): TurnoutFacts {
+  return { daemon, conf: { ALLOWED_NODES: allowed, HB_DISK: undefined }, machineOf, commands: machineOf('alpha') };
+}
+
 async function nodes(
   daemon: DaemonLink | undefined,
   machineOf: (node: string) => Commands,
   request: { readonly nodes?: readonly string[]; readonly changes: boolean } = { changes: true },
 ): Promise<readonly string[]> {
-  return (await turnout(request, daemon, allowed, machineOf)).nodes;
+  return (await turnout(request, factsOf(daemon, machineOf))).nodes;
 }
 
 test('all of them count where no cxmd answers', async () => {
@@ -74,10 +78,10 @@ test('nodes that the call names are taken as they are', async () => {
 test('before a VM is made later on, one that was left out and has come back is a refusal that names it', async () => {
   let hasPower = false;
   const beta = betaThat(() => (hasPower ? Promise.resolve() : Promise.reject(unreachable('EHOSTUNREACH'))));
-  const { requireStillOff } = await turnout({ changes: true }, daemonSaying('off'), allowed, beta);
+  const { requireUsable } = await turnout({ changes: true }, factsOf(daemonSaying('off'), beta));
   vi.advanceTimersByTime(11_000);
-  await requireStillOff();
+  await requireUsable('alpha');
   hasPower = true;
   vi.advanceTimersByTime(11_000);
-  await expect(requireStillOff()).rejects.toThrow('beta was off when this began, and answers now');
+  await expect(requireUsable('alpha')).rejects.toThrow('beta was off when this began, and answers now');
 });

@@ -60,6 +60,6 @@ test('no VM is made when a node that was left out as off has come back', async (
   const { cluster } = slowCluster([0]);
   const definition = { vm: 'web', volumes: [] } as unknown as VmDefinition;
   await requireAlone(cluster, definition, 'node1');
-  const requireStillOff = (): Promise<void> => Promise.reject(new CxmError('REFUSED', 'node2 answers now'));
-  await expect(requireAlone({ ...cluster, requireStillOff }, definition, 'node1')).rejects.toThrow('node2 answers now');
+  const requireUsable = (): Promise<void> => Promise.reject(new CxmError('REFUSED', 'node2 answers now'));
+  await expect(requireAlone({ ...cluster, requireUsable }, definition, 'node1')).rejects.toThrow('node2 answers now');
 });

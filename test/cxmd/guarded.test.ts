@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import type { ClusterNode } from '../../src/cluster/node.ts';
-import { guarded, requireNotAt } from '../../src/cxmd/cluster-hypervisor.ts';
+import { guarded, recent, requireNotAt } from '../../src/cxmd/cluster-hypervisor.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
 import type { Hypervisor, Started } from '../../src/ha/effects/hypervisor.ts';
 import type { Result } from '../../src/ha/protocol/messages.ts';
@@ -62,6 +62,22 @@ test('a domain is made when no node without cxmd says that it has it, and one th
   const message = 'busy, which is no member, has web';
   await expect(make('idle', 'dead', 'busy', 'hung')).rejects.toMatchObject({ code: 'REFUSED', message });
   expect(toolstack.made).toEqual(['web']);
+});
+
+test('a look is used for five seconds, its refusal too, and then made anew', async () => {
+  let nowMs = 0;
+  let looks = 0;
+  const look = recent(
+    () => ((looks += 1) === 1 ? Promise.resolve() : Promise.reject(new Error('busy has web'))),
+    () => nowMs,
+  );
+  await look();
+  nowMs = 5000;
+  await look();
+  nowMs = 5001;
+  await expect(look()).rejects.toThrow('busy has web');
+  await expect(look()).rejects.toThrow('busy has web');
+  expect(looks).toBe(2);
 });
 
 /** A shell whose clock and state are moved by hand, and a hypervisor that prepares until it is told to go on. */

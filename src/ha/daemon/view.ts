@@ -1,7 +1,7 @@
 /** What the daemon tells of its state: to people, to cxm, and to the starting of VMs. Functions of the state. */
 import { isMember, type NodeIndex, type Role } from '../protocol/blocks.ts';
 import { isOut } from '../protocol/election.ts';
-import { diskChannel, isJustOff, netChannel } from '../protocol/evidence.ts';
+import { diskChannel, netChannel } from '../protocol/evidence.ts';
 import { clusterState } from '../protocol/panic.ts';
 import { realRules, type Channel } from '../protocol/rules.ts';
 import type { EventName } from './log.ts';
@@ -153,15 +153,15 @@ export function aliveNodes(state: NodeState, nowMs: number): readonly string[] {
 }
 
 /**
- * Nodes that are no members, unless they were powered off just now: a person may have started VMs there, which stand in no
- * slot, also where the power has come back without cxmd.
+ * Nodes that are no members: a person may have started VMs there, which stand in no slot. Also those that were powered off,
+ * since their power may be back.
  */
 export function bystandersOf(state: NodeState): readonly string[] {
   return state.config.nodes.filter((name, index) => {
     if (name === '' || index === state.config.self) return false;
     const { slot } = peerAt(state, index);
     if (slot === undefined) return true;
-    return (!isMember(slot.role) || isOut(state, index)) && !isJustOff(state, index);
+    return !isMember(slot.role) || isOut(state, index);
   });
 }
 

@@ -31,10 +31,12 @@ export function sandboxEnvironment(): CliEnvironment {
     daemon,
     async open(request) {
       const conf = configuration().configuration;
-      const { nodes, requireStillOff } = await turnout(request, await daemon(), conf.ALLOWED_NODES, sandboxMachine);
+      const commands = sandboxMachine(localName);
+      const facts = { daemon: await daemon(), conf, machineOf: sandboxMachine, commands };
+      const { nodes, requireUsable } = await turnout(request, facts);
       const { refresh, reporter, signal } = request;
       const cluster = sandboxCluster(layout, { conf, nodes, refresh, reporter, signal });
-      return { cluster: { ...cluster, requireStillOff }, close: () => Promise.resolve() };
+      return { cluster: { ...cluster, requireUsable }, close: () => Promise.resolve() };
     },
     async membership() {
       return membershipFrom(await daemon(), configuration().configuration.ALLOWED_NODES, localName);
