@@ -126,7 +126,8 @@ export class Checks {
     const owner = this.world.node(index);
     const isInUse = owner.alive && isMember(owner.state.role) && owner.state.incarnation >= incarnation;
     if (isInUse) this.fail('S1', `${node.name} writes the slot of ${owner.name}, which is a member`);
-    if (owner.vms.size > 0 && incarnation < owner.state.incarnation) {
+    const hasWritten = owner.state.slotSequence > 0;
+    if (owner.vms.size > 0 && hasWritten && incarnation < owner.state.incarnation) {
       this.fail('S1', `${node.name} writes an old slot of ${owner.name}, which runs ${[...owner.vms].join(' ')}`);
     }
   }

@@ -204,6 +204,34 @@ export function killedUnheard(random: Random, nodes: number): TimedFault[] {
   ];
 }
 
+/** A node that was fenced has power again and no cxmd yet; somebody starts a VM there, and somebody else starts it elsewhere. */
+export function startedBehind(random: Random, nodes: number): TimedFault[] {
+  const node = random.integer(0, nodes - 1);
+  const other = (node + random.integer(1, nodes - 1)) % nodes;
+  const at = (afterMs: number, fault: Fault): TimedFault => ({ afterMs, fault });
+  const forMs = random.between(17_000, 30_000);
+  const blind: Fault = { kind: 'san-cut', node: other, mode: 'hung', slowMs: 0, ghosts: false, forMs: 30_000 };
+  return [
+    at(0, { kind: 'power-loss', node, forMs }),
+    ...(random.chance(0.4) ? [at(forMs - 1000, blind)] : []),
+    at(forMs + random.between(500, 4000), { kind: 'restart-vm', from: other, to: node }),
+    at(forMs + random.between(5000, 25_000), { kind: 'create', node: other, vm: `vm${String(other)}-0` }),
+  ];
+}
+
+/** A master is cut off while it starts what it has ordered itself to start, and the next one finds the same VMs to be started. */
+export function orderedTwice(random: Random, nodes: number): TimedFault[] {
+  const node = random.integer(0, nodes - 1);
+  return [
+    { afterMs: 0, fault: { kind: 'power-loss', node, forMs: 200_000 } },
+    { afterMs: 0, fault: { kind: 'starts', fails: 0, unknown: 0, startMs: random.between(10_000, 18_000) } },
+    {
+      afterMs: random.between(10_500, 17_000),
+      fault: { kind: 'isolate', node: theMaster, forMs: random.between(25_000, 60_000), pings: true },
+    },
+  ];
+}
+
 type Recipe = readonly [share: number, fewestNodes: number, make: (random: Random, nodes: number) => TimedFault[]];
 
 const recipes: readonly Recipe[] = [
@@ -220,6 +248,8 @@ const recipes: readonly Recipe[] = [
   [3, 2, lateRenewal],
   [2, 2, damagedAndForgotten],
   [2, 2, killedUnheard],
+  [2, 2, startedBehind],
+  [2, 3, orderedTwice],
 ];
 
 export function combination(random: Random, nodes: number): TimedFault[] {

@@ -98,6 +98,7 @@ export type Fault =
   | { readonly kind: 'raw-migrate'; readonly from: number; readonly to: number }
   | { readonly kind: 'managed-migrate'; readonly from: number; readonly to: number }
   | { readonly kind: 'restart-vm'; readonly from: number; readonly to: number }
+  | { readonly kind: 'create'; readonly node: number; readonly vm: string }
   | { readonly kind: 'kill'; readonly node: number }
   | { readonly kind: 'wipe-disk' }
   /** All lose power at once; those of `off` stay without it for long. */
@@ -149,7 +150,7 @@ export function apply(world: World, fault: Fault): void {
     case 'heard-by-master-only':
       return hideFromOthers(world, victim(world, fault.node).index, fault.forMs);
     case 'isolate':
-      return part(world, [fault.node], fault.forMs, fault.pings);
+      return part(world, [victim(world, fault.node).index], fault.forMs, fault.pings);
     case 'partition':
       return part(world, fault.nodes, fault.forMs, fault.pings);
     case 'lan-gone':

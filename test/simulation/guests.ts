@@ -1,5 +1,5 @@
 /** VMs: where they run, whether they answer, how they start and migrate, and where they would fit. */
-import { bystandersOf } from '../../src/ha/daemon/view.ts';
+import { bystandersOf, obstacleToWork } from '../../src/ha/daemon/view.ts';
 import type { Effect, PingResult } from '../../src/ha/protocol/messages.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
@@ -82,16 +82,18 @@ export class Guests {
     if (node.clockMs > effect.notAfterMs) {
       return finish({ kind: 'start', outcome: 'failed', reason: 'too late' });
     }
-    const holder = this.bystanderWith(node, effect);
-    if (holder !== undefined) return finish({ kind: 'start', outcome: 'refused', reason: `${holder.name} has it` });
+    // From here on its claim speaks for it, whoever is master.
     this.world.checks.startBegins(node, effect);
-    if (effect.source !== -1) {
-      return this.migrate(node, effect.vm, effect.source, (outcome, reason) => {
-        finish({ kind: 'start', outcome, reason });
-      });
-    }
-    this.create(node, effect.vm, (outcome, reason) => {
-      finish({ kind: 'start', outcome, reason });
+    this.began(effect.vm);
+    const { vm, source } = effect;
+    this.world.library.ordered({
+      ...{ vm, at: node, source, isOrder: true },
+      obstacle: () => {
+        const holder = this.bystanderWith(node, effect);
+        if (holder !== undefined) return `${holder.name} has it`;
+        return obstacleToWork(node.state, node.clockMs, effect.id);
+      },
+      end: (outcome, reason) => finish({ kind: 'start', outcome, reason }),
     });
   }
 
@@ -115,10 +117,11 @@ export class Guests {
     const durationMs = world.random.between(0.3, 1.5) * this.startMs;
     const fails = world.random.chance(this.startFails);
     world.log(node, `${vm} is being started`);
-    this.began(vm);
-    if (node.troubles.toolstackHung) return this.hang(node, end);
+    node.building.add(vm);
+    if (node.troubles.toolstackHung) return this.hang(node, vm, end);
     world.queue.after(durationMs, () => {
       if (node.powerCycle !== powerCycle) return;
+      node.building.delete(vm);
       if (!fails) this.up(node, vm);
       if (world.random.chance(this.startUnknown)) return end('unknown', 'no word');
       end(fails ? 'failed' : 'running', fails ? 'xl create failed' : '');
@@ -126,11 +129,13 @@ export class Guests {
   }
 
   /** Ended by the shell at the deadline, with everything it had begun. */
-  private hang(node: SimNode, end: (outcome: 'failed', reason: string) => void): void {
+  private hang(node: SimNode, vm: string, end: (outcome: 'failed', reason: string) => void): void {
     const { world } = this;
     const { powerCycle } = node;
     world.queue.after(world.timing.startDeadlineMs, () => {
-      if (node.powerCycle === powerCycle) end('failed', 'xl create took too long');
+      if (node.powerCycle !== powerCycle) return;
+      node.building.delete(vm);
+      end('failed', 'xl create took too long');
     });
   }
 
@@ -148,8 +153,10 @@ export class Guests {
       from.powerCycle === cycles[1] &&
       !world.network.isCut(source, node.index) &&
       !world.network.isCut(node.index, source);
+    node.arriving.add(vm);
     world.queue.after(world.random.between(0.3, 1.5) * this.migrationMs, () => {
       if (node.powerCycle !== cycles[0]) return;
+      node.arriving.delete(vm);
       if (!isThrough() || !from.vms.has(vm)) return end('failed', 'xl migrate failed');
       world.log(node, `${vm} arrives from ${from.name}`);
       this.down(from, vm);

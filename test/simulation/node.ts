@@ -48,7 +48,9 @@ export class SimNode {
   readonly clockBaseMs: number;
   wallOffsetMs = 0;
   readonly vms = new Set<string>();
-  /** Migrations under way: they show up in no list. */
+  /** Domains that xl is making: they are in the list. */
+  readonly building = new Set<string>();
+  /** Migrations under way: they count as no VM in the list of this node. */
   readonly arriving = new Set<string>();
   watchdogFedMs = 0;
   troubles = noTroubles();
@@ -109,6 +111,7 @@ export class SimNode {
     this.watchdogFedMs = 0;
     this.powerCycle += 1;
     this.vms.clear();
+    this.building.clear();
     this.arriving.clear();
   }
 
@@ -268,11 +271,8 @@ export class SimNode {
         this.replies.delete(effect.callId);
         return;
       case 'fence':
-        world.queue.after(
-          world.random.between(1, 30),
-          this.later(() => world.power.fence(this, effect)),
-        );
-        return;
+        // The shell begins the program before it takes in anything else.
+        return world.power.fence(this, effect);
       case 'fence-status':
         world.power.status(this, effect);
         return;
@@ -373,7 +373,7 @@ export class SimNode {
     world.queue.after(delayMs, () => {
       if (this.generation !== generation || !this.powered) return;
       if (this.troubles.toolstackHung) return this.listVms(1000);
-      this.happen({ kind: 'vms', sampledMs: this.clockMs, vms: [...this.vms] });
+      this.happen({ kind: 'vms', sampledMs: this.clockMs, vms: [...this.vms, ...this.building] });
     });
   }
 

@@ -14,6 +14,7 @@ export type OperatorFault = Extract<
       | 'raw-migrate'
       | 'managed-migrate'
       | 'restart-vm'
+      | 'create'
       | 'kill';
   }
 >;
@@ -50,6 +51,8 @@ export function operate(world: World, fault: OperatorFault): void {
       return managedMigrate(world, fault.from, fault.to);
     case 'restart-vm':
       return restartVm(world, fault.from, fault.to);
+    case 'create':
+      return createVm(world, fault.node, fault.vm);
     case 'kill':
       world.master()?.call({ kind: 'kill', node: fault.node, confirmedOff: !world.node(fault.node).powered });
       return;
@@ -64,14 +67,11 @@ export function rawMigrate(world: World, from: number, to: number): void {
   world.guests.migrate(target, vm, from, () => undefined);
 }
 
-/** A migration through cxm: the destination claims first. */
+/** `cxm migrate`, called at the destination. */
 function managedMigrate(world: World, from: number, to: number): void {
   const [vm] = world.node(from).vms;
-  const target = world.node(to);
   if (vm === undefined || from === to) return;
-  claimed(target, vm, from, (end) => {
-    world.guests.migrate(target, vm, from, end);
-  });
+  world.library.byHand(world.node(to), vm, from);
 }
 
 /** Shut down here, and at once started there through cxm. */
@@ -83,20 +83,7 @@ function restartVm(world: World, from: number, to: number): void {
   createVm(world, to, vm);
 }
 
-/** `cxm create`: only under a claim of the node's cxmd. */
+/** `cxm create`, called on the node where it is to run. */
 export function createVm(world: World, to: number, vm: string): void {
-  const target = world.node(to);
-  claimed(target, vm, -1, (end) => {
-    world.guests.create(target, vm, end);
-  });
-}
-
-function claimed(target: World['nodes'][number], vm: string, source: number, go: (end: () => void) => void): void {
-  const { powerCycle } = target;
-  target.call({ kind: 'claim', vm, source }, ({ ok }) => {
-    if (!ok || target.powerCycle !== powerCycle) return;
-    go(() => {
-      target.call({ kind: 'release', vm });
-    });
-  });
+  world.library.byHand(world.node(to), vm, -1);
 }

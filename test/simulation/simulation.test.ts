@@ -10,7 +10,7 @@ import { onNodes, shrink } from './shrink.ts';
 import { addOutcome, noFigures } from './summary.ts';
 
 /** Seeds of the ordinary run; every breakage has to be caught among them. */
-const seeds = 100;
+const seeds = 200;
 const hours = 5;
 /** On a slow machine the run ends here, and says how far it came. */
 const limitMs = 20_000;

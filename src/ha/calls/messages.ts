@@ -46,8 +46,6 @@ export const callShape = variant<Call>({
   unlock: record({ name, holder: name }),
   maintenance: record({ on: truth }),
   disarm: record({ on: truth }),
-  claim: record({ vm: name, source: count(-1, maxNodes - 1) }),
-  release: record({ vm: name }),
 });
 
 export const askShape = record({ from: node, request: requestShape });

@@ -10,7 +10,7 @@ import { mayAct, releaseLease } from './lease.ts';
 import { lock, notMaster, unlock } from './locks.ts';
 import { join, leave } from './membership.ts';
 import type { Call } from './messages.ts';
-import { releaseClaim, reply, takeOrder } from './orders.ts';
+import { reply } from './orders.ts';
 import { endPanic, raisePanic, turned } from './panic.ts';
 import { beyondUnknown, supposeLeft } from './readability.ts';
 import { because, nameOf, peerAt, type Step } from './state.ts';
@@ -42,11 +42,6 @@ export function takeCall(step: Step, callId: number, call: Call): void {
       state.slotWantedAgain = true;
       because(step, 'cluster', call.on ? 'disarmed' : 'armed', 'a person said so');
       return reply(step, callId, true, call.on ? 'disarmed' : 'armed');
-    case 'claim':
-      return takeOrder(step, { vm: call.vm, source: call.source, token: undefined, origin: { kind: 'call', callId } });
-    case 'release':
-      releaseClaim(step, call.vm);
-      return reply(step, callId, true, 'released');
   }
 }
 

@@ -128,19 +128,10 @@ export function learnLedger(state: NodeState, ledger: Ledger): void {
   merged.fenced.forEach((incarnation, node) => {
     if (incarnation <= (state.ledger.fenced[node] ?? 0)) return;
     // What was sent or written before the power went may still arrive.
-    const { netLostMs, claimDelayMs, holdMs } = state.config.timing;
-    state.holds = { ...state.holds, [`ghost/${String(node)}`]: state.nowMs + netLostMs + claimDelayMs };
-    // Of one that we have not seen alive it may be long ago.
-    if (peerAt(state, node).seenAlive) {
-      state.holds = { ...state.holds, [`off/${String(node)}`]: state.nowMs + holdMs };
-    }
+    const untilMs = state.nowMs + state.config.timing.netLostMs + state.config.timing.claimDelayMs;
+    state.holds = { ...state.holds, [`ghost/${String(node)}`]: untilMs };
   });
   state.ledger = merged;
-}
-
-/** It was powered off a moment ago, too short to have come up again. */
-export function isJustOff(state: NodeState, node: NodeIndex): boolean {
-  return state.nowMs < (state.holds[`off/${String(node)}`] ?? 0);
 }
 
 /** A node that was confirmed to be off shows life: the fence command has lied. */

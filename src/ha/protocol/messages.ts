@@ -56,10 +56,7 @@ export type Call =
   /** Of this node: to be emptied and left alone. */
   | { readonly kind: 'maintenance'; readonly on: boolean }
   /** Of the cluster: fence nobody. */
-  | { readonly kind: 'disarm'; readonly on: boolean }
-  /** Permission to start or receive a VM on this node; `granted` lasts until `release` or the deadline of starts. */
-  | { readonly kind: 'claim'; readonly vm: string; readonly source: NodeIndex | -1 }
-  | { readonly kind: 'release'; readonly vm: string };
+  | { readonly kind: 'disarm'; readonly on: boolean };
 
 /** How an effect with an id has ended. */
 export type Result =

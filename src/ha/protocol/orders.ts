@@ -19,11 +19,11 @@ import { obscuritySentence, slotWord } from './readability.ts';
 export interface OrderedStart {
   readonly vm: string;
   readonly source: NodeIndex | -1;
-  readonly token: Token | undefined;
+  readonly token: Token;
   readonly origin: Work['origin'];
 }
 
-/** Takes an order, or a wish of this node itself; the answer comes when it's done. */
+/** Takes an order; the answer comes when it is done. */
 export function takeOrder(step: Step, order: OrderedStart): void {
   const { state, timing } = step;
   const obstacle = obstacleTo(step, order.token);
@@ -124,7 +124,6 @@ function decideClaim(step: Step, work: Work, slots: readonly Read<Slot>[], issue
     'claimed in our slot, and in no other one',
   );
   replaceWork(state, { ...work, phase: 'running', provenMs: issuedMs });
-  if (work.origin.kind === 'call') return reply(step, work.origin.callId, true, 'granted');
   const notAfterMs = rules.notAfter(issuedMs, timing.claimDelayMs * 0.9);
   effects.push({ kind: 'start', id: work.id, vm: work.vm, source: work.source, token: work.token, notAfterMs });
 }
@@ -172,12 +171,6 @@ export function endWork(step: Step, work: Work, outcome: StartOutcome, reason: s
   const deadlineMs = Math.min(work.deadlineMs, state.nowMs + timing.startDeadlineMs);
   replaceWork(state, { ...work, phase: 'settling', endedMs: state.nowMs, deadlineMs, certain, answer });
   effects.push({ kind: 'list-vms' });
-}
-
-/** A program that was granted a claim is done. */
-export function releaseClaim(step: Step, vm: string): void {
-  const work = step.state.works.find((one) => one.vm === vm && one.origin.kind === 'call' && one.phase !== 'settling');
-  if (work !== undefined) endWork(step, work, 'running', 'released');
 }
 
 /** A list of the domains has come: what was settling may be settled. */
@@ -253,11 +246,7 @@ export function reply(step: Step, callId: number, ok: boolean, text: string): vo
 }
 
 function answerOrigin(step: Step, origin: Work['origin'], answer: Answer): void {
-  if (origin.kind === 'ask') {
-    step.effects.push({ kind: 'answer', askId: origin.askId, to: origin.from, answer });
-  } else if (origin.kind === 'call' && answer.kind === 'start' && answer.outcome !== 'running') {
-    reply(step, origin.callId, false, answer.reason);
-  }
+  if (origin.kind === 'ask') step.effects.push({ kind: 'answer', askId: origin.askId, to: origin.from, answer });
 }
 
 /** A survey of this node: what runs here, and what is claimed. */

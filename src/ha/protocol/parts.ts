@@ -90,9 +90,7 @@ export interface Work {
   readonly source: NodeIndex | -1;
   readonly token: Token | undefined;
   readonly origin:
-    | { readonly kind: 'ask'; readonly askId: number; readonly from: NodeIndex }
-    | { readonly kind: 'call'; readonly callId: number }
-    | { readonly kind: 'former' };
+    { readonly kind: 'ask'; readonly askId: number; readonly from: NodeIndex } | { readonly kind: 'former' };
   readonly phase: 'claiming' | 'checking' | 'running' | 'settling';
   /** The claim is on the disk when a slot with this counter or a higher one is. */
   readonly sequence: number;

@@ -20,8 +20,6 @@ const calls: readonly Readonly<Record<string, Json>>[] = [
   { kind: 'lock', name: 'lock', holder: 'fuzz' },
   { kind: 'maintenance', on: true },
   { kind: 'disarm', on: true },
-  { kind: 'claim', vm: 'web.example.org', source: 0 },
-  { kind: 'release', vm: 'web.example.org' },
 ];
 const wrongValues: readonly Json[] = [
   null,

@@ -24,8 +24,7 @@ function granted(): { readonly alpha: Member; readonly id: number; obstacle(): s
   const alpha = new Member(0, names);
   alpha.join(leaseOf(1, 1, 5));
   live(alpha, slotOf(1, 'beta', 9, 1), 2);
-  const request = { kind: 'start', vm: 'web', token: { epoch: 1, owner: 1 } } as const;
-  alpha.happen({ kind: 'asked', askId: 7, from: 1, request });
+  alpha.order('web', { epoch: 1, owner: 1 });
   live(alpha, slotOf(1, 'beta', 10, 1), 3);
   const [effect] = alpha.take('start');
   expect(effect).toBeDefined();
@@ -76,14 +75,8 @@ function withBystanders(): Member {
   return alpha;
 }
 
-test('who is no member is asked whether it has the VM, and who was powered off just now is not', () => {
-  expect(bystandersOf(withBystanders().state)).toEqual(['gamma', 'epsilon', 'zeta']);
-});
-
-test('who was powered off some time ago is asked: its power may be back without cxmd', () => {
-  const alpha = withBystanders();
-  for (let second = 0; second < 18; second += 1) alpha.tick();
-  expect(bystandersOf(alpha.state)).toEqual(['gamma', 'delta', 'epsilon', 'zeta']);
+test('who is no member is asked whether it has the VM, also when it was powered off: its power may be back', () => {
+  expect(bystandersOf(withBystanders().state)).toEqual(['gamma', 'delta', 'epsilon', 'zeta']);
 });
 
 describe('a node is told as off', () => {

@@ -9,6 +9,7 @@ import {
   type Lease,
   type Read,
   type Slot,
+  type Token,
 } from '../../../src/ha/protocol/blocks.ts';
 import { deriveTiming } from '../../../src/ha/protocol/timing.ts';
 
@@ -65,6 +66,11 @@ export class Member {
   tick(): void {
     this.nowMs += 1000;
     this.happen({ kind: 'tick', wallMs: this.nowMs });
+  }
+
+  /** The master wants a VM to be started here. */
+  order(vm: string, token: Token): void {
+    this.happen({ kind: 'asked', askId: 9, from: token.owner, request: { kind: 'start', vm, token } });
   }
 
   read(lease: Read<Lease>, slots: readonly Read<Slot>[] = []): void {

@@ -40,13 +40,13 @@ function master(others: readonly Read<Slot>[]): Member {
 }
 
 function claim(alpha: Member, others: readonly Read<Slot>[]): readonly string[] {
-  alpha.take('reply');
-  alpha.happen({ kind: 'call', callId: 9, call: { kind: 'claim', vm: 'web', source: -1 } });
+  alpha.order('web', { epoch: alpha.state.epoch, owner: 0 });
   for (let at = 0; at < 15; at += 1) {
     second(alpha, others);
     if (alpha.take('list-vms').length > 0) alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
   }
-  return alpha.take('reply').map(({ text }) => text);
+  const refusals = alpha.take('answer').map(({ answer }) => (answer.kind === 'start' ? answer.reason : answer.kind));
+  return [...alpha.take('start').map(({ vm }) => `${vm} may start`), ...refusals];
 }
 
 describe('a claim beside a slot that can not be read is refused by the name of its node, and why:', () => {
@@ -87,7 +87,7 @@ test('a daemon that waits to be let in keeps nobody from a VM that its predecess
   const alpha = master([beta, 'empty']);
   const waiting = { ...datagramOf(1, 2), role: 'joining', slotSequence: 0 } as const;
   alpha.happen({ kind: 'datagram', datagram: waiting });
-  expect(claim(alpha, [{ ...beta, sequence: 10, vms }, 'empty'])).toEqual(['granted']);
+  expect(claim(alpha, [{ ...beta, sequence: 10, vms }, 'empty'])).toEqual(['web may start']);
 });
 
 test('a slot older than its node says that it has written is waited for', () => {

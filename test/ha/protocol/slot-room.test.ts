@@ -121,12 +121,13 @@ test('more than fit are written in part, told, and started beside by nobody; and
 
 test('beside a node that does not name all of its VMs no VM is taken for free', () => {
   const alpha = alphaWith(0);
-  alpha.happen({ kind: 'call', callId: 9, call: { kind: 'claim', vm: 'web', source: -1 } });
+  alpha.order('web', { epoch: 1, owner: 1 });
   for (let second = 0; second < 15; second += 1) {
     const own = written(alpha) ?? 'empty';
     const beta = { ...slotOf(1, 'beta', 20 + second, 1), partial: true };
     alpha.read(leaseOf(1, 1, 6 + second), [own, beta]);
     list(alpha, 0);
   }
-  expect(alpha.take('reply').at(-1)).toMatchObject({ ok: false, text: 'beta has more VMs than its slot can name' });
+  const reason = 'beta has more VMs than its slot can name';
+  expect(alpha.take('answer').at(-1)?.answer).toMatchObject({ outcome: 'refused', reason });
 });
