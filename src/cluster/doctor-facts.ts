@@ -50,7 +50,8 @@ export interface NodeFacts {
   readonly bridges: readonly string[];
   readonly cxmVersion: string | undefined;
   readonly nodeVersion: string | undefined;
-  readonly hasFenceCommand: boolean;
+  /** Of FENCE_CMD and FENCE_STATUS_CMD. */
+  readonly missingFencePrograms: readonly string[];
   readonly hasWatchdog: boolean;
   readonly configs: readonly VmConfig[] | CxmError;
   /** How far its clock is at least from the one of this machine; the time of the question is no difference. */
@@ -73,7 +74,8 @@ export interface ClusterFacts {
 export interface DoctorRequest {
   readonly nodes: readonly ClusterNode[];
   readonly configurationPath: string;
-  readonly fenceCommand: string;
+  /** FENCE_CMD and, where there is one, FENCE_STATUS_CMD. */
+  readonly fencePrograms: readonly string[];
   /** The time of day in milliseconds. */
   today(): number;
 }
@@ -85,10 +87,10 @@ export async function gatherFacts(request: DoctorRequest): Promise<ClusterFacts>
 
 const timeoutMs = 90_000;
 
-/** $2 path of cxm.conf, $3 the fence command, the rest needed programs. */
+/** $2 path of cxm.conf, $3 and $4 the fence programs or nothing, the rest needed programs. */
 const factsScript = `${partFunction}
-conf=$2 fence=$3
-shift 3
+conf=$2 fence=$3 status=$4
+shift 4
 missing() { for tool; do command -v -- "$tool" >/dev/null 2>&1 || echo "$tool"; done; }
 xendomains() {
   if command -v systemctl >/dev/null && systemctl is-enabled --quiet xendomains.service 2>/dev/null; then
@@ -116,12 +118,13 @@ part xendomains xendomains
 part sshd sshd_settings
 part cxm cxm --version
 part node node --version
-part fence command -v -- "$fence"
+part fence missing \${fence:+"$fence"} \${status:+"$status"}
 part watchdog watchdog
 exit 0`;
 
 async function examine(node: ClusterNode, request: DoctorRequest): Promise<NodeFacts> {
-  const args = [request.configurationPath, request.fenceCommand, ...neededTools];
+  const [fence = '', status = ''] = request.fencePrograms;
+  const args = [request.configurationPath, fence, status, ...neededTools];
   const parts = await runParts(node.programs, factsScript, args, timeoutMs);
   const others = request.nodes.filter(({ name }) => name !== node.name);
   const [bridges, configs, clockOffsetMs, reach] = await Promise.all([
@@ -146,7 +149,7 @@ async function examine(node: ClusterNode, request: DoctorRequest): Promise<NodeF
     bridges,
     cxmVersion: linesOf(textOf(parts, 'cxm')).at(0)?.replace(/^cxm /, ''),
     nodeVersion: linesOf(textOf(parts, 'node')).at(0),
-    hasFenceCommand: parts.get('fence')?.exitCode === 0,
+    missingFencePrograms: linesOf(textOf(parts, 'fence')),
     hasWatchdog: parts.get('watchdog')?.exitCode === 0,
     configs,
     clockOffsetMs,

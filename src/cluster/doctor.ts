@@ -16,7 +16,7 @@ export interface DoctorContext {
   readonly configurationPath: string;
   /** What is wrong with cxm.conf on this machine; undefined if nothing is. */
   readonly configurationError: CxmError | undefined;
-  readonly fencing: { readonly command: string; readonly disabled: boolean };
+  readonly fencing: { readonly programs: readonly string[]; readonly disabled: boolean };
 }
 
 /** In the order in which one would mend things. */
@@ -276,17 +276,19 @@ function fencingChecks(nodes: readonly NodeFacts[], { fencing }: DoctorContext):
     const found = 'DISABLE_FENCING is True: no node is ever powered off, and a failover ends in panic';
     return [{ check: 'fencing', where: '', verdict: 'warn', found, mend: 'set FENCE_CMD and remove DISABLE_FENCING' }];
   }
-  const command = perNode('fencing', nodes, `${fencing.command} is there`, ({ hasFenceCommand }) =>
-    hasFenceCommand
+  const there = fencing.programs.length === 1 ? 'is there' : 'are there';
+  const found = `${fencing.programs.join(' and ')} ${there}`;
+  const programs = perNode('fencing', nodes, found, ({ missingFencePrograms: missing }) =>
+    missing.length === 0
       ? undefined
       : {
           verdict: 'warn',
-          found: `${fencing.command} is missing`,
-          mend: 'without FENCE_CMD nothing of a dead node can be started elsewhere with certainty',
+          found: `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing`,
+          mend: 'install what FENCE_CMD and FENCE_STATUS_CMD name: without it a dead node is a panic, and its VMs stay down',
         },
   );
   const without = nodes.filter(({ hasWatchdog }) => !hasWatchdog).map(({ node }) => node);
   const watchdog =
     without.length === 0 ? 'every node has one' : `none on ${without.join(', ')}; only WATCHDOG of cxm.conf needs one`;
-  return [...command, { check: 'watchdog', where: '', verdict: 'ok', found: watchdog, mend: '' }];
+  return [...programs, { check: 'watchdog', where: '', verdict: 'ok', found: watchdog, mend: '' }];
 }

@@ -9,7 +9,7 @@ export const context: DoctorContext = {
   allowedNodes: ['node1', 'node2'],
   configurationPath: '/etc/xen/cxm.conf',
   configurationError: undefined,
-  fencing: { command: 'cxm_fence', disabled: false },
+  fencing: { programs: ['cxm_fence', 'cxm_power'], disabled: false },
 };
 
 const text = "ALLOWED_NODES = ['node1', 'node2']\n";
@@ -34,7 +34,7 @@ export function nodeFacts(node: string, values: Partial<NodeFacts> = {}): NodeFa
     bridges: ['xenbr0'],
     cxmVersion: '1.0',
     nodeVersion: 'v20.1.0',
-    hasFenceCommand: true,
+    missingFencePrograms: [],
     hasWatchdog: true,
     configs: [{ vm, path: `/etc/xen/vm/${vm}`, text: `name = "${vm}"\ndisk = ["phy:/dev/VG0/shop,xvda,w"]\n` }],
     clockOffsetMs: 0,

@@ -162,7 +162,22 @@ describe('what is wrong on one node', () => {
     ['another Node.js', { nodeVersion: 'v22.0.0' }, 'node-version', 'warn', /v22/, /20 or later/],
     ['a slow clock', { clockOffsetMs: -1500 }, 'clock', 'warn', /1\.5 s behind/, /chrony/],
     ['a fast clock', { clockOffsetMs: 61_000 }, 'clock', 'warn', /61\.0 s ahead/, /chrony/],
-    ['no fence command', { hasFenceCommand: false }, 'fencing', 'warn', /cxm_fence is missing/, /FENCE_CMD/],
+    [
+      'no fence command',
+      { missingFencePrograms: ['cxm_fence'] },
+      'fencing',
+      'warn',
+      /cxm_fence is missing/,
+      /FENCE_CMD/,
+    ],
+    [
+      'no program that tells the power state',
+      { missingFencePrograms: ['cxm_power'] },
+      'fencing',
+      'warn',
+      /cxm_power is missing/,
+      /FENCE_STATUS_CMD/,
+    ],
   ];
 
   it.each(cases)('%s is found there, judged, and told how to mend', (_, second, check, verdict, found, mend) => {
@@ -226,7 +241,7 @@ describe('what is wrong with the cluster', () => {
   });
 
   it('is fencing that is switched off', () => {
-    expect(faults({}, { fencing: { command: 'x', disabled: true } })).toMatchObject([
+    expect(faults({}, { fencing: { programs: ['x'], disabled: true } })).toMatchObject([
       { check: 'fencing', verdict: 'warn' },
     ]);
     expect(worstOf(judge(clusterFacts({ bridges: [] }), context))).toBe('warn');
@@ -263,7 +278,12 @@ describe('facts of a node', () => {
   }
 
   function gather(today = () => Date.now(), configurationPath = `${node.root}/etc/cxm.conf`) {
-    return gatherFacts({ nodes: [nodeOf('node1'), nodeOf('node2')], configurationPath, fenceCommand: 'sh', today });
+    return gatherFacts({
+      nodes: [nodeOf('node1'), nodeOf('node2')],
+      configurationPath,
+      fencePrograms: ['sh', 'no-such-program'],
+      today,
+    });
   }
 
   it('are what its programs say', async () => {
@@ -276,7 +296,7 @@ describe('facts of a node', () => {
       sshd: { intervalSeconds: 7, count: 2 },
       cxmVersion: '1.2.3',
       nodeVersion: process.version,
-      hasFenceCommand: true,
+      missingFencePrograms: ['no-such-program'],
       clockOffsetMs: 0,
       toolstack: { xenVersion: '4.17.5' },
       groups: [{ name: 'VG0', uuid: '4s2oUE-52sd-X3HM-g5qG-t7mh-vWz4-ase008' }],

@@ -18,12 +18,14 @@ export const doctor: CommandBody = async (context) => {
   const { stdout, env } = environment.terminal;
   const { path, configuration, error } = readConfiguration(context);
   const nodes = error === undefined ? await nodesOf(context, configuration) : [thisMachine(context, configuration)];
+  const { FENCE_CMD, FENCE_STATUS_CMD } = configuration;
+  const fencePrograms = [FENCE_CMD, ...(FENCE_STATUS_CMD === undefined ? [] : [FENCE_STATUS_CMD])];
   const facts = await progress.during(
     () => `looking at ${nodes.map(({ name }) => name).join(', ')}`,
     gatherFacts({
       nodes,
       configurationPath: path,
-      fenceCommand: configuration.FENCE_CMD,
+      fencePrograms,
       today: () => Date.now(),
     }),
   );
@@ -32,7 +34,7 @@ export const doctor: CommandBody = async (context) => {
     allowedNodes: configuration.ALLOWED_NODES,
     configurationPath: path,
     configurationError: error,
-    fencing: { command: configuration.FENCE_CMD, disabled: configuration.DISABLE_FENCING },
+    fencing: { programs: fencePrograms, disabled: configuration.DISABLE_FENCING },
   });
   if (options.json) context.json(doctorJson(results));
   else stdout.write(doctorText(results, !options.quiet, styleOf(stdout, env)));
