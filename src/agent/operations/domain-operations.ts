@@ -3,7 +3,8 @@
  * method that does the work.
  */
 import type { DomainDisk, DomainNic } from '../../one/domain/description.ts';
-import { interfaceName, ipAddress, macAddress, oneOfWords, targetDevice } from '../../one/domain/checks.ts';
+import { macAddress, targetDevice } from '../../one/domain/checks.ts';
+import { checkedNic } from '../../one/domain/devices.ts';
 import { CxmError } from '../../errors.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { absolutePath, flag, longText, optionalString, string, wholeNumber, type Parameters } from '../parameters.ts';
@@ -76,35 +77,22 @@ function parseAttachDisk(parameters: Parameters): DomainParameters & { readonly 
   return { ...domain, disk };
 }
 
-/** An interface again, word by word: this is root's door, and a script is a program that root runs. */
+/** An interface again, word by word: this is root's door, and the host has interfaces that are no guest's. */
 function parseAttachNic(parameters: Parameters): DomainParameters & { readonly nic: DomainNic } {
   const domain = parseDomain(parameters);
-  const { vmId } = domain;
-  const ip = optionalString(parameters, 'ip', /^[0-9A-Fa-f:. ]{2,255}$/, 'IP addresses');
-  const model = optionalString(parameters, 'model', /^[A-Za-z0-9_-]{1,32}$/, 'a card');
-  const script = optionalString(parameters, 'script', /^[a-z-]{1,32}$/, 'a script of Xen');
-  const name = optionalString(parameters, 'interfaceName', /^[A-Za-z0-9_.-]{1,15}$/, 'the name of an interface');
-  const nic: DomainNic = {
-    mac: parseMac(parameters, vmId),
-    bridge: interfaceName(
-      { vmId, what: 'the bridge' },
-      string(parameters, 'bridge', /^[A-Za-z0-9_.-]{1,15}$/, 'a bridge'),
-    ),
-    ips: (ip?.split(' ') ?? []).map((one) => ipAddress({ vmId, what: 'the IP' }, one)),
-    ...(model === undefined ? {} : { model }),
-    ...(script === undefined
-      ? {}
-      : {
-          script: oneOfWords({ vmId, what: 'the script' }, script, [
-            'vif-bridge',
-            'vif-openvswitch',
-            'vif-route',
-            'vif-nat',
-          ]),
-        }),
-    ...(name === undefined ? {} : { interfaceName: interfaceName({ vmId, what: 'the interface' }, name) }),
+  const text = (name: string): string | undefined =>
+    optionalString(parameters, name, /^[A-Za-z0-9_.: -]{1,255}$/, 'a word of a network interface');
+  const model = text('model');
+  const words = {
+    mac: text('mac'),
+    bridge: text('bridge'),
+    ips: text('ip')?.split(' ') ?? [],
+    model,
+    script: text('script'),
+    interfaceName: text('interfaceName'),
   };
-  return { ...domain, nic };
+  // The driver, which knows the guest, names a model for an emulated card only.
+  return { ...domain, nic: checkedNic(words, domain.vmId, 'the interface', model === undefined ? 'pv' : 'hvm') };
 }
 
 function parseMac(parameters: Parameters, vmId: number): string {

@@ -80,6 +80,21 @@ export function interfaceName(subject: Subject, text: string): string {
   );
 }
 
+/**
+ * The name that OpenNebula gives a VM's interface on the host: `one-7-0` for the first one of VM 7. A cloud user may
+ * write any other, and Xen's scripts take down, rename or empty whatever interface of the host they are told.
+ */
+export function ownInterfaceName(subject: Subject, text: string): string {
+  const name = interfaceName(subject, text);
+  if (new RegExp(`^one-${subject.vmId}-(0|[1-9][0-9]*)$`).test(name)) return name;
+  throw refusal(
+    subject,
+    text,
+    `one-${subject.vmId}-N, as OpenNebula names the interfaces of this VM`,
+    'leave TARGET out of the NIC: OpenNebula sets it',
+  );
+}
+
 /** IPv4 or IPv6 address, for the anti-spoofing rules of the vif scripts. */
 export function ipAddress(subject: Subject, text: string): string {
   const ip = text.trim();

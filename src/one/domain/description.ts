@@ -22,9 +22,9 @@ export interface DomainNic {
   readonly ips: readonly string[];
   /** Emulated card of HVM guests. */
   readonly model?: string;
-  /** One of Xen's own scripts; its default when left out. */
+  /** Xen's own script for the kind of bridge; the host's default when left out. */
   readonly script?: string;
-  /** Name of the interface on the host. */
+  /** Name of the interface on the host, as OpenNebula gives it: one-7-0. */
   readonly interfaceName?: string;
 }
 

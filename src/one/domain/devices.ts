@@ -13,14 +13,16 @@ import {
   macAddress,
   matching,
   oneOfWords,
+  ownInterfaceName,
   refusal,
   targetDevice,
   wholeNumber,
+  type Subject,
 } from './checks.ts';
 import type { DomainDisk, DomainGraphics, DomainNic, GuestType } from './description.ts';
 
-/** Scripts of Xen that may be named; any other is a program that root would run. */
-const vifScripts = ['vif-bridge', 'vif-openvswitch', 'vif-route', 'vif-nat'] as const;
+/** The only script of Xen that is ever named: the host's own choice, as a rule vif-bridge, is what any other NIC gets. */
+const switchScript = 'vif-openvswitch';
 /** The suffix of the emulated interface of HVM guests, `-emu`, has to fit too. */
 const maxHvmInterfaceName = 11;
 
@@ -73,8 +75,8 @@ export function nicsOf(vm: VirtualMachine, vmId: number, guest: GuestType): Doma
 
 /** One interface of the document. @throws CxmError INVALID_INPUT */
 export function nicOf(nic: Nic, vmId: number, nicId: number, guest: GuestType): DomainNic {
-  const openVSwitch =
-    /^ovswitch/i.test(nic.vnMad ?? '') || /^openvswitch/i.test(textOf(nic.element, 'BRIDGE_TYPE') ?? '');
+  const script = scriptOf(nic.vnMad, textOf(nic.element, 'BRIDGE_TYPE'));
+  requireScript({ vmId, what: `SCRIPT of NIC ${nicId}` }, nic.script, script ?? 'vif-bridge');
   const named = nic.target !== undefined && nic.vnMad !== undefined && nic.vnMad !== 'dummy';
   return checkedNic(
     {
@@ -82,13 +84,30 @@ export function nicOf(nic: Nic, vmId: number, nicId: number, guest: GuestType): 
       bridge: nic.bridge,
       ips: [nic.ip, textOf(nic.element, 'IP6')].filter((ip) => ip !== undefined) as string[],
       model: nic.model,
-      script: nic.script ?? (openVSwitch ? 'vif-openvswitch' : undefined),
+      script,
       // OpenNebula's network drivers find the interface by this name to put VLANs and security groups on it.
       interfaceName: named ? nic.target : undefined,
     },
     vmId,
     `NIC ${nicId}`,
     guest,
+  );
+}
+
+/** Which script the network of an interface needs: its driver and the kind of its bridge say it, never the VM. */
+export function scriptOf(networkDriver: string | undefined, bridgeType?: string): string | undefined {
+  const openVSwitch = /^ovswitch/i.test(networkDriver ?? '') || /^openvswitch/i.test(bridgeType ?? '');
+  return openVSwitch ? switchScript : undefined;
+}
+
+/** With another script, such as vif-route or vif-nat, a guest would leave the bridge of its network. */
+function requireScript(subject: Subject, wanted: string | undefined, script: string): void {
+  if (wanted === undefined || wanted.replace(/^\/etc\/xen\/scripts\//, '') === script) return;
+  throw refusal(
+    subject,
+    wanted,
+    `${script}, which follows from the network`,
+    'leave SCRIPT out of the NIC; the administrator of a host sets its default with vif.default.script in xl.conf',
   );
 }
 
@@ -117,11 +136,10 @@ export function checkedNic(words: NicWords, vmId: number, what: string, guest: G
     nic.model = matching({ vmId, what: `MODEL of ${what}` }, words.model, /^[A-Za-z0-9_-]{1,32}$/, 'a card like e1000');
   }
   if (words.script !== undefined) {
-    const name = words.script.replace(/^\/etc\/xen\/scripts\//, '');
-    nic.script = oneOfWords({ vmId, what: `SCRIPT of ${what}` }, name, vifScripts);
+    nic.script = oneOfWords({ vmId, what: `SCRIPT of ${what}` }, words.script, [switchScript]);
   }
   if (words.interfaceName !== undefined) {
-    const name = interfaceName({ vmId, what: `TARGET of ${what}` }, words.interfaceName);
+    const name = ownInterfaceName({ vmId, what: `TARGET of ${what}` }, words.interfaceName);
     if (guest !== 'hvm' || name.length <= maxHvmInterfaceName) nic.interfaceName = name;
   }
   return nic;

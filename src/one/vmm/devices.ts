@@ -17,7 +17,7 @@ import {
 import { diskWithId, type VirtualMachine } from '../documents/virtual-machine.ts';
 import { capacityOf } from '../domain/capacity.ts';
 import { targetDevice } from '../domain/checks.ts';
-import { checkedNic, diskOf, nicOf } from '../domain/devices.ts';
+import { checkedNic, diskOf, nicOf, scriptOf } from '../domain/devices.ts';
 import type { DomainNic } from '../domain/description.ts';
 import { guestOf } from '../domain/from-document.ts';
 import { domainOf } from './domain.ts';
@@ -62,13 +62,12 @@ function nicFor(call: AttachNicCall, vm: VirtualMachine | undefined): DomainNic 
     const nic = { ...described, bridge: bridge ?? described.bridge, vnMad: described.vnMad ?? call.networkDriver };
     return nicOf(nic, vmId, described.nicId ?? 0, guestOf(vm, vmId));
   }
-  const openVSwitch = call.networkDriver?.startsWith('ovswitch') === true;
   const words = {
     mac,
     bridge,
     model,
     ips: [],
-    script: openVSwitch ? 'vif-openvswitch' : undefined,
+    script: scriptOf(call.networkDriver),
     interfaceName: call.networkDriver === 'dummy' ? undefined : call.target,
   };
   // Without the document nobody knows the type of the guest; a model is meant for an emulated card.

@@ -105,7 +105,8 @@ export function expectSafe(config: DomainConfig): void {
   }
   for (const vif of parsed.getList('vif') ?? []) {
     expect(vif).toMatch(/^mac=[0-9a-f:]{17}, bridge=[\w.-]+(, [a-z]+=[\w.: -]+)*$/);
-    expect(/script=([^,]*)/.exec(String(vif))?.[1] ?? 'vif-bridge').toMatch(/^vif-(bridge|openvswitch|route|nat)$/);
+    expect(/script=([^,]*)/.exec(String(vif))?.[1] ?? 'vif-openvswitch').toBe('vif-openvswitch');
+    expect(/vifname=([^,]*)/.exec(String(vif))?.[1] ?? 'one-7-0').toMatch(/^one-7-\d+$/);
   }
 }
 

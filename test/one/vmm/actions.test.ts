@@ -170,6 +170,35 @@ describe('deploy', () => {
   });
 });
 
+describe('attach_nic', () => {
+  const mac = '02:00:0a:63:00:0b';
+  const argv = (target: string): string[] => ['web-7', mac, 'br0', '-', 'bridge', target, '7', 'host01'];
+  const message = (words: string): string => {
+    const nic = `<NIC><ATTACH>YES</ATTACH><NIC_ID>1</NIC_ID><MAC>${mac}</MAC><BRIDGE>br0</BRIDGE>${words}</NIC>`;
+    const vm = vmDocument(7).replace('</TEMPLATE>', `${nic}</TEMPLATE>`);
+    return `<VMM_DRIVER_ACTION_DATA>${vm}</VMM_DRIVER_ACTION_DATA>`;
+  };
+  const own = '<TARGET>one-7-1</TARGET><VN_MAD>bridge</VN_MAD>';
+
+  it.each([
+    ['an interface of the host in the call', 'eth0', '', /TARGET of the interface is "eth0".*must be one-7-N/],
+    ['another VM in the call', 'one-9-0', '', /TARGET of the interface/],
+    ['an interface of the host in the document', 'eth0', message(own.replace('one-7-1', 'eth0')), /TARGET of NIC 1/],
+    ['a script that leaves the bridge', 'one-7-1', message(`${own}<SCRIPT>vif-route</SCRIPT>`), /SCRIPT of NIC 1/],
+  ])('refuses %s', async (_what, target, standardInput, because) => {
+    await expect(run('attach_nic', argv(target), { standardInput })).rejects.toThrow(because);
+    expect(asked).toEqual([]);
+  });
+
+  it.each([
+    ['with the document', message(own)],
+    ['without one', ''],
+  ])('passes on the name that OpenNebula gives, %s', async (_what, standardInput) => {
+    await run('attach_nic', argv('one-7-1'), { standardInput });
+    expect(asked[0]?.parameters).toMatchObject({ vmId: 7, mac, bridge: 'br0', interfaceName: 'one-7-1' });
+  });
+});
+
 describe('restore', () => {
   const checkpoint = '/var/lib/one/datastores/0/7/checkpoint';
 
@@ -246,6 +275,11 @@ describe('the helper takes no parameters that reach out of their VM', () => {
     ['domain-attach-nic', 'bridge', 'br0,script=x'],
     ['domain-attach-nic', 'script', 'evil'],
     ['domain-attach-nic', 'script', '/tmp/vif-bridge'],
+    ['domain-attach-nic', 'script', 'vif-route'],
+    ['domain-attach-nic', 'script', 'vif-nat'],
+    ['domain-attach-nic', 'interfaceName', 'eth0'],
+    ['domain-attach-nic', 'interfaceName', 'one-9-0'],
+    ['domain-attach-nic', 'interfaceName', 'one-7-0,script=x'],
     ['domain-attach-nic', 'model', 'a,b'],
     ['domain-attach-nic', 'ip', '1.2.3.4,script=x'],
     ['domain-detach-nic', 'mac', 'all'],
