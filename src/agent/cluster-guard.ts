@@ -5,6 +5,8 @@
  * this process ends, however it ends.
  */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { lockToken } from '../cluster/node-body.ts';
 import { CxmError, errorCodes, type ErrorCode } from '../errors.ts';
 
 export interface StartingVm {
@@ -21,6 +23,16 @@ export interface ClusterGuard {
   starting<T>(vm: StartingVm, work: (requireHeld: () => void) => Promise<T>): Promise<T>;
   /** @throws CxmError REFUSED with what stands in the way; then `work` was not begun */
   migrating<T>(name: string, destination: string, work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` while the cluster neither moves nor ends the VM, which may be anywhere.
+   * @throws CxmError IN_USE while another cxm works on it, HOST_UNREACHABLE; then `work` was not begun
+   */
+  holding<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /**
+   * A word that changes whenever anybody in the cluster has held the VM, as whoever moves it must; it means something
+   * only if it was taken while the VM was held. Undefined when there is none.
+   */
+  lastHold(name: string): string | undefined;
   /** Makes volumes (`VG/LV`) inactive on all other nodes. @throws CxmError IN_USE, HOST_UNREACHABLE */
   releasing(volumes: readonly string[]): Promise<void>;
   /** Another node on which one of these VMs is, in whatever state. @throws CxmError HOST_UNREACHABLE */
@@ -31,12 +43,17 @@ export interface ClusterGuard {
 export const noCluster: ClusterGuard = {
   starting: (_vm, work) => work(() => undefined),
   migrating: (_name, _destination, work) => work(),
+  holding: (_name, work) => work(),
+  lastHold: () => 'nobody',
   releasing: () => Promise.resolve(),
   elsewhere: () => Promise.resolve(undefined),
 };
 
-/** A guard by the program `cxm` of this host. */
-export function programGuard(program: string): ClusterGuard {
+/**
+ * A guard by the program `cxm` of this host.
+ * @param runDirectory where its locks are
+ */
+export function programGuard(program: string, runDirectory: string): ClusterGuard {
   /** Volumes of VMs that are held: nobody else has them. */
   const held = new Set<string>();
   return {
@@ -52,6 +69,8 @@ export function programGuard(program: string): ClusterGuard {
       });
     },
     migrating: (name, destination, work) => holding(program, ['migrate', '--', name, destination], work),
+    holding: (name, work) => holding(program, ['hold', '--', name], work),
+    lastHold: (name) => wordIn(lockToken(runDirectory, name)),
     async releasing(volumes) {
       const others = volumes.filter((volume) => !held.has(volume));
       if (others.length > 0) await holding(program, ['release', '--', ...others], () => Promise.resolve());
@@ -67,6 +86,14 @@ export function programGuard(program: string): ClusterGuard {
       return node;
     },
   };
+}
+
+function wordIn(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Between the first word and this the program works on many nodes, each with time limits of its own. */

@@ -14,6 +14,9 @@ import { operations } from './operations/table.ts';
 import type { Owner } from './operation.ts';
 import { serve } from './session.ts';
 
+/** Of the helper and of `cxm`, whose locks are there, too. */
+const runDirectory = '/run/cxm';
+
 /** Who called sudo; root itself when nobody did. */
 function caller(): Owner {
   const uid = Number(process.env.SUDO_UID ?? 0);
@@ -31,7 +34,7 @@ function hostSettings(): string | undefined {
 
 /** Until cxmd answers for it, the configuration says whether this host belongs to a cluster. */
 function guard(): ClusterGuard {
-  return loadCxmConf().ALLOWED_NODES.length === 0 ? noCluster : programGuard('/usr/local/sbin/cxm');
+  return loadCxmConf().ALLOWED_NODES.length === 0 ? noCluster : programGuard('/usr/local/sbin/cxm', runDirectory);
 }
 
 async function main(): Promise<void> {
@@ -46,7 +49,7 @@ async function main(): Promise<void> {
     commands: localCommands,
     owner: caller(),
     operations,
-    runDirectory: '/run/cxm',
+    runDirectory,
     volumes: (settings) => new LvmVolumes(localCommands, settings.VG_NAME),
     fileSystems: (settings) => createRootFileSystemTools(localCommands, settings.TMP_ROOT),
     guard,

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { requireAll } from '../cluster/cluster.ts';
-import { guardMigration, guardStart, releaseElsewhere, type GuardedOutcome } from '../cluster/guard.ts';
+import { guardMigration, guardStart, guardWork, releaseElsewhere, type GuardedOutcome } from '../cluster/guard.ts';
 import { listNodes } from '../cluster/locate.ts';
 import { checkedName } from '../cluster/node-files.ts';
 import { whereabouts } from '../cluster/survey.ts';
@@ -79,6 +79,8 @@ async function guard(
     await guardStart(cluster, { vm: checkedName(first), node, volumes }, hold);
   } else if (what === 'migrate' && first !== undefined && second !== undefined) {
     await guardMigration(cluster, { vm: checkedName(first), destination: second }, hold);
+  } else if (what === 'hold' && first !== undefined) {
+    await guardWork(cluster, { vm: checkedName(first), node }, hold);
   } else {
     throw new CxmError('USAGE', 'cxm guard is for cxm-host alone');
   }

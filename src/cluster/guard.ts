@@ -71,6 +71,20 @@ export function guardMigration(
   });
 }
 
+/**
+ * Holds a VM that somebody else works on, or ends, on this node. It must not depend on other nodes; without this node's part
+ * of the lock, which no broken connection takes away, nobody brings the VM anywhere.
+ * @throws CxmError IN_USE, HOST_UNREACHABLE; then nothing was begun
+ */
+export async function guardWork(
+  cluster: Cluster,
+  { vm, node }: { readonly vm: string; readonly node: string },
+  work: GuardedWork,
+): Promise<void> {
+  nodeNamed(cluster, node);
+  await withVmLock(cluster, vm, work, { needed: [node] });
+}
+
 /** The connections to the nodes are looked at while somebody else works. */
 const lookAgainMs = 500;
 

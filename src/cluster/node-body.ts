@@ -93,6 +93,11 @@ async function takeLock(node: string, machine: Machine, { directory, vm, token, 
   };
 }
 
+/** The file with the token of whoever took the VM's lock on this node last. */
+export function lockToken(directory: string, vm: string): string {
+  return `${directory}/${lockName(vm)}.token`;
+}
+
 function lockName(vm: string): string {
   return `vm-${checkedName(vm)}`;
 }

@@ -12,12 +12,13 @@ import { parseSettings, resolveCxmrc, settingsToRecord, type Settings } from '..
 import { asCxmError, CxmError } from '../errors.ts';
 import { localCommands, type Commands } from '../host/commands.ts';
 import { createReport, errorForm, type Report } from './report.ts';
+import { readInput } from './standard-input.ts';
 
 export interface ActionContext {
   /** The action's arguments as oned passed them. */
   readonly argv: readonly string[];
-  /** All of standard input; empty on a terminal. */
-  standardInput(): Promise<string>;
+  /** All of standard input; empty on a terminal, and when it has not begun in time (see readInput). */
+  standardInput(beginsWithinMs?: number): Promise<string>;
   readonly config: Cxmrc;
   readonly report: Report;
   readonly commands: Commands;
@@ -79,7 +80,8 @@ function createContext(
   const lock = fileLock(`${stateDirectory}/lock/${config.VG_NAME}`, config.LOCK_TIMEOUT);
   return {
     argv,
-    standardInput: readStandardInput,
+    standardInput: (beginsWithinMs) =>
+      process.stdin.isTTY ? Promise.resolve('') : readInput(process.stdin, beginsWithinMs),
     config,
     report,
     commands: localCommands,
@@ -122,16 +124,4 @@ function readConfiguration(remotes: string): Settings {
       hint: 'copy cxmrc.example there as cxmrc and set VG_NAME',
     },
   );
-}
-
-async function readStandardInput(): Promise<string> {
-  if (process.stdin.isTTY) return '';
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of process.stdin) {
-    chunks.push(chunk as Buffer);
-    length += (chunk as Buffer).length;
-    if (length > 64 * 1024 * 1024) throw new CxmError('INVALID_INPUT', 'standard input is longer than 64 MiB');
-  }
-  return Buffer.concat(chunks).toString();
 }

@@ -34,7 +34,7 @@ describe('a start in a cluster', () => {
 
   test('begins only once the VM is held, and says when it is done', async () => {
     cxmThat(`sleep 0.2; echo began >>${log}; echo held`);
-    const result = await programGuard(program).starting(vm, (requireHeld) => {
+    const result = await programGuard(program, directory).starting(vm, (requireHeld) => {
       requireHeld();
       expect(logged()).toContain('began');
       return Promise.resolve('started');
@@ -46,7 +46,7 @@ describe('a start in a cluster', () => {
 
   test('that fails lets go without saying that it is done', async () => {
     cxmThat('echo held');
-    const failing = programGuard(program).starting(vm, () => Promise.reject(new Error('no such kernel')));
+    const failing = programGuard(program, directory).starting(vm, () => Promise.reject(new Error('no such kernel')));
     await expect(failing).rejects.toThrow('no such kernel');
     expect(logged()).toEqual([expect.stringContaining('guard start'), 'end']);
   });
@@ -55,7 +55,7 @@ describe('a start in a cluster', () => {
     const error = { code: 'REFUSED', message: 'web.example is running on node2', hint: 'look there' };
     cxmThat(`echo '${JSON.stringify({ error })}'; exit 2`);
     let begun = false;
-    const refused = programGuard(program).starting(vm, () => {
+    const refused = programGuard(program, directory).starting(vm, () => {
       begun = true;
       return Promise.resolve();
     });
@@ -69,11 +69,13 @@ describe('a start in a cluster', () => {
     ['makes up an error code', `echo '{"error":{"code":"toString","message":"x"}}'`, 'PROTOCOL'],
   ])('is not begun when cxm %s', async (_what, words, code) => {
     cxmThat(words);
-    await expect(programGuard(program).starting(vm, () => Promise.resolve())).rejects.toMatchObject({ code });
+    await expect(programGuard(program, directory).starting(vm, () => Promise.resolve())).rejects.toMatchObject({
+      code,
+    });
   });
 
   test('is not begun when cxm is missing, and says what to install', async () => {
-    const missing = programGuard(join(directory, 'nowhere')).starting(vm, () => Promise.resolve());
+    const missing = programGuard(join(directory, 'nowhere'), directory).starting(vm, () => Promise.resolve());
     await expect(missing).rejects.toMatchObject({
       code: 'HELPER_MISSING',
       hint: expect.stringContaining('dist/sbin/cxm') as string,
@@ -82,7 +84,7 @@ describe('a start in a cluster', () => {
 
   test('notices that the VM is not held any more', async () => {
     cxmThat('echo held; exit 0');
-    const lost = programGuard(program).starting(vm, async (requireHeld) => {
+    const lost = programGuard(program, directory).starting(vm, async (requireHeld) => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       requireHeld();
     });
@@ -91,7 +93,7 @@ describe('a start in a cluster', () => {
 
   test('does not ask once more for the volumes that it holds', async () => {
     cxmThat('echo held');
-    const guard = programGuard(program);
+    const guard = programGuard(program, directory);
     await guard.starting(vm, () => guard.releasing(['VG0/lv-one-7-0']));
     expect(logged().filter((line) => line.includes('release'))).toEqual([]);
     await guard.releasing(['VG0/lv-one-7-0']);
@@ -101,9 +103,22 @@ describe('a start in a cluster', () => {
 
 test('where a VM is, the cluster says in one word', async () => {
   cxmThat('echo "held node3"');
-  expect(await programGuard(program).elsewhere(['web.example'])).toBe('node3');
+  expect(await programGuard(program, directory).elsewhere(['web.example'])).toBe('node3');
   cxmThat('echo held');
-  expect(await programGuard(program).elsewhere(['web.example'])).toBeUndefined();
+  expect(await programGuard(program, directory).elsewhere(['web.example'])).toBeUndefined();
+});
+
+test('a VM that is worked on is held, and let go of at the end', async () => {
+  cxmThat('echo held');
+  expect(await programGuard(program, directory).holding('web.example', () => Promise.resolve('done'))).toBe('done');
+  expect(logged()).toEqual(['guard hold -- web.example', 'read done', 'end']);
+});
+
+test('who held a VM last is what its lock says, and nobody can say where it was never held', () => {
+  const guard = programGuard(program, directory);
+  expect(guard.lastHold('web.example')).toBeUndefined();
+  writeFileSync(join(directory, 'vm-web.example.token'), 'abc\n');
+  expect(guard.lastHold('web.example')).toBe('abc');
 });
 
 describe('a volume in a cluster', () => {
@@ -136,7 +151,7 @@ describe('a volume in a cluster', () => {
     ['that is active here has been taken', { ...idle, active: true }, ['activate lv exclusive', 'remove lv']],
   ])('%s', async (_what, volume, expected) => {
     const calls: string[] = [];
-    const guard = { ...programGuard(program), releasing: () => (calls.push('release'), Promise.resolve()) };
+    const guard = { ...programGuard(program, directory), releasing: () => (calls.push('release'), Promise.resolve()) };
     const volumes = guardedVolumes(volumesWith(volume, calls), 'VG0', guard);
     await volumes.activate('lv', 'exclusive');
     await volumes.remove('lv');
@@ -145,14 +160,17 @@ describe('a volume in a cluster', () => {
 
   test('is left to both nodes for the time of a migration', async () => {
     const calls: string[] = [];
-    const guard = { ...programGuard(program), releasing: () => (calls.push('release'), Promise.resolve()) };
+    const guard = { ...programGuard(program, directory), releasing: () => (calls.push('release'), Promise.resolve()) };
     await guardedVolumes(volumesWith(idle, calls), 'VG0', guard).activate('lv', 'shared');
     expect(calls).toEqual(['activate lv shared']);
   });
 
   test('is not touched when another node has it in use', async () => {
     const calls: string[] = [];
-    const guard = { ...programGuard(program), releasing: () => Promise.reject(new Error('in use on node2')) };
+    const guard = {
+      ...programGuard(program, directory),
+      releasing: () => Promise.reject(new Error('in use on node2')),
+    };
     const volumes = guardedVolumes(volumesWith(idle, calls), 'VG0', guard);
     await expect(volumes.remove('lv')).rejects.toThrow('in use on node2');
     await expect(volumes.activate('lv', 'exclusive')).rejects.toThrow('in use on node2');

@@ -2,7 +2,7 @@
  * Where the replay happens: a sandbox with its own configuration, images and documents, in which the built drivers run as
  * child processes, called as oned calls them. Faults are put in and taken out here.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,14 +15,11 @@ import { prepareSandbox } from '../../src/sandbox/prepare.ts';
 import { removeSandbox } from '../../src/sandbox/remove.ts';
 import type { Knobs } from '../../src/sandbox/xl/knobs.ts';
 import type { OneVersion } from '../support/recordings.ts';
+import { ShellStream, type ShellAnswer } from '../support/shell-stream.ts';
 import type { Call } from './calls.ts';
 import { frontendNames, type Translated } from './translate.ts';
 
-export interface Said {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+export type Said = ShellAnswer;
 
 /** Of the images that the recorded VMs use; the others are copies of the first. */
 export const imageKinds = { archive: 96, raw: 64, data: 128 } as const;
@@ -147,7 +144,7 @@ export class Ground {
     const { layout } = this;
     if (call.driver === 'vmm') {
       const script = join(nodeOf(layout, node).scripts, 'vmm/cxm', call.action);
-      return this.overSsh(node, hereDocument(words.standardInput, [script, ...words.argv]));
+      return this.inShellOf(node, [script, ...words.argv], words.standardInput);
     }
     const action = join(layout.remotes, 'tm/cxm', call.action);
     const shell = [action, ...words.argv].map(shellWord).join(' ');
@@ -159,17 +156,29 @@ export class Ground {
     });
   }
 
-  /** A script of the shell on a node. */
-  overSsh(node: string, script: string): Promise<Said> {
-    return this.spawn(
-      ['ssh', '-o', 'ControlMaster=no', node, 'bash', '-s'],
-      script,
-      frontendEnvironment(this.layout, false),
-    );
+  /** A command in a shell on a node that stays open until it has ended: it has the shell's input when it gets no data. */
+  private async inShellOf(node: string, command: readonly string[], data: string): Promise<Said> {
+    const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    const stream = new ShellStream(this.start(shellOn(node), frontendEnvironment(this.layout, false)));
+    try {
+      // The data can't leave its document, since the mark that ends it is quoted.
+      return data === '' ? await stream.run(words) : await stream.run(`cat << 'EOT' | ${words}`, `${data}\nEOT\n`);
+    } finally {
+      await stream.end();
+    }
   }
 
-  private spawn([program = '', ...args]: string[], input: string, env: Record<string, string>): Promise<Said> {
-    const child = spawn(program, args, { cwd: this.layout.one, env, stdio: 'pipe' });
+  /** A script of the shell on a node. */
+  overSsh(node: string, script: string): Promise<Said> {
+    return this.spawn(shellOn(node), script, frontendEnvironment(this.layout, false));
+  }
+
+  private start([program = '', ...args]: string[], env: Record<string, string>): ChildProcessWithoutNullStreams {
+    return spawn(program, args, { cwd: this.layout.one, env, stdio: 'pipe' });
+  }
+
+  private spawn(words: string[], input: string, env: Record<string, string>): Promise<Said> {
+    const child = this.start(words, env);
     const said = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => (said[name] += text));
@@ -215,11 +224,8 @@ function withConfigurations(version: OneVersion, layout: Layout): Layout {
   return { ...layout, nodes };
 }
 
-/** As oned does: the data can't leave its document, since the mark that ends it is quoted. */
-function hereDocument(data: string, command: readonly string[]): string {
-  const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-  if (data === '') return `${words} </dev/null\n`;
-  return `cat << 'EOT' | ${words}\n${data}\nEOT\nrc=$?\n[ $rc = 0 ] || echo ExitCode: $rc 1>&2\nexit $rc\n`;
+function shellOn(node: string): string[] {
+  return ['ssh', '-o', 'ControlMaster=no', node, 'bash', '-s'];
 }
 
 function shellWord(word: string): string {

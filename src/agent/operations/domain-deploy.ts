@@ -10,7 +10,6 @@ import { parseVirtualMachine } from '../../one/documents/virtual-machine.ts';
 import { hostBootFiles, ownBootFiles } from '../../one/domain/boot.ts';
 import { domainFile, domainSettings, type DomainFile } from '../../one/domain/deployment.ts';
 import type { DomainBoot } from '../../one/domain/description.ts';
-import { diskVolumeName } from '../../lvm/names.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf } from '../../xen/domain-list.ts';
 import { asOwner } from '../owner.ts';
@@ -19,7 +18,7 @@ import type { DomainHost } from './domain-host.ts';
 import { destroyRow } from './domain-end.ts';
 import { withDomainLock } from './domain-lock.ts';
 import { findDomain, requireFreeName, type FoundDomain } from './domain-lookup.ts';
-import { activateVolumes, deactivateVolumes, requireVolume } from './domain-volumes.ts';
+import { activateVolumes, deactivateVolumes, namesInGroup, requireVolume } from './domain-volumes.ts';
 
 export interface DeployParameters {
   readonly vmId: number;
@@ -133,8 +132,7 @@ export function startDomain(
   domain: StartedDomain,
   start: (configPath: string) => Promise<void>,
 ): Promise<void> {
-  const { VG_NAME, LV_PREFIX } = host.settings;
-  const volumes = domain.diskIds.map((diskId) => `${VG_NAME}/${diskVolumeName(LV_PREFIX, domain.vmId, diskId)}`);
+  const volumes = namesInGroup(host, domain.vmId, domain.diskIds);
   return host.guard.starting({ name: domain.name, volumes }, (requireHeld) =>
     startHeld(host, domain, async (configPath) => {
       requireHeld();

@@ -10,8 +10,8 @@ import { diskDevice, diskIdOfDevice, diskLine, diskSpec } from '../../one/domain
 import { parseDomainConfig, type ConfigValue, type DomainConfig } from '../../xen/config-file.ts';
 import { parseDiskSpec } from '../../xen/disk.ts';
 import { formatNicSpec, parseNicSpec } from '../../xen/nic.ts';
+import { withDomainHeld } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
-import { withDomainLock } from './domain-lock.ts';
 import { requireRunning, volumeNames } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
 import { activateVolumes, deactivateVolumes, requireVolume } from './domain-volumes.ts';
@@ -21,7 +21,7 @@ export interface AttachDiskParameters extends DomainParameters {
 }
 
 export function attachDisk(host: DomainHost, { vmId, deployId, disk }: AttachDiskParameters): Promise<object> {
-  return withDomainLock(host, vmId, async () => {
+  return withDomainHeld(host, { vmId, deployId }, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
     const names = volumeNames(host);
     const device = diskDevice(vmId, disk.diskId, names);
@@ -54,7 +54,7 @@ export interface DetachDiskParameters extends DomainParameters {
 
 export function detachDisk(host: DomainHost, parameters: DetachDiskParameters): Promise<object> {
   const { vmId, deployId, diskId, target } = parameters;
-  return withDomainLock(host, vmId, async () => {
+  return withDomainHeld(host, { vmId, deployId }, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
     const held = (await disksOf(host, name)).find(({ vdev }) => vdev === target);
     if (held !== undefined) {
@@ -75,7 +75,7 @@ export interface AttachNicParameters extends DomainParameters {
 }
 
 export function attachNic(host: DomainHost, { vmId, deployId, nic }: AttachNicParameters): Promise<object> {
-  return withDomainLock(host, vmId, async () => {
+  return withDomainHeld(host, { vmId, deployId }, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
     const present = (await host.toolstack.networkList(row.id)).some(({ mac }) => mac === nic.mac);
     if (!present) {
@@ -99,7 +99,7 @@ export interface DetachNicParameters extends DomainParameters {
 }
 
 export function detachNic(host: DomainHost, { vmId, deployId, mac }: DetachNicParameters): Promise<object> {
-  return withDomainLock(host, vmId, async () => {
+  return withDomainHeld(host, { vmId, deployId }, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
     const present = (await host.toolstack.networkList(row.id)).find((nic) => nic.mac === mac);
     if (present !== undefined) await host.toolstack.networkDetach(row.id, present.index);

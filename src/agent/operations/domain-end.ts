@@ -5,13 +5,13 @@
  * a domain that comes up again is ended again, and one that a migration has left proves nothing.
  */
 import { CxmError } from '../../errors.ts';
-import { nameFault } from '../../xen/domain-name.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import type { ShutdownOutcome } from '../../xen/toolstack.ts';
+import { holding, requireNotElsewhere } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
-import { findDomain } from './domain-lookup.ts';
+import { findDomain, type FoundDomain } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
 import { tryDeactivateAll, volumesOf } from './domain-volumes.ts';
 
@@ -31,11 +31,10 @@ const maxReturns = 5;
 
 /** The VM as a shutdown found it: what is started later is not to be ended by it. */
 interface Beginning {
+  readonly found: FoundDomain;
   readonly generation: string;
-  /** Domains of the guest. */
-  readonly domainIds: readonly number[];
-  /** Domains that a migration of earlier had left beside it. */
-  readonly leftIds: readonly number[];
+  /** Who held the VM in the cluster when it was found; undefined when nobody can say. */
+  readonly holder: string | undefined;
 }
 
 /**
@@ -43,19 +42,20 @@ interface Beginning {
  * @throws CxmError XEN when it may run on another host, since only what a migration has left is here, or can't be ended
  */
 export async function shutdown(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<EndResult> {
-  const generation = host.files.generation(vmId);
-  const { running, name, rows } = await findDomain(host, vmId, deployId);
-  const domainIds = rows.filter((row) => !isAway(row)).map(({ id }) => id);
-  const beginning = { generation, domainIds, leftIds: rows.filter(isAway).map(({ id }) => id) };
-  if (running === undefined && rows.length === 0) {
-    await requireNotElsewhere(host, vmId, deployId);
+  const domain = { vmId, deployId };
+  const beginning = await holding(host, domain, () => begin(host, domain));
+  const { running, name, rows } = beginning.found;
+  if (rows.length === 0) {
     host.log('INFO', `VM ${vmId} is not on this host any more`);
-    return finish(host, { vmId, deployId }, 'absent', beginning);
+    return finish(host, domain, { ended: 'absent', beginning, endedHere: false });
   }
   requireNotAway(vmId, rows);
   // No lock while waiting: a cancel in the meantime must not wait, too.
   const outcome = running === undefined ? 'leftBehind' : await askUntilDeadline(host, running);
-  if (outcome === 'gone') return finish(host, { vmId, deployId }, 'shutdown', beginning);
+  if (outcome === 'gone') {
+    const endedHere = name !== undefined && isUntouched(host, name, beginning);
+    return finish(host, domain, { ended: 'shutdown', beginning, endedHere });
+  }
   const why: Readonly<Record<Exclude<ShutdownOutcome, 'gone'>, string>> = {
     requested: 'did not end in time',
     stillRunning: `did not end within ${host.settings.SHUTDOWN_TIMEOUT} s`,
@@ -63,27 +63,30 @@ export async function shutdown(host: DomainHost, { vmId, deployId }: DomainParam
     leftBehind: 'has ended, but its domain was left behind',
   };
   host.log('INFO', `${name ?? `VM ${vmId}`} ${why[outcome]}: it is destroyed`);
-  return finish(host, { vmId, deployId }, outcome === 'leftBehind' ? 'shutdown' : 'destroyed', beginning);
+  return finish(host, domain, {
+    ended: outcome === 'leftBehind' ? 'shutdown' : 'destroyed',
+    beginning,
+    endedHere: running !== undefined && outcome === 'leftBehind',
+  });
 }
 
-/** Destroys the domain at once, also one that a migration has left: who asks for this wants an end of the VM. */
-export async function cancel(host: DomainHost, parameters: DomainParameters): Promise<EndResult> {
-  const { vmId, deployId } = parameters;
-  if ((await findDomain(host, vmId, deployId)).rows.length === 0) await requireNotElsewhere(host, vmId, deployId);
-  return finish(host, parameters, 'destroyed', undefined);
+async function begin(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<Beginning> {
+  const generation = host.files.generation(vmId);
+  const found = await findDomain(host, vmId, deployId);
+  return { found, generation, holder: found.name === undefined ? undefined : host.guard.lastHold(found.name) };
 }
 
 /**
- * A cluster moves VMs by itself, and OpenNebula takes the disks of a VM away that has ended.
- * @throws CxmError XEN when another node of the cluster has the VM
+ * The guest has left the list, and nobody in the cluster has held it since it was found there: so it was not moved. Asked
+ * of this host alone, since a node that is silent must not keep a VM from being shut down.
  */
-async function requireNotElsewhere(host: DomainHost, vmId: number, deployId: string | undefined): Promise<void> {
-  const named = deployId !== undefined && nameFault(deployId) === undefined ? [deployId] : [];
-  const node = await host.guard.elsewhere([...new Set([...host.files.namesOf(vmId), ...named])]);
-  if (node === undefined) return;
-  throw new CxmError('XEN', `VM ${vmId} is not on this host: ${node} has it`, {
-    hint: `OpenNebula does not know yet that the cluster has moved it: run one-migrate for it, or \`onevm recover\``,
-  });
+function isUntouched(host: DomainHost, name: string, { holder }: Beginning): boolean {
+  return holder !== undefined && host.guard.lastHold(name) === holder;
+}
+
+/** Destroys the domain at once, also one that a migration has left: who asks for this wants an end of the VM. */
+export async function cancel(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<EndResult> {
+  return finish(host, { vmId, deployId }, { ended: 'destroyed', beginning: undefined, endedHere: false });
 }
 
 async function askUntilDeadline(host: DomainHost, row: DomainRow): Promise<ShutdownOutcome> {
@@ -97,38 +100,48 @@ async function askUntilDeadline(host: DomainHost, row: DomainRow): Promise<Shutd
   }
 }
 
-/**
- * Destroys what is left of the domain and cleans up after it.
- * @param beginning what a shutdown found; undefined for a cancel, which ends whatever is here
- */
-function finish(
+interface End {
+  readonly ended: EndResult['ended'];
+  /** What a shutdown found; undefined for a cancel, which ends whatever is here. */
+  readonly beginning: Beginning | undefined;
+  /** A domain that is not here any more has ended, and was not moved. */
+  readonly endedHere: boolean;
+}
+
+/** Destroys what is left of the domain and cleans up after it. */
+function finish(host: DomainHost, domain: DomainParameters, end: End): Promise<EndResult> {
+  const waitMs = end.beginning === undefined ? 10_000 : 60_000;
+  const work = (): Promise<EndResult> => holding(host, domain, () => finishHeld(host, domain, end));
+  return withDomainLock(host, domain.vmId, work, { waitMs, orWithout: true });
+}
+
+async function finishHeld(
   host: DomainHost,
   { vmId, deployId }: DomainParameters,
-  ended: EndResult['ended'],
-  beginning: Beginning | undefined,
+  { ended, beginning, endedHere }: End,
 ): Promise<EndResult> {
-  const work = async (): Promise<EndResult> => {
-    const { name, rows } = await findDomain(host, vmId, deployId);
-    if (beginning !== undefined) {
-      if (startedAnew(host, vmId, rows, beginning)) return leaveAlone(host, vmId, rows, ended);
-      requireNotAway(
-        vmId,
-        rows.filter(({ id }) => !beginning.leftIds.includes(id)),
-      );
-    }
-    for (const row of rows) {
-      if (isAway(row)) host.log('WARN', `${wordsOf(row)} of VM ${vmId} is destroyed; the VM may run on another host`);
-      await destroyRow(host, row);
-    }
-    const names = new Set([...host.files.namesOf(vmId), ...(name === undefined ? [] : [name])]);
-    for (const own of names) host.files.removeAutostart(own);
-    // The configuration stays until the end is certain: a VM that runs on is found by it.
-    await release(host, vmId, names, ended);
-    forget(host, vmId);
-    return { ended: ended === 'destroyed' && rows.length === 0 ? 'absent' : ended };
-  };
-  const waitMs = beginning === undefined ? 10_000 : 60_000;
-  return withDomainLock(host, vmId, work, { waitMs, orWithout: true });
+  const { name, rows } = await findDomain(host, vmId, deployId);
+  if (beginning !== undefined) {
+    if (startedAnew(host, vmId, rows, beginning)) return leaveAlone(host, vmId, rows, ended);
+    const leftBefore = beginning.found.rows.filter(isAway).map(({ id }) => id);
+    requireNotAway(
+      vmId,
+      rows.filter(({ id }) => !leftBefore.includes(id)),
+    );
+  }
+  // The end of a domain that was moved looks the same here.
+  const isHere = rows.some((row) => meaningOf(row) !== 'dying');
+  if (!isHere && !endedHere) await requireNotElsewhere(host, { vmId, deployId });
+  for (const row of rows) {
+    if (isAway(row)) host.log('WARN', `${wordsOf(row)} of VM ${vmId} is destroyed; the VM may run on another host`);
+    await destroyRow(host, row);
+  }
+  const names = new Set([...host.files.namesOf(vmId), ...(name === undefined ? [] : [name])]);
+  for (const own of names) host.files.removeAutostart(own);
+  // The configuration stays until the end is certain: a VM that runs on is found by it.
+  await release(host, vmId, names, ended);
+  forget(host, vmId);
+  return { ended: ended === 'destroyed' && rows.length === 0 ? 'absent' : ended };
 }
 
 /**
@@ -192,7 +205,8 @@ function requireNotAway(vmId: number, rows: readonly DomainRow[]): void {
 function startedAnew(host: DomainHost, vmId: number, rows: readonly DomainRow[], beginning: Beginning): boolean {
   const generation = host.files.generation(vmId);
   // A running guest's configuration changes with its devices: as long as its domain is there it is the same.
-  if (rows.some(({ id }) => beginning.domainIds.includes(id))) return false;
+  const before = beginning.found.rows.filter((row) => !isAway(row)).map(({ id }) => id);
+  if (rows.some(({ id }) => before.includes(id))) return false;
   return generation !== '' && generation !== beginning.generation;
 }
 

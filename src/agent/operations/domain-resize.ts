@@ -4,8 +4,8 @@
 import { CxmError } from '../../errors.ts';
 import { formatSize } from '../../config/size.ts';
 import { editConfiguration } from './domain-devices.ts';
+import { withDomainHeld } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
-import { withDomainLock } from './domain-lock.ts';
 import { requireRunning } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
 import { requireVolume } from './domain-volumes.ts';
@@ -19,7 +19,7 @@ export interface ResizeParameters extends DomainParameters {
 /** @throws CxmError UNSUPPORTED above the domain's maximum, before anything is changed */
 export function resize(host: DomainHost, parameters: ResizeParameters): Promise<object> {
   const { vmId, deployId, memoryMib, vcpus, cpuWeight } = parameters;
-  return withDomainLock(host, vmId, async () => {
+  return withDomainHeld(host, { vmId, deployId }, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
     const details = (await host.toolstack.details(name)).find((domain) => domain.name === name);
     const maximumMib = Math.floor((details?.maximumMemoryKib ?? 0) / 1024);

@@ -1,14 +1,17 @@
 /**
  * reboot (asked) and reset (forced). A guest whose monitor process has ended, as after a failed save, would stay down
- * after its reboot for ever; such a one is started again from its configuration here.
+ * after its reboot for ever; such a one is started again from its configuration here. Whatever starts is held in the cluster,
+ * which may have moved the VM since it was seen here.
  */
 import { CxmError } from '../../errors.ts';
 import { meaningOf, monitorGraceMs, needsMonitor, rowsOf } from '../../xen/domain-list.ts';
 import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
-import { findDomain, requireRunning } from './domain-lookup.ts';
+import { findDomain, requireRunning, volumeNames } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
+import { diskIdsIn } from './domain-save.ts';
+import { namesInGroup } from './domain-volumes.ts';
 
 /** How long the reboot of a guest is watched for one that needs our help. */
 const watchMs = 60_000;
@@ -19,7 +22,7 @@ export function reboot(host: DomainHost, { vmId, deployId }: DomainParameters): 
     const { name, row } = await requireRunning(host, vmId, deployId);
     await host.toolstack.reboot(row.id);
     const abandoned = await endsWithoutMonitor(host, name, row.id);
-    if (abandoned) await startAgain(host, name);
+    if (abandoned) await startAgain(host, vmId, name);
     return {};
   });
 }
@@ -32,8 +35,7 @@ export function reset(host: DomainHost, { vmId, deployId }: DomainParameters): P
       host.log('INFO', `VM ${vmId} is not on this host: nothing to reset`);
       return {};
     }
-    requireConfiguration(host, name);
-    await startAgain(host, name);
+    await startAgain(host, vmId, name);
     return {};
   });
 }
@@ -53,16 +55,22 @@ async function endsWithoutMonitor(host: DomainHost, name: string, id: number): P
   return false;
 }
 
-async function startAgain(host: DomainHost, name: string): Promise<void> {
-  const path = requireConfiguration(host, name);
-  for (const row of rowsOf(await host.toolstack.list(), name)) await destroyRow(host, row);
-  await host.toolstack.create(path);
-}
-
-function requireConfiguration(host: DomainHost, name: string): string {
+/**
+ * Ends what is here of the domain and starts it from its configuration.
+ * @throws CxmError NOT_FOUND without a configuration, REFUSED when another node has the VM; then it runs on
+ */
+async function startAgain(host: DomainHost, vmId: number, name: string): Promise<void> {
   const path = host.files.path(name);
-  if (host.files.read(name) !== undefined) return path;
-  throw new CxmError('NOT_FOUND', `${path} is missing, so ${name} could not be started again`, {
-    hint: 'power the VM off and on in OpenNebula, which writes it anew',
+  const text = host.files.read(name);
+  if (text === undefined) {
+    throw new CxmError('NOT_FOUND', `${path} is missing, so ${name} could not be started again`, {
+      hint: 'power the VM off and on in OpenNebula, which writes it anew',
+    });
+  }
+  const volumes = namesInGroup(host, vmId, diskIdsIn(vmId, text, volumeNames(host)));
+  await host.guard.starting({ name, volumes }, async (requireHeld) => {
+    for (const row of rowsOf(await host.toolstack.list(), name)) await destroyRow(host, row);
+    requireHeld();
+    await host.toolstack.create(path);
   });
 }

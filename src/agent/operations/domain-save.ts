@@ -26,6 +26,7 @@ import {
 } from './domain-checkpoint.ts';
 import { removeRemains, requireCaller, requireOwnFiles, startDomain, type StartedDomain } from './domain-deploy.ts';
 import { destroyRow } from './domain-end.ts';
+import { withDomainHeld } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
 import { findDomain, requireFreeName, requireRunning, volumeNames } from './domain-lookup.ts';
@@ -42,7 +43,7 @@ export interface SaveParameters extends DomainParameters {
 const extraBytes = 32 * 1024 ** 2;
 
 export function save(host: DomainHost, { vmId, deployId, checkpoint }: SaveParameters): Promise<object> {
-  return withDomainLock(host, vmId, async () => {
+  return withDomainHeld(host, { vmId, deployId }, async () => {
     const { name, row } = await requireRunning(host, vmId, deployId);
     requireSpace(host, dirname(checkpoint), row.memoryMib * 1024 ** 2 + extraBytes);
     try {

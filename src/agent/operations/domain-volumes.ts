@@ -35,6 +35,15 @@ export async function requireVolume(host: DomainHost, vmId: number, diskId: numb
   return volume;
 }
 
+/** `VG/LV` of each disk, as the cluster names them. */
+export function namesInGroup(
+  { settings }: Pick<DomainHost, 'settings'>,
+  vmId: number,
+  diskIds: readonly number[],
+): string[] {
+  return diskIds.map((diskId) => `${settings.VG_NAME}/${diskVolumeName(settings.LV_PREFIX, vmId, diskId)}`);
+}
+
 /**
  * Activates the disks of a VM on this host, all or none.
  * @returns names of those that were not active before

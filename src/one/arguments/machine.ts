@@ -224,6 +224,18 @@ export function messageFrom(action: MachineAction, standardInput: string, vmId: 
   return standardInput.trim() === '' ? undefined : messageOf(action, standardInput, vmId);
 }
 
+/**
+ * How long the message may take to begin, in milliseconds: 0 where the number of arguments says that none comes. Where
+ * it may be a call of 4.x, whose actions have the open input of their shell instead, not for ever.
+ */
+export function messagePatienceMs(action: 'restore' | 'attach_nic', argv: readonly string[]): number {
+  if (action === 'restore') return argv.length === 4 ? 0 : maybeMs;
+  return argv.length === 7 ? maybeMs : Infinity;
+}
+
+/** From 5.0 on the message lies ready before the action starts. */
+const maybeMs = 2000;
+
 function messageOf(action: MachineAction, input: string, vmId: number): ActionData {
   const message = parseActionData(input, `the message of ${action}`);
   if (message.vm.id === undefined || message.vm.id === vmId) return message;

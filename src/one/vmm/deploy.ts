@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { DeployResult } from '../../agent/operations/domain-deploy.ts';
 import { asCxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
-import { parseDeploy, parseRestore } from '../arguments/machine.ts';
+import { messagePatienceMs, parseDeploy, parseRestore } from '../arguments/machine.ts';
 import { createFrontend } from '../client.ts';
 import { readPayload } from '../documents/payload.ts';
 import { parseVirtualMachine } from '../documents/virtual-machine.ts';
@@ -37,7 +37,10 @@ export async function deploy(context: ActionContext): Promise<string> {
 
 export async function restore(context: ActionContext): Promise<undefined> {
   const { vmId, deployId, checkpoint } = parseRestore(context.argv);
-  const input = readPayload(await context.standardInput(), 'the message of restore');
+  const input = readPayload(
+    await context.standardInput(messagePatienceMs('restore', context.argv)),
+    'the message of restore',
+  );
   const document = input.kind === 'xml' ? input.text : await frontendDocument(context, vmId);
   const parameters = {
     vmId,

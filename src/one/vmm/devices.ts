@@ -6,6 +6,7 @@ import { CxmError } from '../../errors.ts';
 import type { ActionContext } from '../action.ts';
 import {
   messageFrom,
+  messagePatienceMs,
   parseAttachDisk,
   parseAttachNic,
   parseDetachDisk,
@@ -48,7 +49,8 @@ function targetOf(vmId: number, target: string): string {
 
 export async function attachNic(context: ActionContext): Promise<undefined> {
   const call = parseAttachNic(context.argv);
-  const message = messageFrom('attach_nic', await context.standardInput(), call.vmId);
+  const input = await context.standardInput(messagePatienceMs('attach_nic', context.argv));
+  const message = messageFrom('attach_nic', input, call.vmId);
   const { ips, ...nic } = nicFor(call, message?.vm);
   const parameters = { ...domainOf(call), ...nic, ...(ips.length === 0 ? {} : { ip: ips.join(' ') }) };
   await context.helper('here', { operation: 'domain-attach-nic', parameters });

@@ -4,9 +4,10 @@
  */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { noCluster } from '../../../src/agent/cluster-guard.ts';
+import { noCluster, type ClusterGuard, type StartingVm } from '../../../src/agent/cluster-guard.ts';
 import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
-import { domainManager } from '../../../src/agent/operations/domain-manager.ts';
+import { domainManager, type DomainManager } from '../../../src/agent/operations/domain-manager.ts';
+import { CxmError } from '../../../src/errors.ts';
 import { markerText } from '../../../src/one/domain/marker.ts';
 import type { ShutdownOutcome } from '../../../src/xen/toolstack.ts';
 import { TestHosts, vmDocument, type HostName } from './hosts.ts';
@@ -77,6 +78,12 @@ function volumesAfter(before: () => Promise<void>, times: number): Pick<DomainHo
     },
   });
   return { volumes };
+}
+
+/** What the cluster does by itself; it has not tidied up here yet. */
+async function moveToOther(): Promise<void> {
+  for (const disk of disks) await hosts.volumes('b').activate(disk);
+  await hosts.migrateByHand('a', 'b', deployId);
 }
 
 async function gone(): Promise<ShutdownOutcome> {
@@ -207,9 +214,9 @@ describe('a guest that comes up again instead of ending', () => {
 });
 
 describe('in a cluster', () => {
-  const guard = {
+  const guard: ClusterGuard = {
     ...noCluster,
-    elsewhere: (names: readonly string[]) => Promise.resolve(names.includes(deployId) ? 'node2' : undefined),
+    elsewhere: (names) => Promise.resolve(names.includes(deployId) ? 'node2' : undefined),
   };
 
   it.each(['shutdown', 'cancel'] as const)('%s of a VM that another node has is no success', async (action) => {
@@ -225,5 +232,82 @@ describe('in a cluster', () => {
   it.each(['shutdown', 'cancel'] as const)('%s of a VM that runs here asks nobody', async (action) => {
     await domainManager({ ...hosts.host('a'), guard })[action]({ vmId, deployId });
     await expectEnded();
+  });
+
+  it('a VM that was moved while its shutdown waited has not ended, and keeps what it needs', async () => {
+    await start({ sharedConfiguration: true });
+    let holds = 0;
+    const moved = async (): Promise<ShutdownOutcome> => {
+      holds += 1;
+      await moveToOther();
+      return 'gone';
+    };
+    const moving = { guard: { ...guard, lastHold: () => `hold ${holds}` } };
+    await expect(waiting(moved, moving).shutdown()).rejects.toMatchObject({
+      code: 'XEN',
+      message: 'VM 7 is not on this host: node2 has it',
+    });
+    expect(await hosts.domains('b')).toEqual(['web-7: running']);
+    expect(hosts.config('b', deployId)).toContain('# OpenNebula VM 7 (cxm)');
+  });
+
+  it('a cancel that waited for the move of its VM says who has it', async () => {
+    const holding = async <T>(_name: string, work: () => Promise<T>): Promise<T> => {
+      await moveToOther();
+      return work();
+    };
+    const manager = domainManager({ ...hosts.host('a'), guard: { ...guard, holding } });
+    await expect(manager.cancel({ vmId, deployId })).rejects.toThrow('node2 has it');
+    expect(await hosts.domains('b')).toEqual(['web-7: running']);
+    expect(hosts.config('a', deployId)).toContain('# OpenNebula VM 7 (cxm)');
+  });
+
+  const checkpoint = (): string => `${hosts.directory(vmId)}/checkpoint`;
+  const disk = { diskId: 0, target: 'xvda', readonly: false, cdrom: false };
+  const nic = { mac: '02:00:0a:63:00:01', bridge: 'br0', ips: [] };
+  it.each<[string, (manager: DomainManager) => Promise<unknown>]>([
+    ['shutdown', (manager) => manager.shutdown({ vmId, deployId })],
+    ['cancel', (manager) => manager.cancel({ vmId, deployId })],
+    ['save', (manager) => manager.save({ vmId, deployId, checkpoint: checkpoint() })],
+    ['attach_disk', (manager) => manager.attachDisk({ vmId, deployId, disk: { ...disk, diskId: 1, target: 'xvdc' } })],
+    ['detach_disk', (manager) => manager.detachDisk({ vmId, deployId, ...disk })],
+    ['attach_nic', (manager) => manager.attachNic({ vmId, deployId, nic: { ...nic, mac: '02:00:0a:63:00:02' } })],
+    ['detach_nic', (manager) => manager.detachNic({ vmId, deployId, mac: nic.mac })],
+    ['resize', (manager) => manager.resize({ vmId, deployId, memoryMib: 100, vcpus: 1, cpuWeight: 256 })],
+  ])('%s changes nothing while the cluster works on the VM', async (_name, act) => {
+    const held: string[] = [];
+    const holding = (name: string): Promise<never> => {
+      held.push(name);
+      return Promise.reject(new CxmError('IN_USE', 'another cxm works on web-7'));
+    };
+    const before = hosts.config('a', deployId);
+    const manager = domainManager({ ...hosts.host('a'), guard: { ...guard, holding } });
+    await expect(act(manager)).rejects.toMatchObject({ code: 'IN_USE' });
+    expect(held).toEqual([deployId]);
+    expect(hosts.config('a', deployId)).toBe(before);
+    await expectRunning();
+  });
+
+  it('a reset ends nothing and starts nothing when the cluster has just moved the VM', async () => {
+    const starting = async (): Promise<never> => {
+      await moveToOther();
+      throw new CxmError('REFUSED', 'web-7 is running on node2');
+    };
+    const manager = domainManager({ ...hosts.host('a'), guard: { ...guard, starting } });
+    await expect(manager.reset({ vmId, deployId })).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await hosts.domains('a')).toEqual([]);
+    expect(await hosts.domains('b')).toEqual(['web-7: running']);
+  });
+
+  it('a reset holds the VM with its disks while it is down', async () => {
+    const asked: StartingVm[] = [];
+    const starting: ClusterGuard['starting'] = async (vm, work) => {
+      asked.push(vm);
+      expect(await hosts.domains('a')).toEqual(['web-7: running']);
+      return work(() => undefined);
+    };
+    await domainManager({ ...hosts.host('a'), guard: { ...guard, starting } }).reset({ vmId, deployId });
+    expect(asked).toEqual([{ name: deployId, volumes: disks.map((name) => `VG0/${name}`) }]);
+    await expectRunning();
   });
 });
