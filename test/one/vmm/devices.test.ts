@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { parseDiskSpec } from '../../../src/xen/disk.ts';
+import { vdevNumber } from '../../../src/xen/domain-list.ts';
 import { TestHosts, vmDocument } from './hosts.ts';
 
 let hosts: TestHosts;
@@ -64,6 +67,61 @@ describe('disks of a running VM', () => {
       code: 'NOT_FOUND',
     });
     await expect(hosts.manager('b').attachDisk({ vmId, deployId, disk })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  /** A disk that another guest has: Xen's hotplug script refuses it, when libxl has written it down already. */
+  const occupy = async (): Promise<void> => {
+    await hosts.volumes('a').activate('lv-one-7-5');
+    hosts.writeConfig(
+      'a',
+      'other',
+      "name = 'other'\nmemory = 64\nkernel = '/k'\ndisk = ['phy:/dev/VG0/lv-one-7-5,xvda,w']\n",
+    );
+    await hosts.host('a').toolstack.create(join(hosts.configDirectory('a'), 'other'));
+  };
+  const attach = () => hosts.manager('a').attachDisk({ vmId, deployId, disk });
+  const cutOffAttach = async (): Promise<void> => {
+    const spec = parseDiskSpec('phy:/dev/VG0/lv-one-7-5,xvdf,w');
+    await expect(hosts.host('a').toolstack.blockAttach(deployId, spec)).rejects.toMatchObject({ reason: 'diskInUse' });
+  };
+  const states = async () =>
+    (await hosts.host('a').toolstack.blockList(deployId)).map(({ vdev, state }) => [vdev, state]);
+
+  it('one whose attach fails is not left with the guest, which can still be moved', async () => {
+    const before = config();
+    await occupy();
+    await expect(attach()).rejects.toMatchObject({ reason: 'diskInUse' });
+    expect(await devices()).toEqual(['xvda', 'xvdb']);
+    expect(config()).toBe(before);
+    await hosts.xl('a', 'destroy', 'other');
+    await hosts.volumes('a').deactivate('lv-one-7-5');
+    await hosts.volumes('a').remove('lv-one-7-5');
+    await hosts.manager('a').migrate({ vmId, deployId, destination: 'b' });
+  });
+
+  it('one that an attach which was cut off has left unconnected is taken out and plugged in anew', async () => {
+    await occupy();
+    await cutOffAttach();
+    expect(await devices()).toContain('xvdf');
+    await hosts.xl('a', 'destroy', 'other');
+    await attach();
+    expect(await states()).toContainEqual([vdevNumber('xvdf'), 4]);
+    expect(config()).toContain(line);
+    expect(hosts.logged.join('\n')).toContain('an earlier attach has left');
+  });
+
+  it('one that was left unconnected and whose volume is gone makes way for another disk', async () => {
+    await occupy();
+    await cutOffAttach();
+    await hosts.xl('a', 'destroy', 'other');
+    await hosts.addDisks(vmId, 6);
+    const next = () => hosts.manager('a').attachDisk({ vmId, deployId, disk: { ...disk, diskId: 6 } });
+    await expect(next()).rejects.toThrow(/another disk at xvdf/);
+    await hosts.volumes('a').deactivate('lv-one-7-5');
+    await hosts.volumes('a').remove('lv-one-7-5');
+    await next();
+    expect((await details())?.disks.at(-1)).toMatchObject({ vdev: 'xvdf', target: '/dev/VG0/lv-one-7-6' });
+    expect(await states()).toContainEqual([vdevNumber('xvdf'), 4]);
   });
 
   it('moves along to another host', async () => {
