@@ -1,7 +1,11 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
+import { domainManager } from '../../../src/agent/operations/domain-manager.ts';
 import { parseDiskSpec } from '../../../src/xen/disk.ts';
 import { vdevNumber } from '../../../src/xen/domain-list.ts';
+import type { DomainReference, Toolstack } from '../../../src/xen/toolstack.ts';
+import { ToolstackError } from '../../../src/xen/toolstack-error.ts';
 import { TestHosts, vmDocument } from './hosts.ts';
 
 let hosts: TestHosts;
@@ -191,6 +195,42 @@ describe('capacity of a running VM', () => {
     await expect(resize(200, 3)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
     expect(config()).toBe(before);
     expect(await details()).toMatchObject({ targetMemoryKib: 128 * 1024 });
+  });
+
+  it('is as it was when only one part of it can be changed, whichever', async () => {
+    const before = config();
+    const grow = async (host: DomainHost, expected: object) => {
+      const wanted = { vmId, deployId, memoryMib: 200, vcpus: 2, cpuWeight: 256 };
+      await expect(domainManager(host).resize(wanted)).rejects.toMatchObject(expected);
+      expect(await details()).toMatchObject({ targetMemoryKib: 128 * 1024 });
+      expect((await hosts.host('a').toolstack.find(deployId))?.vcpus).toBe(1);
+      expect(config()).toBe(before);
+    };
+    // The guest has room for two VCPUs, its host has one CPU.
+    await hosts.setCpus('a', 1);
+    await grow(hosts.host('a'), { code: 'INVALID_INPUT', changed: 'rolled-back' });
+    await hosts.setCpus('a', 4);
+    const host = hosts.host('a');
+    const real = host.toolstack;
+    // It answers too late, and has had its way.
+    const setMemory = async (id: DomainReference, memoryMib: number): Promise<void> => {
+      await real.setMemory(id, memoryMib);
+      if (memoryMib === 200) throw new ToolstackError('timeout', 'TIMEOUT', 'xl mem-set did not end within 60 s');
+    };
+    const toolstack = Object.assign(Object.create(real) as Toolstack, { setMemory });
+    await grow({ ...host, toolstack }, { code: 'TIMEOUT', changed: 'rolled-back' });
+  });
+
+  it('says what could not be given back', async () => {
+    const host = hosts.host('a');
+    const broken = (what: string) => () => Promise.reject(new ToolstackError('other', 'XEN', `${what} failed`));
+    const toolstack = Object.assign(Object.create(host.toolstack) as Toolstack, { setMemory: broken('mem-set') });
+    const wanted = { vmId, deployId, memoryMib: 200, vcpus: 2, cpuWeight: 256 };
+    await expect(domainManager({ ...host, toolstack }).resize(wanted)).rejects.toMatchObject({
+      message: 'mem-set failed; the domain may have kept its new memory (mem-set failed)',
+      changed: 'maybe',
+    });
+    expect((await host.toolstack.find(deployId))?.vcpus).toBe(1);
   });
 
   it('a disk that has grown is acknowledged, one that has not is an error', async () => {
