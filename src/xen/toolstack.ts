@@ -100,7 +100,11 @@ export interface Toolstack {
    * handshakeLost (the domain is suspended at the source as NAME--migratedaway and may run at the destination)
    */
   migrate(domain: DomainReference, destination: string, options?: MigrateOptions): Promise<void>;
-  /** @throws unknownDomain, deviceExists, missingDisk, diskInUse */
+  /**
+   * An attach whose hotplug script fails, or that is cut off, leaves the disk with the domain, listed but not connected,
+   * where it keeps its device name and lets a later migration fail: detach what is left.
+   * @throws unknownDomain, deviceExists, missingDisk, diskInUse
+   */
   blockAttach(domain: DomainReference, disk: DiskSpec): Promise<void>;
   /** `force` also when the guest doesn't let go. @throws unknownDomain, unknownDevice */
   blockDetach(domain: DomainReference, vdev: string, options?: { readonly force?: boolean }): Promise<void>;

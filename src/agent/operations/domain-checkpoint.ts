@@ -5,10 +5,22 @@
  * root's own directory, which a boot of the host empties; with it a restore that was cut off can be told from a guest
  * that has run.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { meaningOf, type DomainRow } from '../../xen/domain-list.ts';
+import { maxSaveHeadBytes, parseSaveHead, type SavedGuest } from '../../xen/save-file.ts';
 import { asOwner, isFile, removeFile } from '../owner.ts';
 import type { Owner } from '../operation.ts';
 import type { DomainHost } from './domain-host.ts';
@@ -45,6 +57,29 @@ export function requireCheckpoint({ owner }: DomainHost, checkpoint: string, wai
       hint: `if the VM has certainly not run since it was saved, rename ${used} to ${checkpoint} and resume again; if it has, remove the file and start the VM anew, for its memory does not fit its disks any more`,
     },
   );
+}
+
+/** The guest in a checkpoint, also in one that a restore has set aside; undefined when the file does not say it. */
+export function guestIn({ owner }: DomainHost, checkpoint: string): SavedGuest | undefined {
+  const file = [checkpoint, usedPath(checkpoint)].find((path) => isFile(owner, path));
+  if (file === undefined) return undefined;
+  try {
+    return parseSaveHead(asOwner(owner, () => beginningOf(file)));
+  } catch {
+    // Whoever reads all of it says what is wrong with it.
+    return undefined;
+  }
+}
+
+function beginningOf(file: string): Buffer {
+  const bytes = Buffer.alloc(maxSaveHeadBytes);
+  // Not waiting for anybody, should a pipe stand there by now.
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, 0));
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** From now on the checkpoint counts as used. @throws CxmError IO; then it has its own name */

@@ -9,12 +9,17 @@ import { nicSpec } from '../../one/domain/devices.ts';
 import { diskDevice, diskIdOfDevice, diskLine, diskSpec } from '../../one/domain/render.ts';
 import { parseDomainConfig, type ConfigValue, type DomainConfig } from '../../xen/config-file.ts';
 import { parseDiskSpec } from '../../xen/disk.ts';
+import { vdevNumber, type BlockDeviceRow } from '../../xen/domain-list.ts';
 import { formatNicSpec, parseNicSpec } from '../../xen/nic.ts';
 import { withDomainHeld } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
 import { requireRunning, volumeNames } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
-import { activateVolumes, deactivateVolumes, requireVolume } from './domain-volumes.ts';
+import { activateVolumes, deactivateVolumes, requireVolume, volumesOf } from './domain-volumes.ts';
+
+/** xenbus: both ends are there. */
+const connectedState = 4;
+const connectMs = 5000;
 
 export interface AttachDiskParameters extends DomainParameters {
   readonly disk: DomainDisk;
@@ -25,17 +30,15 @@ export function attachDisk(host: DomainHost, { vmId, deployId, disk }: AttachDis
     const { name, row } = await requireRunning(host, vmId, deployId);
     const names = volumeNames(host);
     const device = diskDevice(vmId, disk.diskId, names);
-    const held = (await disksOf(host, name)).find(({ vdev }) => vdev === disk.target);
-    if (held !== undefined && held.target !== device) {
-      throw new CxmError('INVALID_INPUT', `${name} has another disk at ${disk.target}: ${held.target}`, {
-        hint: 'give the disk another TARGET or DEV_PREFIX',
-      });
-    }
-    if (held === undefined) {
+    if (!(await holds(host, { vmId, name, domainId: row.id, target: disk.target }, device))) {
       const activated = await activateVolumes(host, vmId, [disk.diskId], 'exclusive');
       try {
         await host.toolstack.blockAttach(row.id, diskSpec(disk, vmId, names));
       } catch (error) {
+        await takeOutDisk(host, row.id, disk.target).catch((cause: unknown) => {
+          const why = asCxmError(cause).message;
+          host.log('WARN', `${device} is left with domain ${row.id} at ${disk.target}, unconnected: ${why}`);
+        });
         await deactivateVolumes(host, activated);
         throw error;
       }
@@ -45,6 +48,73 @@ export function attachDisk(host: DomainHost, { vmId, deployId, disk }: AttachDis
     );
     return {};
   });
+}
+
+interface Place {
+  readonly vmId: number;
+  readonly name: string;
+  readonly domainId: number;
+  readonly target: string;
+}
+
+/**
+ * Whether the guest has this device at that target. What an attach that failed or was cut off has left there is taken
+ * out: xl lists it as a disk, but nothing connects it any more.
+ * @throws CxmError INVALID_INPUT when another disk is there
+ */
+async function holds(host: DomainHost, place: Place, device: string): Promise<boolean> {
+  const { vmId, name, domainId, target } = place;
+  const held = (await disksOf(host, name)).find(({ vdev }) => vdev === target);
+  if (held === undefined) return false;
+  if (held.target === device) {
+    if (await connects(host, domainId, target)) return true;
+  } else if (!(await isGone(host, vmId, held.target)) || (await connects(host, domainId, target))) {
+    throw new CxmError('INVALID_INPUT', `${name} has another disk at ${target}: ${held.target}`, {
+      hint: 'give the disk another TARGET or DEV_PREFIX',
+    });
+  }
+  host.log('WARN', `an earlier attach has left ${held.target} with ${name} at ${target}, unconnected: it is taken out`);
+  await takeOutDisk(host, domainId, target);
+  return false;
+}
+
+/** A disk of the VM whose volume is not there any more. An emulated disk may be in use without being connected. */
+async function isGone(host: DomainHost, vmId: number, device: string): Promise<boolean> {
+  const diskId = diskIdOfDevice(device, vmId, volumeNames(host));
+  return diskId !== undefined && !(await volumesOf(host, vmId)).has(diskId);
+}
+
+/** A guest connects to a new disk within a second, if it does at all. */
+async function connects(host: DomainHost, domainId: number, target: string): Promise<boolean> {
+  const giveUp = host.clock.now() + connectMs;
+  while ((await deviceAt(host, domainId, target))?.state !== connectedState) {
+    if (host.clock.now() >= giveUp) return false;
+    await host.clock.sleep(500);
+  }
+  return true;
+}
+
+async function deviceAt(
+  { toolstack }: DomainHost,
+  domainId: number,
+  target: string,
+): Promise<BlockDeviceRow | undefined> {
+  return (await toolstack.blockList(domainId)).find(({ vdev }) => vdev === vdevNumber(target));
+}
+
+/**
+ * libxl cleans up after a removal only: a disk whose attach failed stays, would pass for attached when the action is run
+ * again, keeps its target, and lets a later migration fail. A guest that was never connected does not let go by itself.
+ */
+async function takeOutDisk(host: DomainHost, domainId: number, target: string): Promise<void> {
+  if ((await deviceAt(host, domainId, target)) === undefined) return;
+  try {
+    await host.toolstack.blockDetach(domainId, target);
+  } catch (error) {
+    host.log('INFO', `${asCxmError(error).message}: it is taken out by force`);
+    if ((await deviceAt(host, domainId, target)) === undefined) return;
+    await host.toolstack.blockDetach(domainId, target, { force: true });
+  }
 }
 
 export interface DetachDiskParameters extends DomainParameters {

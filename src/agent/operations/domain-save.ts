@@ -16,6 +16,7 @@ import { isToolstackError } from '../../xen/toolstack-error.ts';
 import {
   dropFiles,
   forgetWaiting,
+  guestIn,
   noteWaiting,
   putBack,
   requireCheckpoint,
@@ -215,7 +216,9 @@ function settleRunning(host: DomainHost, vmId: number, name: string, checkpoint:
 
 /**
  * The configuration to restore with. Never the one within the checkpoint: that file is not root's. The VM's document
- * knows best what it has now; the file that the last run left here may be from before a stay on another host.
+ * knows best what it has now; the file that the last run left here may be from before a stay on another host. Only how
+ * the guest is virtualised the checkpoint knows best, and what it boots when the document names nothing: both pass the
+ * same door as the document.
  */
 function restoredDomain(
   host: DomainHost,
@@ -223,11 +226,12 @@ function restoredDomain(
   found: string | undefined,
   names: VolumeNames,
 ): StartedDomain {
-  const { vmId, deployId, directory, document } = parameters;
+  const { vmId, deployId, directory, document, checkpoint } = parameters;
   if (document !== undefined) {
     const vm = parseVirtualMachine(document, `the document of VM ${vmId}`);
     const settings = domainSettings(host.settings);
-    const made = describeDocument(vm, { vmId, vmDirectory: directory }, settings);
+    const saved = guestIn(host, checkpoint);
+    const made = describeDocument(vm, { vmId, vmDirectory: directory }, settings, saved);
     // The guest keeps the name it was saved with, also when the VM was renamed since.
     const kept = deployId !== undefined && nameFault(deployId) === undefined && !/^one-\d+$/.test(deployId);
     const description = { ...made, name: found ?? (kept ? deployId : made.name) };

@@ -32,6 +32,8 @@ const guestBootloaders: Readonly<Record<string, Readonly<Record<'pv' | 'pvh', st
   pvgrub32: { pv: '/usr/lib/grub-xen/grub-i386-xen.bin', pvh: '/usr/lib/grub-xen/grub-i386-xen_pvh.bin' },
 };
 
+const guestBootloaderFiles = Object.values(guestBootloaders).flatMap((files) => Object.values(files));
+
 const pathPattern = /^\/[A-Za-z0-9_.+@/-]{1,1023}$/;
 
 /**
@@ -87,6 +89,8 @@ function hostFile(
   const parts = path.split('/').slice(1);
   const clean = pathPattern.test(path) && !parts.some((part) => part === '' || part === '.' || part === '..');
   if (clean && path === `${vmDirectory}/${ownName}`) return path;
+  // A guest that is restored names its boot loader by the file.
+  if (ownName === 'kernel' && guestBootloaderFiles.includes(path)) return path;
   const allowed = settings.kernelDirectories;
   if (clean && allowed.some((directory) => path.startsWith(directory === '/' ? '/' : `${directory}/`))) return path;
   throw refusal(

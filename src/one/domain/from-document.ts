@@ -4,9 +4,10 @@
  */
 import { CxmError } from '../../errors.ts';
 import type { ConfigValue } from '../../xen/config-file.ts';
+import type { SavedGuest } from '../../xen/save-file.ts';
 import { childOf } from '../documents/fields.ts';
 import type { OperatingSystem, VirtualMachine } from '../documents/virtual-machine.ts';
-import { bootOf, bootOrder } from './boot.ts';
+import { bootOf, bootOrder, type BootWords } from './boot.ts';
 import { capacityOf } from './capacity.ts';
 import { uuidText } from './checks.ts';
 import type { DomainDescription, DomainSettings, GuestType } from './description.ts';
@@ -23,20 +24,27 @@ export interface Deployment {
   readonly document?: VirtualMachine | undefined;
 }
 
-/** @throws CxmError INVALID_INPUT naming the VM and the attribute; UNSUPPORTED for what Xen is not given here */
+/**
+ * @param saved the guest that is to go on with its memory, for a restore. It may have been started from oned's own Xen
+ * configuration, which has kernels and boot loaders of the VM_MAD's defaults and no word for OS/MACHINE.
+ * @throws CxmError INVALID_INPUT naming the VM and the attribute; UNSUPPORTED for what Xen is not given here
+ */
 export function describeDocument(
   vm: VirtualMachine,
   { vmId, vmDirectory, document }: Deployment,
   settings: DomainSettings,
+  saved?: SavedGuest,
 ): DomainDescription {
   requireSameVm(vm, vmId);
   if (childOf(vm.template, 'PCI') !== undefined) {
     throw new CxmError('UNSUPPORTED', `VM ${vmId} asks for a PCI device, and cxm hands none over`);
   }
   const raw = rawConfig(vm.raw, vmId);
-  const guest = guestOf(vm, vmId, raw);
+  const guest = saved?.type ?? guestOf(vm, vmId, raw);
   const disks = disksOf(vm, vmId, guest);
-  const boot = bootOf(bootWords(vm.operatingSystem, vmDirectory), guest, { vmId, vmDirectory }, settings);
+  const words = bootWords(vm.operatingSystem, vmDirectory);
+  const named = words.kernel !== undefined || words.bootloader !== undefined;
+  const boot = bootOf(named ? words : { ...words, ...savedWords(saved) }, guest, { vmId, vmDirectory }, settings);
   const order = bootOrder(vm.operatingSystem.boot, vmId, (diskId) =>
     disks.some((disk) => disk.diskId === diskId && disk.cdrom),
   );
@@ -92,7 +100,13 @@ function guestTypeOf({ machine, kernel, kernelFromDatastore, bootloader }: Opera
   }
 }
 
-function bootWords(os: OperatingSystem, vmDirectory: string): Parameters<typeof bootOf>[0] {
+function savedWords(saved: SavedGuest | undefined): BootWords {
+  if (saved?.kernel === undefined && saved?.bootloader === undefined) return {};
+  const { kernel, ramdisk, commandLine, bootloader } = saved;
+  return { kernel, ramdisk, root: undefined, extra: commandLine, bootloader };
+}
+
+function bootWords(os: OperatingSystem, vmDirectory: string): BootWords {
   return {
     kernel: os.kernelFromDatastore ? `${vmDirectory}/kernel` : os.kernel,
     ramdisk: os.initrdFromDatastore ? `${vmDirectory}/initrd` : os.initrd,

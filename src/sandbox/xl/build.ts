@@ -8,7 +8,7 @@ import type { Stats } from 'node:fs';
 import { sleep, XlFailure } from './context.ts';
 import type { Context } from './context.ts';
 import { devicePath } from './device-path.ts';
-import { neverRan, settledCpu, startedCpu } from './domain.ts';
+import { isConnected, neverRan, settledCpu, startedCpu } from './domain.ts';
 import type { DomainSettings, GuestState, Holder, SimulatedDisk, SimulatedDomain } from './domain.ts';
 import { startGuest, stopGuest } from './guest-program.ts';
 import { holdDisks, releaseDisks, thisProcess } from './holder.ts';
@@ -197,9 +197,13 @@ export function checkUnused(context: Context, disk: SimulatedDisk, id: number): 
   if (disk.target === '') return;
   const wanted = identityOf(disk.target);
   for (const other of context.store.domains()) {
-    if (other.id === id || other.holders.length === 0) continue;
+    if (other.id === id) continue;
     const clash = other.settings.disks.some(
-      (held) => held.target !== '' && !(held.readOnly && disk.readOnly) && identityOf(held.target) === wanted,
+      (held) =>
+        isConnected(other, held) &&
+        held.target !== '' &&
+        !(held.readOnly && disk.readOnly) &&
+        identityOf(held.target) === wanted,
     );
     if (!clash) continue;
     throw new XlFailure(

@@ -1,7 +1,8 @@
 /**
- * Disks, interfaces, memory and VCPUs of a running domain. A failed network-attach leaves the interface with the guest, on
- * no bridge, as libxl does: it is listed as any other, and a later migration takes it along and fails over it. Of one that
- * was detached libxl's saved configuration keeps a record, which it only warns of.
+ * Disks, interfaces, memory and VCPUs of a running domain. An attach whose hotplug script fails leaves the device with the
+ * guest, as libxl does, which has written it to xenstore by then: an interface on no bridge, a disk that is not connected.
+ * Both are listed, and a later migration takes them along and fails over them. Of an interface that was detached libxl's
+ * saved configuration keeps a record, which it only warns of.
  */
 import { existsSync } from 'node:fs';
 import { vdevNumber } from '../../xen/domain-list.ts';
@@ -26,14 +27,17 @@ export const blockAttach: Command = (context, args) => {
     }
     if (disk.target !== '' && !existsSync(devicePath(disk.target)))
       throw new XlFailure(1, missingDiskLine(disk), ...notAdded);
+    const attached = withSettings(domain, { disks: [...domain.settings.disks, disk] });
+    context.store.put(attached);
     try {
       checkUnused(context, disk, id);
+      context.store.put({ ...attached, holders: [...domain.holders, openDisks([disk])] });
     } catch (error) {
       if (!(error instanceof XlFailure)) throw error;
-      throw new XlFailure(1, ...error.lines.slice(0, 3), blockAddFailed);
+      const device = `${id}:Unable to add vbd with id ${vdevNumber(disk.vdev) ?? 0}`;
+      const line = `libxl: error: libxl_device.c:1481:device_addrm_aocomplete: Domain ${device}`;
+      throw new XlFailure(1, ...error.lines.slice(0, 3), line, blockAddFailed);
     }
-    const holders = [...domain.holders, openDisks([disk])];
-    context.store.put({ ...withSettings(domain, { disks: [...domain.settings.disks, disk] }), holders });
   });
   return 0;
 };

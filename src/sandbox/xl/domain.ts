@@ -82,6 +82,11 @@ export interface SimulatedDomain {
   readonly cpu: { readonly seconds: number; readonly sinceMs: number };
 }
 
+/** A disk whose attach failed is the domain's, and nobody has its file open. */
+export function isConnected({ holders }: SimulatedDomain, { vdev }: SimulatedDisk): boolean {
+  return holders.some(({ vdevs }) => vdevs.includes(vdev));
+}
+
 /** A guest uses a twentieth of a CPU. */
 const cpuShare = 0.05;
 const bootSeconds = 0.5;

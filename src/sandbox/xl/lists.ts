@@ -6,7 +6,7 @@ import { vdevNumber } from '../../xen/domain-list.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
 import type { Command, Context } from './context.ts';
 import { staleWarnings } from './devices.ts';
-import { cpuSecondsOf, listedNameOf, memoryMibOf, stateLetters, vcpusOf } from './domain.ts';
+import { cpuSecondsOf, isConnected, listedNameOf, memoryMibOf, stateLetters, vcpusOf } from './domain.ts';
 import type { SimulatedDomain } from './domain.ts';
 
 interface Row {
@@ -159,7 +159,8 @@ export const blockList: Command = (context, args) => {
     domain.settings.disks.forEach((disk, index) => {
       const number = vdevNumber(disk.vdev) ?? 0;
       const path = `/local/domain/0/backend/vbd/${domain.id}/${number}`;
-      const columns = [pad(number, -5), pad(0, -3), pad(domain.id, -6), pad(4, -5), pad(9 + index, -6), pad(8, -8)];
+      const state = isConnected(domain, disk) ? 4 : 1;
+      const columns = [pad(number, -5), pad(0, -3), pad(domain.id, -6), pad(state, -5), pad(9 + index, -6), pad(8, -8)];
       context.out(`${columns.join(' ')} ${path.padEnd(30)}\n`);
     });
   }

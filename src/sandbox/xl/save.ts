@@ -1,8 +1,9 @@
 /**
- * Saving a domain to a file and starting one from it. The file begins as xl's do and carries the configuration and the
- * guest's state, so that a test can see that the same guest goes on.
+ * Saving a domain to a file and starting one from it. The file begins as xl's do, with the configuration, and carries the
+ * guest's state, so that a test can see that the same guest goes on. A guest is not restored as one of another type.
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { formatSaveHead, saveHeadLength, saveMagic } from '../../xen/save-file.ts';
 import { buildDomain, tearDown } from './build.ts';
 import { readSettings } from './configuration.ts';
 import { findDomain, parseArguments, sleep, XlFailure } from './context.ts';
@@ -11,8 +12,7 @@ import { staleWarnings } from './devices.ts';
 import { settledCpu } from './domain.ts';
 import type { DomainSettings, GuestState, SimulatedDomain } from './domain.ts';
 import { continueGuest, stopGuest } from './guest-program.ts';
-
-const magic = 'Xen saved domain, xl format\n \0 \r';
+import { configurationOf } from './lists.ts';
 
 export interface SavedDomain {
   readonly settings: DomainSettings;
@@ -68,7 +68,8 @@ function writeState(context: Context, descriptor: number, saved: SavedDomain): s
   try {
     for (let percent = 5; percent <= (full ? 40 : 100); percent += 5) progress(context, frames, percent);
     if (full) return noSpace;
-    writeSync(descriptor, `${magic}${JSON.stringify(saved)}\n`);
+    const head = formatSaveHead(configurationOf(saved.settings));
+    writeSync(descriptor, Buffer.concat([head, Buffer.from(`${JSON.stringify(saved)}\n`)]));
     context.say('xc: progress: End of stream: 0/0    0%');
     return undefined;
   } catch (error) {
@@ -110,19 +111,26 @@ export const restore: Command = async (context, args) => {
 };
 
 function readState(context: Context, file: string, configPath: string | undefined): SavedDomain {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch {
     throw new XlFailure(1, "Can't open restore file: No such file or directory");
   }
-  if (!text.startsWith(magic)) throw new XlFailure(1, 'File has wrong magic number - corrupt or for a different tool?');
-  const saved = JSON.parse(text.slice(magic.length)) as SavedDomain;
+  if (bytes.toString('latin1', 0, saveMagic.length) !== saveMagic) {
+    throw new XlFailure(1, 'File has wrong magic number - corrupt or for a different tool?');
+  }
+  const saved = JSON.parse(bytes.toString('utf8', saveHeadLength(bytes))) as SavedDomain;
   context.say(`Loading new save file ${file} (new xl fmt info 0x3/0x0/1223)`);
   context.say(' Savefile contains xl domain config in JSON format');
   if (configPath === undefined) return saved;
   const bridge = context.store.host.bridges[0] ?? 'xenbr0';
-  return { ...saved, settings: readSettings(readFileSync(configPath, 'utf8'), configPath, bridge, context.say) };
+  const settings = readSettings(readFileSync(configPath, 'utf8'), configPath, bridge, context.say);
+  if (settings.type === saved.settings.type) return { ...saved, settings };
+  throw new XlFailure(
+    1,
+    `libxl: error: libxl_create.c:1640:domcreate_rebuild_done: Domain ${context.store.nextId()}:cannot (re-)build domain: -3`,
+  );
 }
 
 export function sayRestored(context: Context): void {

@@ -1,4 +1,11 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { DomainHost } from '../../../src/agent/operations/domain-host.ts';
+import { domainManager } from '../../../src/agent/operations/domain-manager.ts';
+import { parseDiskSpec } from '../../../src/xen/disk.ts';
+import { vdevNumber } from '../../../src/xen/domain-list.ts';
+import type { DomainReference, Toolstack } from '../../../src/xen/toolstack.ts';
+import { ToolstackError } from '../../../src/xen/toolstack-error.ts';
 import { TestHosts, vmDocument } from './hosts.ts';
 
 let hosts: TestHosts;
@@ -64,6 +71,61 @@ describe('disks of a running VM', () => {
       code: 'NOT_FOUND',
     });
     await expect(hosts.manager('b').attachDisk({ vmId, deployId, disk })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  /** A disk that another guest has: Xen's hotplug script refuses it, when libxl has written it down already. */
+  const occupy = async (): Promise<void> => {
+    await hosts.volumes('a').activate('lv-one-7-5');
+    hosts.writeConfig(
+      'a',
+      'other',
+      "name = 'other'\nmemory = 64\nkernel = '/k'\ndisk = ['phy:/dev/VG0/lv-one-7-5,xvda,w']\n",
+    );
+    await hosts.host('a').toolstack.create(join(hosts.configDirectory('a'), 'other'));
+  };
+  const attach = () => hosts.manager('a').attachDisk({ vmId, deployId, disk });
+  const cutOffAttach = async (): Promise<void> => {
+    const spec = parseDiskSpec('phy:/dev/VG0/lv-one-7-5,xvdf,w');
+    await expect(hosts.host('a').toolstack.blockAttach(deployId, spec)).rejects.toMatchObject({ reason: 'diskInUse' });
+  };
+  const states = async () =>
+    (await hosts.host('a').toolstack.blockList(deployId)).map(({ vdev, state }) => [vdev, state]);
+
+  it('one whose attach fails is not left with the guest, which can still be moved', async () => {
+    const before = config();
+    await occupy();
+    await expect(attach()).rejects.toMatchObject({ reason: 'diskInUse' });
+    expect(await devices()).toEqual(['xvda', 'xvdb']);
+    expect(config()).toBe(before);
+    await hosts.xl('a', 'destroy', 'other');
+    await hosts.volumes('a').deactivate('lv-one-7-5');
+    await hosts.volumes('a').remove('lv-one-7-5');
+    await hosts.manager('a').migrate({ vmId, deployId, destination: 'b' });
+  });
+
+  it('one that an attach which was cut off has left unconnected is taken out and plugged in anew', async () => {
+    await occupy();
+    await cutOffAttach();
+    expect(await devices()).toContain('xvdf');
+    await hosts.xl('a', 'destroy', 'other');
+    await attach();
+    expect(await states()).toContainEqual([vdevNumber('xvdf'), 4]);
+    expect(config()).toContain(line);
+    expect(hosts.logged.join('\n')).toContain('an earlier attach has left');
+  });
+
+  it('one that was left unconnected and whose volume is gone makes way for another disk', async () => {
+    await occupy();
+    await cutOffAttach();
+    await hosts.xl('a', 'destroy', 'other');
+    await hosts.addDisks(vmId, 6);
+    const next = () => hosts.manager('a').attachDisk({ vmId, deployId, disk: { ...disk, diskId: 6 } });
+    await expect(next()).rejects.toThrow(/another disk at xvdf/);
+    await hosts.volumes('a').deactivate('lv-one-7-5');
+    await hosts.volumes('a').remove('lv-one-7-5');
+    await next();
+    expect((await details())?.disks.at(-1)).toMatchObject({ vdev: 'xvdf', target: '/dev/VG0/lv-one-7-6' });
+    expect(await states()).toContainEqual([vdevNumber('xvdf'), 4]);
   });
 
   it('moves along to another host', async () => {
@@ -133,6 +195,42 @@ describe('capacity of a running VM', () => {
     await expect(resize(200, 3)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
     expect(config()).toBe(before);
     expect(await details()).toMatchObject({ targetMemoryKib: 128 * 1024 });
+  });
+
+  it('is as it was when only one part of it can be changed, whichever', async () => {
+    const before = config();
+    const grow = async (host: DomainHost, expected: object) => {
+      const wanted = { vmId, deployId, memoryMib: 200, vcpus: 2, cpuWeight: 256 };
+      await expect(domainManager(host).resize(wanted)).rejects.toMatchObject(expected);
+      expect(await details()).toMatchObject({ targetMemoryKib: 128 * 1024 });
+      expect((await hosts.host('a').toolstack.find(deployId))?.vcpus).toBe(1);
+      expect(config()).toBe(before);
+    };
+    // The guest has room for two VCPUs, its host has one CPU.
+    await hosts.setCpus('a', 1);
+    await grow(hosts.host('a'), { code: 'INVALID_INPUT', changed: 'rolled-back' });
+    await hosts.setCpus('a', 4);
+    const host = hosts.host('a');
+    const real = host.toolstack;
+    // It answers too late, and has had its way.
+    const setMemory = async (id: DomainReference, memoryMib: number): Promise<void> => {
+      await real.setMemory(id, memoryMib);
+      if (memoryMib === 200) throw new ToolstackError('timeout', 'TIMEOUT', 'xl mem-set did not end within 60 s');
+    };
+    const toolstack = Object.assign(Object.create(real) as Toolstack, { setMemory });
+    await grow({ ...host, toolstack }, { code: 'TIMEOUT', changed: 'rolled-back' });
+  });
+
+  it('says what could not be given back', async () => {
+    const host = hosts.host('a');
+    const broken = (what: string) => () => Promise.reject(new ToolstackError('other', 'XEN', `${what} failed`));
+    const toolstack = Object.assign(Object.create(host.toolstack) as Toolstack, { setMemory: broken('mem-set') });
+    const wanted = { vmId, deployId, memoryMib: 200, vcpus: 2, cpuWeight: 256 };
+    await expect(domainManager({ ...host, toolstack }).resize(wanted)).rejects.toMatchObject({
+      message: 'mem-set failed; the domain may have kept its new memory (mem-set failed)',
+      changed: 'maybe',
+    });
+    expect((await host.toolstack.find(deployId))?.vcpus).toBe(1);
   });
 
   it('a disk that has grown is acknowledged, one that has not is an error', async () => {

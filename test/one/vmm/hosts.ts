@@ -56,7 +56,10 @@ export class TestHosts {
   /** Empty hosts, with fresh directories. */
   async reset(options: { readonly sharedConfiguration?: boolean } = {}): Promise<void> {
     await this.xen.reset();
-    for (const name of ['a', 'b'] as const) await this.turn(name, {});
+    for (const name of ['a', 'b'] as const) {
+      await this.turn(name, {});
+      await this.xen.add(name, { bridges: ['br0'] });
+    }
     this.round += 1;
     this.sharedConfiguration = options.sharedConfiguration ?? false;
     this.abort = new AbortController();
@@ -94,6 +97,11 @@ export class TestHosts {
       migrateCopyMs: 50,
       ...knobs,
     });
+  }
+
+  /** How many physical CPUs the host has from now on, until the next reset. */
+  setCpus(name: HostName, cpus: number): Promise<void> {
+    return this.xen.add(name, { bridges: ['br0'], cpus });
   }
 
   /** The VM's directory in the system datastore, which both hosts see. */

@@ -259,6 +259,29 @@ describe('save and restore', () => {
     expect(existsSync(checkpoint())).toBe(false);
   });
 
+  const deployXenFile = (document: string) => {
+    const disk = (id: number): string => `'raw:/var/lib/one/datastores/0/7/disk.${id},xvd${'ab'.charAt(id)},w'`;
+    const lines = ["name = 'one-7'", "memory = '128'", "kernel = '/boot/vmlinuz'", "root = '/dev/xvda1'"];
+    const deployment = [...lines, `disk = [ ${disk(0)}, ${disk(1)} ]`, ''].join('\n');
+    return hosts.manager('a').deploy({ vmId, directory: hosts.directory(vmId), deployment, document });
+  };
+
+  it.each([
+    ['its kernel from the defaults of the driver', ''],
+    ['a MACHINE that oned has no word for there', '<MACHINE>pvh</MACHINE><KERNEL>/boot/vmlinuz</KERNEL>'],
+    ['both', '<MACHINE>hvm</MACHINE>'],
+  ])('a guest of a Xen configuration of oned with %s goes on as what it was saved', async (_, attributes) => {
+    const document = vmDocument(vmId).replace(/<OS>.*<\/OS>/, `<OS>${attributes}</OS>`);
+    await deployXenFile(document);
+    for (const name of ['a', 'b'] as const) {
+      await save();
+      await restore(name, document);
+      expect(await hosts.domains(name)).toEqual(['web-7: running']);
+      expect(hosts.config(name, 'web-7')).toContain("kernel = '/boot/vmlinuz'");
+      expect(hosts.config(name, 'web-7')).not.toMatch(/^type/m);
+    }
+  });
+
   it('without a document the configuration that the save left is used, and without both it is said', async () => {
     await deploy();
     await save();
