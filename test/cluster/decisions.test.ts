@@ -4,7 +4,7 @@ import { changedAfter, hasEnded } from '../../src/cluster/certainty.ts';
 import { findProblems, findingKinds, type CheckedNode, type FindingKind } from '../../src/cluster/check.ts';
 import { definitionOf } from '../../src/cluster/definition.ts';
 import { neverIgnored, obstaclesTo, type MigrationFacts } from '../../src/cluster/migrate-checks.ts';
-import { judge } from '../../src/cluster/migrate.ts';
+import { judge } from '../../src/cluster/migrate-outcome.ts';
 import { activateExclusively, chooseNode, withRoom } from '../../src/cluster/start.ts';
 import { describeStep } from '../../src/cluster/steps.ts';
 import { CxmError } from '../../src/errors.ts';

@@ -121,6 +121,7 @@ export class Stage {
       domainsOn: names(({ domains }) => domains.length > 0),
       activeOn: names(({ active }) => active.has(volume)),
       linkedOn: names(({ links }) => links.has(vm)),
+      movesOn: names(({ moves }) => moves.has(vm)),
     };
   }
 }
@@ -141,6 +142,7 @@ function emptyNode(name: string): ModelNode {
     locks: new Map(),
     tokens: new Map(),
     busy: new Map(),
+    moves: new Map(),
     waiters: [],
     boots: 0,
   };
