@@ -21,6 +21,8 @@ export interface ClusterGuard {
    * @throws CxmError REFUSED when the VM is on another node, IN_USE, HOST_UNREACHABLE; then `work` was not begun
    */
   starting<T>(vm: StartingVm, work: (requireHeld: () => void) => Promise<T>): Promise<T>;
+  /** Nobody moves the VM meanwhile. @throws CxmError REFUSED when it does not run here, IN_USE; then `work` was not begun */
+  staying<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** @throws CxmError REFUSED with what stands in the way; then `work` was not begun */
   migrating<T>(name: string, destination: string, work: () => Promise<T>): Promise<T>;
   /**
@@ -42,6 +44,7 @@ export interface ClusterGuard {
 /** A host of its own. */
 export const noCluster: ClusterGuard = {
   starting: (_vm, work) => work(() => undefined),
+  staying: (_name, work) => work(),
   migrating: (_name, _destination, work) => work(),
   holding: (_name, work) => work(),
   lastHold: () => 'nobody',
@@ -68,6 +71,7 @@ export function programGuard(program: string, runDirectory: string): ClusterGuar
         }
       });
     },
+    staying: (name, work) => holding(program, ['stay', '--', name], work),
     migrating: (name, destination, work) => holding(program, ['migrate', '--', name, destination], work),
     holding: (name, work) => holding(program, ['hold', '--', name], work),
     lastHold: (name) => wordIn(lockToken(runDirectory, name)),

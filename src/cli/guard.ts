@@ -5,7 +5,14 @@
  */
 import { parseArgs } from 'node:util';
 import { requireAll } from '../cluster/cluster.ts';
-import { guardMigration, guardStart, guardWork, releaseElsewhere, type GuardedOutcome } from '../cluster/guard.ts';
+import {
+  guardMigration,
+  guardStart,
+  guardStay,
+  guardWork,
+  releaseElsewhere,
+  type GuardedOutcome,
+} from '../cluster/guard.ts';
 import { listNodes } from '../cluster/locate.ts';
 import { checkedName } from '../cluster/node-files.ts';
 import { whereabouts } from '../cluster/survey.ts';
@@ -77,6 +84,8 @@ async function guard(
   } else if (what === 'start' && first !== undefined) {
     const volumes = (values.volume ?? []).map(volumeNamed);
     await guardStart(cluster, { vm: checkedName(first), node, volumes }, hold);
+  } else if (what === 'stay' && first !== undefined) {
+    await guardStay(cluster, { vm: checkedName(first), node }, hold);
   } else if (what === 'migrate' && first !== undefined && second !== undefined) {
     await guardMigration(cluster, { vm: checkedName(first), destination: second }, hold);
   } else if (what === 'hold' && first !== undefined) {

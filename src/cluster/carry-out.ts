@@ -52,14 +52,17 @@ export async function takeBack(cluster: Cluster, steps: readonly PlainStep[], lo
   return clean;
 }
 
-/** Steps that follow what can't be undone: each is tried, and what fails is told. */
-export async function tidyUp(cluster: Cluster, steps: readonly PlainStep[], lock: VmLock): Promise<void> {
+/** Steps that follow what can't be undone: each is tried, and what fails is told. @returns false when something has failed */
+export async function tidyUp(cluster: Cluster, steps: readonly PlainStep[], lock: VmLock): Promise<boolean> {
+  let clean = true;
   for (const step of steps) {
     cluster.reporter.step(describeStep(step));
     await perform(cluster, step, lock).catch((error: unknown) => {
+      clean = false;
       cluster.reporter.note('WARN', `${describeStep(step)} failed: ${asCxmError(error).message}`);
     });
   }
+  return clean;
 }
 
 function inverse(step: PlainStep): PlainStep | undefined {

@@ -4,6 +4,7 @@
  */
 import { CxmError } from '../errors.ts';
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
+import { meaningOf, rowsOf } from '../xen/domain-list.ts';
 import { carryOut, tidyUp, type PlainStep } from './carry-out.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import { wordsOf } from './locate.ts';
@@ -52,6 +53,27 @@ export function guardStart(cluster: Cluster, start: GuardedStart, work: GuardedW
       strays.map(({ node, links }) => ({ kind: 'unlink', node, vm: start.vm, configPath: links.get(start.vm) ?? '' })),
       lock,
     );
+  });
+}
+
+/**
+ * Keeps a VM where it runs. The node's own lock is enough, since whoever moves a VM needs those of all nodes; so one that is
+ * silent stands in nobody's way.
+ * @throws CxmError REFUSED when it does not run there, or is arriving or leaving, IN_USE; then nothing was begun
+ */
+export function guardStay(
+  cluster: Cluster,
+  { vm, node }: Pick<GuardedStart, 'vm' | 'node'>,
+  work: GuardedWork,
+): Promise<void> {
+  const body = nodeNamed(cluster, node);
+  const alone = { ...cluster, nodes: [body] };
+  return withVmLock(alone, vm, async (lock) => {
+    const rows = rowsOf(await body.toolstack.list(), vm);
+    if (rows.length === 0) throw new CxmError('REFUSED', `${vm} does not run on ${node}`);
+    const moving = rows.find((row) => ['incoming', 'leaving'].includes(meaningOf(row)));
+    if (moving !== undefined) throw new CxmError('REFUSED', `${vm} is ${wordsOf(moving)} on ${node}`);
+    await whileHeld(alone, lock, work);
   });
 }
 

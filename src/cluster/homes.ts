@@ -8,7 +8,7 @@ import { CxmError } from '../errors.ts';
 import type { CheckedNode } from './check.ts';
 import { askNodes, type Cluster } from './cluster.ts';
 import { definitionOf, type VmDefinition } from './definition.ts';
-import { lookAt, volumeIdentity, whereabouts, type NodeSight } from './survey.ts';
+import { boundBySnapshots, lookAt, volumeIdentity, whereabouts, type NodeSight } from './survey.ts';
 
 export interface Homes {
   /** VMs that can't be everywhere, and where they can. */
@@ -47,6 +47,8 @@ function canHold(sight: NodeSight, { volumes, bridges }: VmDefinition, source: N
   if (!bridges.every((bridge) => sight.bridges.includes(bridge))) return false;
   if (source?.cpuFlags.every((flag) => sight.cpuFlags.includes(flag)) === false) return false;
   return volumes.every((volume) => {
+    // A migration is refused as long as there is the snapshot of a backup.
+    if (source !== undefined && boundBySnapshots([source], volume).length > 0) return false;
     const identity = volumeIdentity(sight, volume);
     return identity !== undefined && (source === undefined || identity === volumeIdentity(source, volume));
   });

@@ -4,7 +4,7 @@
  */
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
 import type { DomainDetails, DomainRow } from '../xen/domain-list.ts';
-import { volumeIn, type NodeSight } from './survey.ts';
+import { boundBySnapshots, volumeIn, type NodeSight } from './survey.ts';
 
 export interface MigrationFacts {
   readonly vm: string;
@@ -61,6 +61,8 @@ const checks: readonly Check[] = [
     ]),
   ({ readOnlyVolumes, source, destination }) =>
     readOnlyVolumes.flatMap((volume) => volumeObstacles(volume, source, destination)),
+  ({ volumes, readOnlyVolumes, source, destination }) =>
+    [...volumes, ...readOnlyVolumes].flatMap((volume) => snapshotObstacles(volume, [source, destination])),
   ({ otherDisks, vm }) =>
     otherDisks.map((disk) => warn('disk', `${disk} of ${vm} is no logical volume: the destination must see it, too`)),
   ({ details, destination }) =>
@@ -94,6 +96,22 @@ function volumeObstacles(volume: VolumeName, source: NodeSight, destination: Nod
     return [stop('volume', `${name} on ${destination.node} is another volume of the same name`)];
   }
   return [];
+}
+
+/**
+ * With the volume the destination would activate the snapshots, too. What the guest writes is copied into them by the node
+ * it is on: they would be garbage, and once one is removed, the other node writes into room that is somebody else's.
+ */
+function snapshotObstacles(volume: VolumeName, sights: readonly NodeSight[]): Obstacle[] {
+  const bound = boundBySnapshots(sights, volume);
+  if (bound.length === 0) return [];
+  const what = `LVM keeps ${formatVolumeName(volume)} and ${bound.join(', ')} together as volume and snapshot`;
+  return [
+    stop(
+      'volume',
+      `${what}, on one node at a time: wait for the backup that reads it, or remove the snapshot by lvremove`,
+    ),
+  ];
 }
 
 function bridgesOf({ nics }: DomainDetails): string[] {

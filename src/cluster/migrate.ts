@@ -2,18 +2,21 @@
  * Live migration: the VM runs at the destination afterwards and nowhere else, or it runs on at the source. What xl says is
  * never enough: both nodes are looked at before anything is switched off. When it can't be seen where the VM is, nothing is
  * switched off at all, and the error says so. While it moves no node has an autostart link of it, since one that a crash
- * left behind would start the VM a second time.
+ * left behind would start the VM a second time. What one that is killed has left undone, its repetition does.
  */
 import { asCxmError, CxmError } from '../errors.ts';
 import type { VolumeName } from '../lvm/device-path.ts';
-import { meaningOf, rowsOf, runsHere, type DomainRow } from '../xen/domain-list.ts';
+import type { DomainRow } from '../xen/domain-list.ts';
 import { carryOut, takeBack, tidyUp, type PlainStep } from './carry-out.ts';
 import { changedAfter, hasEnded } from './certainty.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import { sortedDisks } from './definition.ts';
 import { runsOnSeveral } from './locate.ts';
 import { neverIgnored, obstaclesTo, type MigrationFacts, type Obstacle } from './migrate-checks.ts';
+import { forgetMove, mend, planMend, rememberMove, type MendPlan } from './migrate-mend.ts';
+import { isShell, outcomeOf, removeShells, undecided } from './migrate-outcome.ts';
 import { checkedName, fingerprint } from './node-files.ts';
+import type { BegunMove } from './node-moves.ts';
 import { describeStep, type Step } from './steps.ts';
 import { answersOf, surveyNodes, volumeIdentity, volumeIn, whereabouts, type NodeSight } from './survey.ts';
 import { withVmLock, type VmLock } from './vm-lock.ts';
@@ -26,67 +29,87 @@ export interface MigrateRequest {
 }
 
 export interface MigratePlan {
+  readonly kind: 'move';
   readonly vm: string;
   readonly source: string;
   readonly destination: string;
   readonly domainId: number;
   readonly memoryMib: number;
   readonly obstacles: readonly Obstacle[];
+  /** What the nodes remember until it is concluded. */
+  readonly begun: BegunMove;
+  /** An earlier migration has removed it, and nobody has set it again. */
+  readonly linkIsLost: boolean;
   readonly before: readonly PlainStep[];
   readonly migrate: Extract<Step, { kind: 'migrate' }>;
   readonly after: readonly PlainStep[];
 }
 
-export type MigrateResult = { readonly source: string; readonly alreadyThere: boolean };
+export interface MigrateResult {
+  readonly source: string;
+  readonly alreadyThere: boolean;
+  /** It was there already, but not all that goes with it. */
+  readonly mended: boolean;
+}
 
-/** The source's domain leaves the list a moment after the destination's runs. */
-const settleMs = 20_000;
 /** A destination without power sends nothing at all. */
 const connectionLostMs = 15_000;
 
 /**
- * The plan as a dry run shows it; 'there' when the VM runs at the destination already.
+ * The plan as a dry run shows it; of kind 'there' when the VM runs at the destination already.
  * @throws CxmError REFUSED with every obstacle, NOT_FOUND, HOST_UNREACHABLE
  */
-export async function planMigration(cluster: Cluster, request: MigrateRequest): Promise<MigratePlan | 'there'> {
+export async function planMigration(cluster: Cluster, request: MigrateRequest): Promise<MigratePlan | MendPlan> {
   const { vm, destination } = request;
   nodeNamed(cluster, destination);
   const survey = await surveyNodes(cluster);
   requireAll(answersOf(survey));
-  const found = requireOne(survey.sights, checkedName(vm));
-  if (found.node === destination) return 'there';
+  const found = requireOne(survey.sights, checkedName(vm), destination);
+  if (found.node === destination) return planMend(cluster, survey.sights, vm, found);
   await cluster.requireUsable?.(destination);
+  const begun = await nodeNamed(cluster, found.node).moves.read(vm);
   const facts = await gatherFacts(cluster, survey.sights, { vm, destination, found });
   const obstacles = await allObstacles(cluster, facts);
   requireNoObstacle(request, facts.source.node, obstacles);
-  return planOf(survey.sights, facts, obstacles);
+  return planOf(survey.sights, facts, { obstacles, begun });
 }
 
 /** @throws CxmError as planMigration, and of the toolstack; `changed` says what became of the VM */
 export function migrateVm(cluster: Cluster, request: MigrateRequest): Promise<MigrateResult> {
   return withVmLock(cluster, checkedName(request.vm), async (lock) => {
     const plan = await planMigration(cluster, request);
-    if (plan === 'there') return { source: request.destination, alreadyThere: true };
+    if (plan.kind === 'there') {
+      return { source: request.destination, alreadyThere: true, mended: await mend(cluster, plan, lock) };
+    }
     for (const { text } of plan.obstacles) cluster.reporter.note('WARN', text);
-    await carryOut(cluster, plan.before, lock);
+    await prepare(cluster, plan, lock);
     const failure = await move(cluster, plan, lock);
     await conclude(cluster, plan, failure, lock);
-    return { source: plan.source, alreadyThere: false };
+    return { source: plan.source, alreadyThere: false, mended: false };
   });
 }
 
-function requireOne(sights: readonly NodeSight[], vm: string): { readonly node: string; readonly row: DomainRow } {
+/** What a migration to the destination has left elsewhere is in nobody's way. */
+function requireOne(
+  sights: readonly NodeSight[],
+  vm: string,
+  destination: string,
+): { readonly node: string; readonly row: DomainRow } {
   const { running, traces } = whereabouts(sights, vm);
   if (running.length > 1) throw runsOnSeveral(vm, running);
   const [found] = running;
-  const [trace] = traces;
   if (found === undefined) throw new CxmError('NOT_FOUND', `${vm} runs on no node`);
+  const isLeft = ({ node, row }: (typeof traces)[number]): boolean => node !== found.node && isShell(row);
+  const trace = traces.find((one) => found.node !== destination || !isLeft(one));
   if (trace === undefined) return found;
+  const isOnlyLeft = traces.every(isLeft);
   throw new CxmError(
     'REFUSED',
     `${vm} runs on ${found.node}, but ${trace.node} has domain ${trace.row.id} of it, too`,
     {
-      hint: 'another migration is under way, or one was cut off: look with `xl list`, and destroy what it has left',
+      hint: isOnlyLeft
+        ? `a migration was cut off: \`cxm migrate ${vm} ${found.node}\` removes what it has left`
+        : 'another migration is under way, or one was cut off: look with `xl list`, and destroy what it has left',
     },
   );
 }
@@ -156,12 +179,20 @@ function requireNoObstacle(
   });
 }
 
-function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: readonly Obstacle[]): MigratePlan {
+interface Circumstances {
+  readonly obstacles: readonly Obstacle[];
+  /** An earlier migration of which nobody knows the end. */
+  readonly begun: BegunMove | undefined;
+}
+
+function planOf(sights: readonly NodeSight[], facts: MigrationFacts, { obstacles, begun }: Circumstances): MigratePlan {
   const { vm, row, source, destination, volumes, readOnlyVolumes } = facts;
   const configPath = facts.configPath;
   const linked = sights.filter(({ links }) => links.has(vm));
   const onlyThere = linked.length === 1 && linked[0]?.node === destination.node;
   const links = onlyThere || configPath === undefined ? [] : linked;
+  // A link that an earlier one has removed follows the VM, too; one that somebody has set since is that link.
+  const isLost = begun?.linked === true && linked.length === 0;
   const shared = (volume: VolumeName) => ({
     kind: 'activate' as const,
     node: destination.node,
@@ -192,15 +223,18 @@ function planOf(sights: readonly NodeSight[], facts: MigrationFacts, obstacles: 
       mode: 'exclusive' as const,
       wasActive: true,
     })),
-    ...(links.length > 0 && configPath !== undefined
+    ...((links.length > 0 || isLost) && configPath !== undefined
       ? [{ kind: 'link' as const, node: destination.node, vm, configPath }]
       : []),
     { kind: 'hook', vm, source: source.node, destination: destination.node },
   ];
   return {
+    kind: 'move',
     vm,
     source: source.node,
     destination: destination.node,
+    begun: { source: source.node, destination: destination.node, linked: links.length > 0 || isLost },
+    linkIsLost: isLost,
     domainId: row.id,
     memoryMib: row.memoryMib,
     obstacles,
@@ -226,9 +260,24 @@ function awayFromOthers(sights: readonly NodeSight[], { source, destination, vol
 function sharedAtSource(source: NodeSight, volumes: readonly VolumeName[]): PlainStep[] {
   const locked = (volume: VolumeName): boolean =>
     source.groups.some(({ name, lockType }) => name === volume.group && lockType !== '');
-  return volumes
-    .filter(locked)
-    .map((volume) => ({ kind: 'activate', node: source.node, volume, mode: 'shared', wasActive: true }));
+  return volumes.filter(locked).map((volume) => ({
+    kind: 'activate',
+    node: source.node,
+    volume,
+    mode: 'shared',
+    wasActive: true,
+  }));
+}
+
+/** @throws CxmError as carryOut */
+async function prepare(cluster: Cluster, { vm, begun, linkIsLost, before }: MigratePlan, lock: VmLock): Promise<void> {
+  await rememberMove(cluster, vm, begun);
+  try {
+    await carryOut(cluster, before, lock);
+  } catch (error) {
+    if (asCxmError(error).changed === 'rolled-back' && !linkIsLost) await forgetMove(cluster, vm);
+    throw error;
+  }
 }
 
 /** @returns what xl reported, if that was no success */
@@ -259,14 +308,16 @@ async function conclude(
         `xl reported a failure, but ${plan.vm} runs on ${plan.destination}: ${failure.message}`,
       );
     }
-    await removeLeft(cluster, plan);
-    return tidyUp(cluster, plan.after, lock);
+    const isRemoved = await removeShells(cluster, plan.source, plan.vm);
+    if ((await tidyUp(cluster, plan.after, lock)) && isRemoved) await forgetMove(cluster, plan.vm);
+    return;
   }
   const said = failure === undefined ? 'xl reported success' : failure.message;
   const code = failure?.code ?? 'XEN';
   const hint = failure?.hint;
   if (outcome === 'stayed') {
     const clean = await takeBack(cluster, plan.before, lock);
+    if (clean && !plan.linkIsLost) await forgetMove(cluster, plan.vm);
     throw new CxmError(code, `${said}; ${plan.vm} runs on on ${plan.source}`, {
       ...(hint === undefined ? {} : { hint }),
       cause: failure,
@@ -274,100 +325,4 @@ async function conclude(
     });
   }
   throw undecided(plan, outcome, said, failure);
-}
-
-function undecided(
-  plan: MigratePlan,
-  outcome: Exclude<Outcome, 'moved' | 'stayed'>,
-  said: string,
-  cause: unknown,
-): CxmError {
-  const { vm, source, destination } = plan;
-  const changed = 'maybe';
-  switch (outcome) {
-    case 'both':
-      return new CxmError('XEN', `${vm} seems to run on ${source} and on ${destination}: ${said}`, {
-        hint: 'look at both nodes with `xl list` at once and destroy the older domain: two domains ruin the disks',
-        cause,
-        changed,
-      });
-    case 'nowhere':
-      return new CxmError('XEN', `${vm} runs neither on ${source} nor on ${destination}: ${said}`, {
-        hint: `look at both nodes with \`xl list\`; when it is on neither, start it with \`cxm create ${vm}\``,
-        cause,
-        changed,
-      });
-    case 'unknown':
-      return new CxmError('XEN', `it can't be seen whether ${vm} runs on ${source} or ${destination}: ${said}`, {
-        hint: 'nothing was switched off, so its disks may be active on both nodes: look at both before doing anything',
-        cause,
-        changed,
-      });
-  }
-}
-
-type Outcome = 'moved' | 'stayed' | 'both' | 'nowhere' | 'unknown';
-
-/**
- * Where the VM runs, by what both nodes say, which is asked again as long as things are still moving. An xl that may be at
- * work yet can still move what seems to have stayed; what it has handed over does not come back.
- */
-async function outcomeOf(cluster: Cluster, plan: MigratePlan, ended: boolean): Promise<Outcome> {
-  const giveUp = cluster.clock.now() + settleMs;
-  for (;;) {
-    const [here, there] = await Promise.all([
-      rowsOn(cluster, plan.source, plan.vm),
-      rowsOn(cluster, plan.destination, plan.vm),
-    ]);
-    const outcome = judge(here, there);
-    if (outcome === 'moved' || (outcome === 'stayed' && ended)) return outcome;
-    if (cluster.clock.now() >= giveUp) return outcome === 'pending' || outcome === 'stayed' ? 'unknown' : outcome;
-    await cluster.clock.sleep(500);
-  }
-}
-
-/**
- * What the rows of both nodes mean together. A source that does not answer decides nothing: it may have resumed its
- * domain. A destination that does not answer leaves the word to a source whose guest runs: xl suspends it for good before
- * the other one may run, so it never was let run there. Pure.
- */
-export function judge(
-  here: readonly DomainRow[] | undefined,
-  there: readonly DomainRow[] | undefined,
-): Outcome | 'pending' {
-  if (here === undefined) return 'unknown';
-  if (there === undefined) return here.length > 0 && here.every(runsHere) ? 'stayed' : 'unknown';
-  const [runsOnSource, runsOnDestination] = [here.some(runsHere), there.some(runsHere)];
-  if (runsOnSource && runsOnDestination) return 'both';
-  // A suspended or renamed domain at the source beside a running one at the destination is only its shell.
-  if (runsOnDestination) return here.every(isShell) ? 'moved' : 'pending';
-  if (runsOnSource) return there.length === 0 ? 'stayed' : 'pending';
-  return here.length === 0 && there.length === 0 ? 'nowhere' : 'pending';
-}
-
-function isShell(row: DomainRow): boolean {
-  const meaning = meaningOf(row);
-  return meaning === 'leaving' || meaning === 'dying';
-}
-
-async function rowsOn(cluster: Cluster, node: string, vm: string): Promise<readonly DomainRow[] | undefined> {
-  try {
-    return rowsOf(await nodeNamed(cluster, node).toolstack.list(), vm);
-  } catch {
-    return undefined;
-  }
-}
-
-/** What a lost connection has left of the source's domain: it holds the disks, and its guest runs elsewhere. */
-async function removeLeft(cluster: Cluster, plan: MigratePlan): Promise<void> {
-  const { toolstack } = nodeNamed(cluster, plan.source).under(plan.vm);
-  for (const row of (await rowsOn(cluster, plan.source, plan.vm)) ?? []) {
-    if (meaningOf(row) !== 'leaving') continue;
-    await toolstack.destroy(row.id).catch((error: unknown) => {
-      cluster.reporter.note(
-        'WARN',
-        `domain ${row.id} of ${plan.vm} stays on ${plan.source}: ${asCxmError(error).message}`,
-      );
-    });
-  }
 }

@@ -11,6 +11,7 @@ import { LvmVolumes } from '../lvm/lvm.ts';
 import { Xl } from '../xen/xl.ts';
 import type { ClusterNode, NodeLock, NodeSystem } from './node.ts';
 import { checkedName, CommandNodeFiles } from './node-files.ts';
+import { commandMoves } from './node-moves.ts';
 
 export interface NodePaths {
   /** VMCONF_DIR. */
@@ -33,10 +34,11 @@ export function commandNode(
 ): ClusterNode {
   /** Of the locks this process holds here, the latest of each VM. */
   const tokens = new Map<string, string>();
-  const body = (commands: Commands): Pick<ClusterNode, 'toolstack' | 'files' | 'volumes'> => ({
+  const body = (commands: Commands): Pick<ClusterNode, 'toolstack' | 'files' | 'volumes' | 'moves'> => ({
     toolstack: new Xl(commands),
     files: new CommandNodeFiles(commands, paths.configDirectory, paths.autostartDirectory),
     volumes: (group) => new LvmVolumes(commands, group, refreshesVolumes),
+    moves: commandMoves(commands, (vm) => `${paths.runDirectory}/${lockName(vm)}`),
   });
   const node: ClusterNode = {
     ...body(machine),

@@ -8,6 +8,7 @@ import type { Inventory } from '../lvm/inventory.ts';
 import type { Volumes } from '../lvm/volumes.ts';
 import type { Toolstack } from '../xen/toolstack.ts';
 import type { NodeFiles } from './node-files.ts';
+import type { NodeMoves } from './node-moves.ts';
 
 export type NodeVolumes = Pick<Volumes, 'activate' | 'deactivate' | 'find'>;
 
@@ -16,6 +17,7 @@ export interface ClusterNode {
   readonly toolstack: Toolstack;
   readonly files: NodeFiles;
   readonly system: NodeSystem;
+  readonly moves: NodeMoves;
   /** Programs there, for what only looks: readings and diagnosis, which want many facts by one run. */
   readonly programs: Commands;
   inventory(): Promise<Inventory>;

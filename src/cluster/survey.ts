@@ -61,6 +61,18 @@ export function volumeIdentity(sight: VolumesOfNode, name: VolumeName): string |
   return volume === undefined ? undefined : `${formatVolumeName(name)} ${volume.uuid}`;
 }
 
+/**
+ * Copy-on-write snapshots of a volume, and what it is a snapshot of: LVM activates all of these together. Each node has a
+ * table of its own of what was copied, so they are good on one node at a time only.
+ */
+export function boundBySnapshots(sights: readonly VolumesOfNode[], { group, volume }: VolumeName): readonly string[] {
+  const names = sights
+    .flatMap(({ volumes }) => volumes)
+    .filter((one) => one.group === group && one.origin !== '')
+    .flatMap(({ name, origin }) => (origin === volume ? name : name === volume ? origin : []));
+  return [...new Set(names)];
+}
+
 /** Where a VM is: nodes with a domain of its name that runs, and nodes with any other row of it. */
 export interface Whereabouts {
   readonly running: readonly { readonly node: string; readonly row: DomainRow }[];

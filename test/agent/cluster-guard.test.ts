@@ -101,6 +101,12 @@ describe('a start in a cluster', () => {
   });
 });
 
+test('a VM that must not be moved is held, and let go', async () => {
+  cxmThat('echo held');
+  expect(await programGuard(program).staying('web.example', () => Promise.resolve('made'))).toBe('made');
+  expect(logged()).toEqual(['guard stay -- web.example', 'read done', 'end']);
+});
+
 test('where a VM is, the cluster says in one word', async () => {
   cxmThat('echo "held node3"');
   expect(await programGuard(program, directory).elsewhere(['web.example'])).toBe('node3');

@@ -4,7 +4,7 @@ import { changedAfter, hasEnded } from '../../src/cluster/certainty.ts';
 import { findProblems, findingKinds, type CheckedNode, type FindingKind } from '../../src/cluster/check.ts';
 import { definitionOf } from '../../src/cluster/definition.ts';
 import { neverIgnored, obstaclesTo, type MigrationFacts } from '../../src/cluster/migrate-checks.ts';
-import { judge } from '../../src/cluster/migrate.ts';
+import { judge } from '../../src/cluster/migrate-outcome.ts';
 import { activateExclusively, chooseNode, withRoom } from '../../src/cluster/start.ts';
 import { describeStep } from '../../src/cluster/steps.ts';
 import { CxmError } from '../../src/errors.ts';
@@ -198,6 +198,10 @@ describe('an obstacle', () => {
     ['volume', false, at({ volumes: [volume('a')] })],
     ['volume', false, at({ volumes: [volume('a', { uuid: 'x' }), volume('iso')] })],
     ['volume', false, at({ volumes: [volume('a', { open: true }), volume('iso')] })],
+    ['volume', false, at({ volumes: [...volumes, volume('a_reading', { origin: 'a' })] })],
+    ['volume', false, { source: sight('node1', { volumes: [...volumes, volume('a_reading', { origin: 'a' })] }) }],
+    ['volume', false, { source: sight('node1', { volumes: [...volumes, volume('iso_old', { origin: 'iso' })] }) }],
+    ['volume', false, at({ volumes: [volume('a', { origin: 'golden' }), volume('iso')] })],
     ['disk', true, { otherDisks: ['/srv/x'] }],
     ['bridge', false, at({ bridges: [] })],
     ['interface', true, { details: { ...facts.details, nics: [{ index: 0, mac: 'm', bridge: undefined }] } }],
@@ -206,6 +210,11 @@ describe('an obstacle', () => {
     ['config', true, { configDiffers: true }],
   ])('of kind %s (a warning: %s) is found', (kind, warning, change) => {
     expect(obstaclesTo({ ...facts, ...change })).toEqual([{ kind, warning, text: expect.any(String) }]);
+  });
+
+  it('is no snapshot of another volume, or of one in another group', () => {
+    const others = [volume('b_reading', { origin: 'b' }), volume('x', { group: 'local', origin: 'a' })];
+    expect(obstaclesTo({ ...facts, ...at({ volumes: [...volumes, ...others] }) })).toEqual([]);
   });
 
   it('of a volume can not be ignored', () => expect(neverIgnored).toContain('volume'));

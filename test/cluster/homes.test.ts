@@ -23,11 +23,13 @@ interface Difference {
   readonly bridges?: readonly string[];
   readonly cpuFlags?: readonly string[];
   readonly config?: boolean;
+  /** Somebody reads the volume through a snapshot. */
+  readonly read?: boolean;
 }
 
 function node(
   name: string,
-  { runs, uuid = 'u', bridges = ['br0'], cpuFlags = ['fpu', 'sse'], config }: Difference = {},
+  { runs, uuid = 'u', bridges = ['br0'], cpuFlags = ['fpu', 'sse'], config, read }: Difference = {},
 ) {
   const volume = {
     group: 'VG0',
@@ -45,7 +47,7 @@ function node(
     info,
     rows: runs === true ? [row] : [],
     groups: [],
-    volumes: [volume],
+    volumes: read === true ? [volume, { ...volume, name: 'shop_reading', origin: 'shop' }] : [volume],
     links: new Map(),
     bridges,
     cpuFlags,
@@ -55,6 +57,12 @@ function node(
 }
 
 describe('the homes of a VM', () => {
+  it('are the node it runs on while its volume has a snapshot', () => {
+    const nodes = (runs: boolean) => [node('a', { runs, read: true }), node('b', { read: true })];
+    expect(homesOf(nodes(true))).toEqual([{ vm, nodes: ['a'] }]);
+    expect(homesOf(nodes(false))).toEqual([]);
+  });
+
   it('are no rule when it can be everywhere', () => {
     expect(homesOf([node('a', { runs: true }), node('b'), node('c')])).toEqual([]);
   });

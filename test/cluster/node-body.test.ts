@@ -129,6 +129,41 @@ describe('the lock of a VM', () => {
   });
 });
 
+describe('a migration that has begun', () => {
+  const move = { source: 'here', destination: 'there', linked: true };
+
+  it('is remembered until it is forgotten, also when that is done twice', async () => {
+    expect(await here().moves.read(vm)).toBeUndefined();
+    const node = here();
+    const lock = await node.lock(vm, 1000);
+    await node.under(vm).moves.write(vm, { ...move, linked: false });
+    await node.under(vm).moves.write(vm, move);
+    expect(await here().moves.read(vm)).toEqual(move);
+    expect(await here().moves.read('vm2.example.org')).toBeUndefined();
+    for (let times = 0; times < 2; times += 1) await node.under(vm).moves.remove(vm);
+    expect(await here().moves.read(vm)).toBeUndefined();
+    await lock.release();
+  });
+
+  it('is not remembered any more by a cxm that has lost the lock', async () => {
+    const late = here();
+    await (await late.lock(vm, 1000)).release();
+    const lock = await here().lock(vm, 1000);
+    await expect(late.under(vm).moves.write(vm, move)).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    expect(await here().moves.read(vm)).toBeUndefined();
+    await lock.release();
+  });
+
+  it.each(['', 'null', '{"source":1}', '{"source":"a","destination":"b"'])(
+    'is none when %j was noted',
+    async (text) => {
+      await (await here().lock(vm, 1000)).release();
+      writeFileSync(join(directory, 'run', `vm-${vm}.moving`), text);
+      expect(await here().moves.read(vm)).toBeUndefined();
+    },
+  );
+});
+
 describe('a domain that is being created', () => {
   it('keeps the VM busy when its cxm was killed, until xl has ended', async () => {
     standInXl(

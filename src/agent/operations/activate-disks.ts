@@ -5,6 +5,7 @@
 import { CxmError } from '../../errors.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { absolutePath, flag, numbers, wholeNumber, type Parameters } from '../parameters.ts';
+import { requireNoCopies } from './copies.ts';
 import { findDisk, parseCloud, requireDisk, volumeName, whenFree, type DiskParameters } from './disk.ts';
 import { placeLink } from '../owner.ts';
 
@@ -42,6 +43,7 @@ export const activateDisks: Operation<VmDisks & { readonly shared: boolean }, { 
     const { uuid, lockType } = await context.volumes.info();
     const disks = disksOf(request);
     for (const disk of disks) await requireDisk(context, disk);
+    if (request.shared) await requireNoCopies(context, request.vmId, request.diskIds);
     // The other host must see the same volume group, and under lvmlockd it has to share its locks.
     if (request.shared) await context.ask('route', { volumeGroupUuid: uuid, locked: lockType !== '' });
     const activated: string[] = [];

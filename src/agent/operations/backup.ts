@@ -66,7 +66,7 @@ async function dumpDisk(context: OperationContext, disk: DiskParameters, file: s
   const found = await requireDisk(context, disk);
   await whileActive(context, found, (volume) => {
     if (!volume.open) return copyToFile(context, volume, file);
-    if (live) return withSnapshot(context, volume, (copy) => copyToFile(context, copy, file));
+    if (live) return withSnapshot(context, { volume, vmId: disk.vmId }, (copy) => copyToFile(context, copy, file));
     throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
   });
 }

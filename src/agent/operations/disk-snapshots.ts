@@ -53,8 +53,9 @@ async function copyToSnapshot(
   });
   try {
     const copy = await context.volumes.require(name);
-    if (live && volume.open) await withSnapshot(context, volume, (frozen) => copyVolume(context, frozen, copy));
-    else if (volume.open) throw inUse(volume);
+    if (live && volume.open) {
+      await withSnapshot(context, { volume, vmId: disk.vmId }, (frozen) => copyVolume(context, frozen, copy));
+    } else if (volume.open) throw inUse(volume);
     else await copyVolume(context, volume, copy);
     await context.withMetadataLock(() => context.volumes.changeTags(name, { remove: [partialTag] }));
     await context.volumes.deactivate(name);

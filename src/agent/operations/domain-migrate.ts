@@ -7,6 +7,7 @@
 import { asCxmError, CxmError } from '../../errors.ts';
 import { meaningOf, type DomainRow } from '../../xen/domain-list.ts';
 import { randomBytes } from '../random.ts';
+import { requireNoCopies } from './copies.ts';
 import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -65,6 +66,7 @@ async function confirmMoved(host: DomainHost, move: Move, rows: readonly DomainR
 async function moveDomain(host: DomainHost, move: Move, row: DomainRow): Promise<void> {
   const { vmId, name, destination } = move;
   const diskIds = await heldDisks(host, vmId, name);
+  await requireNoCopies(host, vmId, diskIds);
   const prepared = await prepare(host, move, diskIds);
   const links = host.files.namesOf(vmId).filter((own) => host.files.hasAutostart(own));
   let failure: CxmError | undefined;

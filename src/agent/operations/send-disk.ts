@@ -27,6 +27,7 @@ import {
   type DiskParameters,
 } from './disk.ts';
 import { removeDisk } from './remove.ts';
+import { whileStaying } from './stay.ts';
 
 interface Reading {
   readonly disk: DiskParameters;
@@ -78,7 +79,7 @@ export async function sendContent(context: OperationContext, source: LogicalVolu
     const fallback = planFetch({ ...situation, snapshotPossible: false });
     return withSnapshot(
       context,
-      source,
+      { volume: source, vmId: request.disk.vmId },
       (copy) => sendPlanned(context, copy, content, plan),
       () => sendPlanned(context, readable, content, fallback),
     );
@@ -104,11 +105,11 @@ async function refuseSnapshots(context: OperationContext, disk: DiskParameters):
 async function withReadable(
   context: OperationContext,
   source: LogicalVolume,
-  { live }: Reading,
+  { live, disk: { vmId } }: Reading,
   work: (readable: LogicalVolume, isSnapshot: boolean) => Promise<void>,
 ): Promise<void> {
   await whileActive(context, source, async (volume) => {
-    if (volume.open && live) return withSnapshot(context, volume, (copy) => work(copy, true));
+    if (volume.open && live) return withSnapshot(context, { volume, vmId }, (copy) => work(copy, true));
     await whenFree(context, async () => {
       const now = await context.volumes.find(source.name);
       if (now?.open) throw new CxmError('IN_USE', `${volume.path} is in use by a running VM`);
@@ -119,25 +120,28 @@ async function withReadable(
 
 /**
  * A copy-on-write snapshot for the time of `work`. It is marked as incomplete: what a kill leaves of it is removed by
- * the next reader, or with the disk. It is never deactivated alone, since LVM would do that to its origin, too.
+ * the next reader, or with the disk. It is never deactivated alone, since LVM would do that to its origin, too. A VM that
+ * runs stays until it is made; from then on a migration sees it, and is refused.
  * @param withoutRoom what to do when the volume group has no room for it; an error when left out
  */
 export async function withSnapshot(
   context: OperationContext,
-  volume: LogicalVolume,
+  { volume, vmId }: { readonly volume: LogicalVolume; readonly vmId: number },
   work: (copy: LogicalVolume) => Promise<void>,
   withoutRoom?: () => Promise<void>,
 ): Promise<void> {
   const name = `${volume.name}${temporarySuffix}`;
   const room = Math.ceil((volume.sizeBytes * context.settings.SNAPSHOT_PERCENT) / 100);
   const tags = new Set([...volume.tags.filter((tag) => tag.startsWith('cxm')), partialTag]);
-  try {
-    await whenFree(context, () =>
+  const make = (): Promise<void> =>
+    whenFree(context, () =>
       context.withMetadataLock(async () => {
         await context.volumes.remove(name);
         await context.volumes.snapshot(volume.name, name, room, [...tags]);
       }),
     );
+  try {
+    await (volume.open ? whileStaying(context, vmId, make) : make());
   } catch (error) {
     if (withoutRoom !== undefined && error instanceof CxmError && error.code === 'NO_SPACE') return withoutRoom();
     throw error;

@@ -1,10 +1,14 @@
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { noCluster, type ClusterGuard } from '../../../src/agent/cluster-guard.ts';
+import type { OperationContext } from '../../../src/agent/operation.ts';
+import { activateDisks } from '../../../src/agent/operations/activate-disks.ts';
 import { buildDisk, removeWhenFree } from '../../../src/agent/operations/disk.ts';
 import { createSnapshot } from '../../../src/agent/operations/disk-snapshots.ts';
 import { deleteDirectory, deleteDisk } from '../../../src/agent/operations/delete.ts';
 import { sendDisk, withSnapshot } from '../../../src/agent/operations/send-disk.ts';
 import { CxmError } from '../../../src/errors.ts';
+import { localCommands, type Commands } from '../../../src/host/commands.ts';
 import { DiskHost, mebibyte } from './disks.ts';
 
 const size = { sizeBytes: 8 * mebibyte };
@@ -103,7 +107,7 @@ describe('the copy that a reader gets of a running disk', () => {
   async function leaveReading(): Promise<void> {
     await build();
     const volume = await host.volumes.require('lv-one-7-0');
-    const reading = withSnapshot(host.context(), volume, () => {
+    const reading = withSnapshot(host.context(), { volume, vmId: 7 }, () => {
       host.gone = true;
       return Promise.reject(new Error('killed'));
     });
@@ -114,7 +118,8 @@ describe('the copy that a reader gets of a running disk', () => {
 
   test('stays, marked, when the reader is killed, and the next reader replaces it', async () => {
     await leaveReading();
-    await withSnapshot(host.context(), await host.volumes.require('lv-one-7-0'), () => Promise.resolve());
+    const volume = await host.volumes.require('lv-one-7-0');
+    await withSnapshot(host.context(), { volume, vmId: 7 }, () => Promise.resolve());
     expect(await host.state()).toEqual(['lv-one-7-0 active']);
   });
 
@@ -147,6 +152,74 @@ describe('the copy that a reader gets of a running disk', () => {
   test('goes when its disk is made anew', async () => {
     await leaveReading();
     await build();
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+  });
+});
+
+describe('the disks of a VM that is read while it runs', () => {
+  test('are not activated on a second host, as a live migration needs it', async () => {
+    await build();
+    const volume = await host.volumes.require('lv-one-7-0');
+    const request = { vmId: 7, diskIds: [0], cloud: 'fe', directory: `${host.root}/7`, shared: true };
+    await withSnapshot(host.context(), { volume, vmId: 7 }, async () => {
+      const activated = activateDisks.run(host.context(), request);
+      await expect(activated).rejects.toMatchObject({
+        code: 'IN_USE',
+        message: expect.stringContaining('lv-one-7-0_reading') as string,
+      });
+    });
+    await activateDisks.run(host.context(), request);
+  });
+});
+
+describe('the copy of a running disk in a cluster', () => {
+  const domain = {
+    domid: 5,
+    config: { c_info: { name: 'web-7' }, disks: [{ pdev_path: '/dev/VG0/lv-one-7-0', vdev: 'xvda', readwrite: 1 }] },
+  };
+  const table = 'Name   ID   Mem VCPUs\tState\tTime(s)\nweb-7   5   512     1     -b----       3.0\n';
+  const commands: Commands = {
+    run: (program, args, options) => {
+      if (program !== 'xl') return localCommands.run(program, args, options);
+      return Promise.resolve({
+        stdout: args.includes('-l') ? JSON.stringify([domain]) : table,
+        stderr: '',
+        exitCode: 0,
+      });
+    },
+  };
+
+  function clusterContext(staying: ClusterGuard['staying']): OperationContext {
+    return { ...host.context(), commands, guard: { ...noCluster, staying } };
+  }
+
+  test('is made while nobody may move the VM, who then sees it: the VM is held no longer than that', async () => {
+    await build();
+    host.hold('lv-one-7-0', 3000);
+    const events: string[] = [];
+    const context = clusterContext(async (name, work) => {
+      events.push(`${name} stays`, ...(await host.state()));
+      const result = await work();
+      events.push(...(await host.state()), `${name} may go`);
+      return result;
+    });
+    const volume = await host.volumes.require('lv-one-7-0');
+    await withSnapshot(context, { volume, vmId: 7 }, () => Promise.resolve(void events.push('read')));
+    const made = ['lv-one-7-0 active', 'lv-one-7-0_reading partial active'];
+    expect(events).toEqual(['web-7 stays', 'lv-one-7-0 active', ...made, 'web-7 may go', 'read']);
+  });
+
+  test('is not made when the VM has gone elsewhere', async () => {
+    await build();
+    host.hold('lv-one-7-0', 3000);
+    const gone = new CxmError('REFUSED', 'web-7 does not run on node1');
+    const volume = await host.volumes.require('lv-one-7-0');
+    const reading = withSnapshot(
+      clusterContext(() => Promise.reject(gone)),
+      { volume, vmId: 7 },
+      () => Promise.reject(new Error('nothing was to be read')),
+    );
+    expect(await fails(reading)).toBe(gone);
     expect(await host.state()).toEqual(['lv-one-7-0 active']);
   });
 });

@@ -108,6 +108,7 @@ class Play {
         locks: new Map(),
         tokens: new Map(),
         busy: new Map(),
+        moves: new Map(),
         waiters: [],
         boots: 0,
       };

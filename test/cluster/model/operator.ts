@@ -4,6 +4,7 @@
  */
 import type { ClusterNode, NodeLock, NodeVolumes } from '../../../src/cluster/node.ts';
 import type { NodeFiles } from '../../../src/cluster/node-files.ts';
+import type { NodeMoves } from '../../../src/cluster/node-moves.ts';
 import { CxmError, type Changed } from '../../../src/errors.ts';
 import { configText, inventoryOf, volumeOf } from './answers.ts';
 import type { Random } from './scheduler.ts';
@@ -148,6 +149,7 @@ export class Operator {
           }),
         startDetached: () => Promise.resolve(),
       },
+      moves: this.moves(node, lockedVm),
       programs: { run: () => Promise.reject(new Error('the model runs no programs')) },
       inventory: () => this.call(node, 'lvs', () => inventoryOf(this.world, node)),
       volumes: (group) => this.volumes(node, group, lockedVm),
@@ -248,6 +250,19 @@ export class Operator {
           this.requireToken(node, lockedVm);
           node.links.delete(vm);
         }),
+    };
+  }
+
+  private moves(node: ModelNode, lockedVm: string | undefined): NodeMoves {
+    const change = (label: string, effect: () => void): Promise<void> =>
+      this.call(node, label, () => {
+        this.requireToken(node, lockedVm);
+        effect();
+      });
+    return {
+      read: (vm) => this.call(node, `read the move of ${vm}`, () => node.moves.get(vm)),
+      write: (vm, move) => change(`note the move of ${vm}`, () => void node.moves.set(vm, move)),
+      remove: (vm) => change(`forget the move of ${vm}`, () => void node.moves.delete(vm)),
     };
   }
 

@@ -101,7 +101,7 @@ export class Watch {
         return;
       case 'migrate':
         if (places !== operation.node) world.fail(`${words}: runs on ${places}`);
-        if (!(result as { alreadyThere: boolean }).alreadyThere && !isOnly(activeOn, places)) {
+        if (!isOnly(activeOn, places)) {
           world.fail(`${words}: volumes are active on ${activeOn.map(({ name }) => name).join(', ')}`);
         }
         return;

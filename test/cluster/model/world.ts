@@ -2,6 +2,7 @@
  * The world of the model: nodes with domains, volumes and locks, guests that reboot and shut down by themselves, and the
  * rules that must never be broken. It behaves as real xl, LVM and flock were seen to; nothing in here knows the library.
  */
+import type { BegunMove } from '../../../src/cluster/node-moves.ts';
 import type { DomainDetails, DomainRow } from '../../../src/xen/domain-list.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -52,6 +53,7 @@ export interface ModelNode {
   readonly locks: Map<string, { readonly owner: string; readonly token: string }>;
   readonly tokens: Map<string, string>;
   readonly busy: Map<string, number>;
+  readonly moves: Map<string, BegunMove>;
   waiters: Waiter[];
   /** Counts its boots: what was begun before one is gone after it. */
   boots: number;
@@ -238,6 +240,7 @@ export class World {
     node.locks.clear();
     node.tokens.clear();
     node.busy.clear();
+    node.moves.clear();
     node.waiters = [];
   }
 

@@ -71,6 +71,18 @@ describe('migrate', () => {
     expect([hosts.hasAutostart('b', deployId), hosts.hasAutostart('a', deployId)]).toEqual([true, false]);
   });
 
+  it('of a VM whose disk is read through a snapshot is refused, and changes nothing', async () => {
+    await hosts.volumes('a').snapshot('lv-one-7-1', 'lv-one-7-1_reading', 1024 ** 2, []);
+    await expect(migrate()).rejects.toMatchObject({
+      code: 'IN_USE',
+      hint: expect.stringContaining('lvremove VG0/lv-one-7-1_reading') as string,
+    });
+    await hosts.volumes('a').remove('lv-one-7-1_reading');
+    await expectAt('a');
+    await migrate();
+    await expectAt('b');
+  });
+
   it('of a VM that runs on neither host fails and starts nothing', async () => {
     await hosts.xl('a', 'destroy', deployId);
     await expect(migrate()).rejects.toMatchObject({ code: 'NOT_FOUND' });
