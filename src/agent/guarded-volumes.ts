@@ -20,6 +20,19 @@ export function guardedVolumes(volumes: Volumes, group: string, guard: ClusterGu
   const isMade = ({ name, active }: LogicalVolume): boolean => active && made.has(name);
   /** What is open here is used here, by a guest or by this process. */
   const isOurs = ({ name, active, open }: LogicalVolume): boolean => active && (open || taken.has(name));
+  const take = async (name: string): Promise<LogicalVolume> => {
+    let begun = false;
+    try {
+      return await guard.releasing([`${group}/${name}`], () => {
+        begun = true;
+        return volumes.activate(name, 'exclusive');
+      });
+    } catch (error) {
+      // Another node may use it by now: two that have it active would both be free to write.
+      if (begun) await volumes.deactivate(name).catch(() => undefined);
+      throw error;
+    }
+  };
   return {
     info: () => volumes.info(),
     list: () => volumes.list(),
@@ -38,15 +51,14 @@ export function guardedVolumes(volumes: Volumes, group: string, guard: ClusterGu
     discard: (volume) => volumes.discard(volume),
     async remove(name) {
       const volume = await volumes.find(name);
-      if (volume !== undefined && !isMade(volume)) await guard.releasing([`${group}/${name}`]);
-      await volumes.remove(name);
+      if (volume === undefined || isMade(volume)) await volumes.remove(name);
+      else await guard.releasing([`${group}/${name}`], () => volumes.remove(name));
       made.delete(name);
     },
     async activate(name: string, mode: ActivationMode) {
       const volume = mode === 'exclusive' ? await volumes.find(name) : undefined;
       if (volume === undefined || isMade(volume) || isOurs(volume)) return volumes.activate(name, mode);
-      await guard.releasing([`${group}/${name}`]);
-      const active = await volumes.activate(name, mode);
+      const active = await take(name);
       taken.add(name);
       return active;
     },

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { programGuard } from '../../src/agent/cluster-guard.ts';
+import { programGuard, type ClusterGuard } from '../../src/agent/cluster-guard.ts';
 import { guardedVolumes } from '../../src/agent/guarded-volumes.ts';
 import type { LogicalVolume } from '../../src/lvm/report.ts';
 import type { Volumes } from '../../src/lvm/volumes.ts';
@@ -92,10 +92,28 @@ describe('a start in a cluster', () => {
   test('does not ask once more for the volumes that it holds', async () => {
     cxmThat('echo held');
     const guard = programGuard(program);
-    await guard.starting(vm, () => guard.releasing(['VG0/lv-one-7-0']));
+    const work = (): Promise<string> => Promise.resolve('activated');
+    expect(await guard.starting(vm, () => guard.releasing(['VG0/lv-one-7-0'], work))).toBe('activated');
     expect(logged().filter((line) => line.includes('release'))).toEqual([]);
-    await guard.releasing(['VG0/lv-one-7-0']);
+    cxmThat('echo held; read -r word; echo kept');
+    expect(await guard.releasing(['VG0/lv-one-7-0'], work)).toBe('activated');
     expect(logged()).toContain('guard release -- VG0/lv-one-7-0');
+  });
+});
+
+describe('what is done to a volume that was taken from the other nodes', () => {
+  const error = { code: 'IN_USE', message: 'VG0/lv was activated on node2 meanwhile', hint: 'look there' };
+
+  test.each([
+    ['is an error when another node has activated it meanwhile', `echo '${JSON.stringify({ error })}'`, error],
+    ['is an error when nobody has looked afterwards', 'exit 1', { code: 'HOST_UNREACHABLE' }],
+  ])('%s', async (_what, lastWords, expected) => {
+    cxmThat(`echo held; read -r word; echo "read $word" >>${log}; ${lastWords}`);
+    let done = false;
+    const taken = programGuard(program).releasing(['VG0/lv'], () => Promise.resolve(void (done = true)));
+    await expect(taken).rejects.toMatchObject(expected);
+    expect(done).toBe(true);
+    expect(logged()).toContain('read done');
   });
 });
 
@@ -122,7 +140,7 @@ describe('a volume in a cluster', () => {
   const held = { ...active, open: true };
 
   /** A volume that was made already, or will be. */
-  function rig(volume: LogicalVolume) {
+  function rig(volume: LogicalVolume, judge: () => Promise<void> = () => Promise.resolve()) {
     const calls: string[] = [];
     let now = volume;
     const done = (call: string, change: Partial<LogicalVolume> = {}): Promise<void> => {
@@ -137,7 +155,15 @@ describe('a volume in a cluster', () => {
       deactivate: (name: string) => done(`deactivate ${name}`, { active: false }),
       remove: (name: string) => done(`remove ${name}`),
     };
-    const guard = { ...programGuard(program), releasing: () => done('release') };
+    const guard: ClusterGuard = {
+      ...programGuard(program),
+      async releasing(_volumes, work) {
+        calls.push('release');
+        const result = await work();
+        await judge();
+        return result;
+      },
+    };
     return { calls, volumes: guardedVolumes(known as unknown as Volumes, 'VG0', guard) };
   }
 
@@ -184,6 +210,12 @@ describe('a volume in a cluster', () => {
     const { calls, volumes } = rig(idle);
     await volumes.activate('lv', 'shared');
     expect(calls).toEqual(['activate lv shared']);
+  });
+
+  test('is given up again when another node has activated it at the same time', async () => {
+    const { calls, volumes } = rig(idle, () => Promise.reject(new Error('activated on node2 meanwhile')));
+    await expect(volumes.activate('lv', 'exclusive')).rejects.toThrow('activated on node2 meanwhile');
+    expect(calls).toEqual(['release', 'activate lv exclusive', 'deactivate lv']);
   });
 
   test('is not touched when another node has it in use', async () => {
