@@ -50,7 +50,8 @@ export interface ModelNode {
   readonly links: Map<string, string>;
   readonly configs: Map<string, ModelConfig>;
   readonly locks: Map<string, { readonly owner: string; readonly token: string }>;
-  readonly tokens: Map<string, string>;
+  /** Who has taken the lock of a VM, the latest one first. */
+  readonly tokens: Map<string, readonly string[]>;
   readonly busy: Map<string, number>;
   waiters: Waiter[];
   /** Counts its boots: what was begun before one is gone after it. */
