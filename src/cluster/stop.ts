@@ -147,8 +147,9 @@ async function finish(cluster: Cluster, lock: VmLock, { node, row, held, since }
   for (let returns = 0; ; returns += 1) {
     let rows = await remaining(node, vm);
     if (rows.length === 0) {
-      await release(cluster, lock, { node, held });
-      // One in the middle of a reboot was in no list.
+      const certain = await release(cluster, lock, { node, held });
+      // One in the middle of a reboot was in no list, and comes up again where nothing was taken from it.
+      if (!certain) await seenMeanwhile(cluster, [node], [vm]);
       rows = await remaining(node, vm);
       if (rows.length === 0) return;
     }
@@ -196,8 +197,9 @@ async function lookElsewhere(cluster: Cluster, vm: string, node: ClusterNode): P
 /**
  * Its volumes, wherever they are active; what it only reads others may be reading, too. A volume that is open on another
  * node is somebody else's. Without a configuration only what the domain had is known.
+ * @returns whether its guest can't come up again on the node without them
  */
-async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End, 'node' | 'held'>): Promise<void> {
+async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End, 'node' | 'held'>): Promise<boolean> {
   try {
     const config = await node.files.readConfig(checkedName(lock.vm));
     const configured: Disks = config === undefined ? noDisks : definitionOf(config);
@@ -212,12 +214,14 @@ async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End,
           .flatMap((volume) => deactivations(name, sight, volume)),
       );
     const deactivateHere = (volume: VolumeName): PlainStep[] => deactivations(node.name, own, volume);
-    const written = distinct([...configured.volumes, ...held.volumes]).flatMap(deactivateHere);
+    const written = distinct([...configured.volumes, ...held.volumes]);
     const readOnly = distinct([...configured.readOnlyVolumes, ...held.readOnlyVolumes]);
     const read = readOnly.flatMap(deactivateHere).map(unlessRead);
-    await tidyUp(cluster, [...written, ...elsewhere, ...read], lock);
+    await tidyUp(cluster, [...written.flatMap(deactivateHere), ...elsewhere, ...read], lock);
+    return written.length > 0;
   } catch (error) {
     cluster.reporter.note('WARN', `the volumes of ${lock.vm} stay active: ${asCxmError(error).message}`);
+    return false;
   }
 }
 

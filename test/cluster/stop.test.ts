@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import { startVm } from '../../src/cluster/start.ts';
-import { shutdownVm } from '../../src/cluster/stop.ts';
+import { destroyVm, shutdownVm } from '../../src/cluster/stop.ts';
 import { allPromises, Operator } from './model/operator.ts';
 import { Random, Scheduler } from './model/scheduler.ts';
 import { isLive, World, type Disk, type ModelDomain, type ModelNode } from './model/world.ts';
@@ -131,4 +131,30 @@ describe('a shutdown', () => {
       });
     }
   });
+
+  test.each([
+    ['with volumes', disks],
+    ['without volumes', []],
+  ])('ends a guest that reboots instead (a VM %s)', async (_what, own) => {
+    for (const seed of seeds) {
+      const play = new Play(seed, own);
+      play.world.ending.set('web', 1);
+      play.once(
+        () => play.scheduler.trace.some((line) => line.includes('xl shutdown')),
+        () => play.scheduler.later(play.random.below(900), '', () => play.world.guestReboots(play.home, play.first)),
+      );
+      const outcome = await play.outcomeOf(shutdownVm(play.cluster('admin'), 'web'));
+      expect({ seed, outcome }).toEqual({ seed, outcome: { node: 'node1', ended: 'shutdown' } });
+      expect({ seed, live: play.live() }).toEqual({ seed, live: [] });
+    }
+  });
+});
+
+test('a destroy ends a guest that reboots meanwhile, though it has no volumes', async () => {
+  for (const seed of seeds) {
+    const play = new Play(seed, []);
+    play.scheduler.later(play.random.below(3000), '', () => play.world.guestReboots(play.home, play.first));
+    const outcome = await play.outcomeOf(destroyVm(play.cluster('admin'), 'web'));
+    if (!(outcome instanceof Error)) expect({ seed, live: play.live() }).toEqual({ seed, live: [] });
+  }
 });
