@@ -5,18 +5,10 @@ import { startVm } from '../../src/cluster/start.ts';
 import { destroyVm, shutdownVm } from '../../src/cluster/stop.ts';
 import { allPromises, Operator } from './model/operator.ts';
 import { Random, Scheduler } from './model/scheduler.ts';
-import { isLive, World, type Disk, type ModelDomain, type ModelNode } from './model/world.ts';
+import { emptyNode, isLive, World, type Disk, type ModelDomain, type ModelNode } from './model/world.ts';
 
 const seeds = Array.from({ length: 60 }, (_, index) => index + 1);
 const disks: readonly Disk[] = [{ group: 'san', volume: 'web-0', readOnly: false }];
-
-function nodeOf(name: string): ModelNode {
-  return {
-    ...{ name, totalMemoryMib: 1000, groupUuid: 'san', up: true, reachable: true, domains: [], active: new Set() },
-    ...{ links: new Map(), configs: new Map(), locks: new Map(), tokens: new Map(), busy: new Map() },
-    ...{ waiters: [], boots: 0 },
-  };
-}
 
 /** Two nodes, with `web` on the first. */
 class Play {
@@ -31,8 +23,8 @@ class Play {
   constructor(seed: number, own: readonly Disk[]) {
     this.random = new Random(seed);
     this.scheduler = new Scheduler(this.random, () => this.look());
-    this.home = nodeOf('node1');
-    this.world = new World(this.scheduler, { nodes: [this.home, nodeOf('node2')], sharedVolumes: new Set() });
+    this.home = emptyNode('node1', 1000);
+    this.world = new World(this.scheduler, { nodes: [this.home, emptyNode('node2', 1000)], sharedVolumes: new Set() });
     for (const { configs } of this.world.nodes) configs.set('web', { memoryMib: 100, disks: own });
     for (const { volume } of own) this.home.active.add(volume);
     this.first = this.world.addDomain(this.home, 'web', 'running', { memoryMib: 100, disks: own });

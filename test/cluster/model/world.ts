@@ -58,6 +58,14 @@ export interface ModelNode {
   boots: number;
 }
 
+export function emptyNode(name: string, totalMemoryMib: number, groupUuid = 'san'): ModelNode {
+  return {
+    ...{ name, totalMemoryMib, groupUuid, up: true, reachable: true, domains: [], active: new Set() },
+    ...{ links: new Map(), configs: new Map(), locks: new Map(), tokens: new Map(), busy: new Map() },
+    ...{ waiters: [], boots: 0 },
+  };
+}
+
 /** Its guest runs, or will when somebody unpauses it. */
 export const isLive = ({ phase }: ModelDomain): boolean => phase === 'running' || phase === 'paused';
 
