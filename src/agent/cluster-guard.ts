@@ -35,8 +35,11 @@ export interface ClusterGuard {
    * only if it was taken while the VM was held. Undefined when there is none.
    */
   lastHold(name: string): string | undefined;
-  /** Makes volumes (`VG/LV`) inactive on all other nodes. @throws CxmError IN_USE, HOST_UNREACHABLE */
-  releasing(volumes: readonly string[]): Promise<void>;
+  /**
+   * Makes volumes (`VG/LV`) inactive on all other nodes, for `work` to activate or remove them here.
+   * @throws CxmError IN_USE, HOST_UNREACHABLE; also after `work`, when another node may have activated them at the same time
+   */
+  releasing<T>(volumes: readonly string[], work: () => Promise<T>): Promise<T>;
   /** Another node on which one of these VMs is, in whatever state. @throws CxmError HOST_UNREACHABLE */
   elsewhere(names: readonly string[]): Promise<string | undefined>;
 }
@@ -48,7 +51,7 @@ export const noCluster: ClusterGuard = {
   migrating: (_name, _destination, work) => work(),
   holding: (_name, work) => work(),
   lastHold: () => 'nobody',
-  releasing: () => Promise.resolve(),
+  releasing: (_volumes, work) => work(),
   elsewhere: () => Promise.resolve(undefined),
 };
 
@@ -75,9 +78,10 @@ export function programGuard(program: string, runDirectory: string): ClusterGuar
     migrating: (name, destination, work) => holding(program, ['migrate', '--', name, destination], work),
     holding: (name, work) => holding(program, ['hold', '--', name], work),
     lastHold: (name) => wordIn(lockToken(runDirectory, name)),
-    async releasing(volumes) {
+    async releasing(volumes, work) {
       const others = volumes.filter((volume) => !held.has(volume));
-      if (others.length > 0) await holding(program, ['release', '--', ...others], () => Promise.resolve());
+      if (others.length === 0) return work();
+      return holding(program, ['release', '--', ...others], work, requireKept);
     },
     async elsewhere(names) {
       let node: string | undefined;
@@ -106,11 +110,13 @@ const beginMs = 10 * 60_000;
 /**
  * Runs `cxm guard ARGS`, which says `held` and possibly a word, or an error as JSON, in one line; then works; then says
  * `done` and waits for its end.
+ * @param judge gets its last line, empty if there was none
  */
 async function holding<T>(
   program: string,
   args: readonly string[],
   work: (requireHeld: () => void, said: string) => Promise<T>,
+  judge: (lastLine: string) => void = () => undefined,
 ): Promise<T> {
   const child = spawn(program, ['guard', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   child.stdin.on('error', () => undefined);
@@ -122,13 +128,17 @@ async function holding<T>(
   void ended.then(() => (running = false));
   const timer = setTimeout(() => child.kill('SIGKILL'), beginMs);
   try {
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const line = await firstLine(program, child);
     clearTimeout(timer);
     const requireHeld = (): void => {
       if (!running) throw new CxmError('HOST_UNREACHABLE', 'the lock of the VM in the cluster is lost');
     };
     const result = await work(requireHeld, heldWord(line));
-    child.stdin.write('done\n');
+    child.stdin.end('done\n');
+    await ended;
+    judge(said.slice(line.length + 1).trim());
     return result;
   } finally {
     clearTimeout(timer);
@@ -158,6 +168,13 @@ function heldWord(line: string): string {
   const [, word] = /^held(?: (\S+))?$/.exec(line) ?? [undefined, undefined];
   if (line.startsWith('held')) return word ?? '';
   throw errorIn(line);
+}
+
+/** @throws CxmError as the library raised it when it looked once more, or because it did not */
+function requireKept(lastLine: string): void {
+  if (lastLine === 'kept') return;
+  if (lastLine !== '') throw errorIn(lastLine);
+  throw new CxmError('HOST_UNREACHABLE', 'the other nodes were not asked once more whether they use the volume');
 }
 
 function errorIn(line: string): CxmError {

@@ -1,7 +1,7 @@
 /**
  * `cxm guard`: how cxm-host of this node asks the cluster, see src/agent/cluster-guard.ts for the other side. One line is
  * the answer: `held`, with a word where one was asked for, or an error as JSON. Then the VM stays held until standard input
- * says `done` or ends. No command for people: it is in no help.
+ * says `done` or ends, and the last line is `kept` or an error. No command for people: it is in no help.
  */
 import { parseArgs } from 'node:util';
 import { requireAll } from '../cluster/cluster.ts';
@@ -34,7 +34,6 @@ export async function runGuard(
   const { stdout, stderr } = environment.terminal;
   let answered = false;
   const answer = (line: string): void => {
-    if (answered) return;
     answered = true;
     stdout.write(`${line}\n`);
   };
@@ -50,6 +49,7 @@ export async function runGuard(
       return outcomeFrom(input);
     };
     await guard(cluster, argv, environment.localName, hold);
+    answer('kept');
     return exitCodes.done;
   } catch (error) {
     const failure = asCxmError(error);
@@ -77,8 +77,7 @@ async function guard(
   });
   const [what, first, second] = positionals;
   if (what === 'release') {
-    await releaseElsewhere(cluster, node, positionals.slice(1).map(volumeNamed));
-    await hold();
+    await releaseElsewhere(cluster, { node, volumes: positionals.slice(1).map(volumeNamed) }, hold);
   } else if (what === 'find' && first !== undefined) {
     await hold(await nodeWith(cluster, positionals.slice(1).map(checkedName), node));
   } else if (what === 'start' && first !== undefined) {

@@ -2,7 +2,7 @@
  * From what the nodes say to what the balancer is told. A node's memory for VMs is what is free and what its VMs have now.
  * Pure; who measures CPU is metrics-balance.ts.
  */
-import type { BalanceNode, BalanceVm, ClusterState } from '../balance/state.ts';
+import { isName, quote, type BalanceNode, type BalanceVm, type ClusterState } from '../balance/state.ts';
 import { runsHere, type DomainRow, type HostInfo } from '../xen/domain-list.ts';
 import type { VmDefinition } from './definition.ts';
 
@@ -50,4 +50,38 @@ export function withNewVms(state: ClusterState, definitions: readonly VmDefiniti
     cpuPercent: 0,
   }));
   return { ...state, vms: [...state.vms, ...added] };
+}
+
+/** What the balancer refuses to plan with. */
+export interface LeftOut {
+  readonly vm: string;
+  readonly nodes: readonly string[];
+  readonly reason: string;
+}
+
+export interface Placeable {
+  readonly state: ClusterState;
+  readonly leftOut: readonly LeftOut[];
+}
+
+/**
+ * Without what the balancer refuses: a domain that somebody has given a name of his own, or one that is seen on two nodes in
+ * the middle of a migration. What they take of the nodes' memory is gone all the same, and other VMs are not to wait for them.
+ */
+export function placeable(state: ClusterState): Placeable {
+  const nodesOf = new Map<string, string[]>();
+  for (const { name, node } of state.vms)
+    nodesOf.set(name, [...(nodesOf.get(name) ?? []), ...(node === undefined ? [] : [node])]);
+  const leftOut = [...nodesOf].flatMap(([vm, nodes]): LeftOut[] => {
+    if (!isName(vm)) return [{ vm, nodes, reason: `the domain ${quote(vm)} has no name that cxm gives to a VM` }];
+    if (nodes.length < 2) return [];
+    return [{ vm, nodes, reason: `${vm} is on ${nodes.join(' and ')}, perhaps in the middle of a migration` }];
+  });
+  const names = new Set(leftOut.map(({ vm }) => vm));
+  const taken = new Map<string, number>();
+  for (const { node, memoryMib } of state.vms.filter(({ name }) => names.has(name))) {
+    if (node !== undefined) taken.set(node, (taken.get(node) ?? 0) + memoryMib);
+  }
+  const nodes = state.nodes.map((node) => ({ ...node, memoryMib: node.memoryMib - (taken.get(node.name) ?? 0) }));
+  return { state: { nodes, vms: state.vms.filter(({ name }) => !names.has(name)) }, leftOut };
 }

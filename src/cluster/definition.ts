@@ -1,4 +1,5 @@
 /** What the cluster needs to know of a VM, read from its configuration file. Pure. */
+import { maxMemoryMib } from '../balance/state.ts';
 import { CxmError } from '../errors.ts';
 import { formatVolumeName, volumeOfPath, type VolumeName } from '../lvm/device-path.ts';
 import { parseDomainConfig, type DomainConfig } from '../xen/config-file.ts';
@@ -35,12 +36,14 @@ export function definitionOf({ vm, path, text }: VmConfig): VmDefinition {
         hint: 'the file is named after the VM: rename one of the two',
       });
     }
+    const memoryMib = config.getNumber('memory') ?? defaultMemoryMib;
+    if (memoryMib > maxMemoryMib) throw new CxmError('CONFIG', `${path}: no node has the ${memoryMib} MiB of memory`);
     const disks = disksOf(config);
     return {
       vm,
       configPath: path,
       fingerprint: fingerprint(text),
-      memoryMib: config.getNumber('memory') ?? defaultMemoryMib,
+      memoryMib,
       vcpus: config.getNumber('vcpus') ?? 1,
       ...sortedDisks(disks),
       bridges: bridgesOf(config),

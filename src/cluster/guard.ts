@@ -6,9 +6,10 @@ import { CxmError } from '../errors.ts';
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
 import { meaningOf, rowsOf } from '../xen/domain-list.ts';
 import { carryOut, tidyUp, type PlainStep } from './carry-out.ts';
-import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
+import { askNodes, nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import { wordsOf } from './locate.ts';
 import { planMigration } from './migrate.ts';
+import { fingerprint } from './node-files.ts';
 import {
   answersOf,
   surveyNodes,
@@ -128,20 +129,53 @@ async function whileHeld(cluster: Cluster, lock: VmLock, work: GuardedWork): Pro
 }
 
 /**
- * Makes volumes inactive on every node but one, because they are to be changed or removed there.
- * @throws CxmError IN_USE, HOST_UNREACHABLE
+ * Makes volumes inactive on every node but one, because they are to be activated or removed there. Who starts a VM holds
+ * another lock than this one; as both activate first and look then, one of them sees the other.
+ * @throws CxmError IN_USE, HOST_UNREACHABLE; then nothing was begun, or it is to be given up
  */
-export async function releaseElsewhere(cluster: Cluster, node: string, volumes: readonly VolumeName[]): Promise<void> {
-  nodeNamed(cluster, node);
+export async function releaseElsewhere(
+  cluster: Cluster,
+  { node, volumes }: Pick<GuardedStart, 'node' | 'volumes'>,
+  work: GuardedWork,
+): Promise<void> {
   const [first] = volumes;
-  if (first === undefined) return;
-  // They are no VM's by anything we know, so the lock is theirs.
-  const owner = `volume-${formatVolumeName(first).replace(/[^A-Za-z0-9]+/g, '-')}x`.slice(0, 60);
-  await withVmLock(cluster, owner, async (lock) => {
+  if (first === undefined) throw new CxmError('INVALID_INPUT', 'no volume was named');
+  await withVmLock(cluster, volumeLock(first), async (lock) => {
     const survey = await surveyNodes(cluster);
     requireAll(answersOf(survey));
     await carryOut(cluster, elsewhere(survey, { node, volumes }), lock);
+    if ((await whileHeld(cluster, lock, work)) === 'done') await requireOnlyHere(cluster, { node, volumes });
   });
+}
+
+/** By itself, since a volume is no VM's by anything we know: readable, and as short as the name of a lock has to be. */
+function volumeLock(volume: VolumeName): string {
+  const name = formatVolumeName(volume);
+  return `volume-${name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 40)}-${fingerprint(name).slice(0, 12)}`;
+}
+
+/** What is still there is active on that node, and on no other. @throws CxmError IN_USE, HOST_UNREACHABLE */
+async function requireOnlyHere(
+  cluster: Cluster,
+  { node, volumes }: Pick<GuardedStart, 'node' | 'volumes'>,
+): Promise<void> {
+  const own = await nodeNamed(cluster, node).inventory();
+  const left = volumes.filter((volume) => volumeIn(own, volume) !== undefined);
+  if (left.length === 0) return;
+  const others = cluster.nodes.filter(({ name }) => name !== node);
+  const answers = requireAll(await askNodes(others, (other) => other.inventory()));
+  for (const volume of left) {
+    const other = answers.find(
+      ({ value }) =>
+        volumeIn(value, volume)?.active === true && volumeIdentity(value, volume) === volumeIdentity(own, volume),
+    );
+    const isHere = volumeIn(own, volume)?.active === true;
+    if (isHere && other === undefined) continue;
+    const what = isHere ? `activated on ${other?.node ?? ''}` : `deactivated on ${node}`;
+    throw new CxmError('IN_USE', `${formatVolumeName(volume)} was ${what} meanwhile`, {
+      hint: 'a VM is being started with it, or somebody works on it: see `cxm check`',
+    });
+  }
 }
 
 function elsewhere(survey: Survey, { node, volumes }: Pick<GuardedStart, 'node' | 'volumes'>): PlainStep[] {

@@ -8,7 +8,7 @@ import type { BalanceRules } from '../balance/state.ts';
 import { asCxmError, CxmError } from '../errors.ts';
 import { runsHere } from '../xen/domain-list.ts';
 import { withHomes, withNamedNodes } from './balance-rules.ts';
-import { stateOf, withNewVms } from './balancing.ts';
+import { placeable, stateOf, withNewVms, type LeftOut } from './balancing.ts';
 import { nodeNamed, requireAll, type Cluster } from './cluster.ts';
 import type { VmDefinition } from './definition.ts';
 import { findHomes } from './homes.ts';
@@ -34,20 +34,35 @@ export interface PlannedMove {
   readonly destination: string;
 }
 
+export interface EvacuationPlan extends EjectPlan {
+  /** VMs of the node that can't be planned with. */
+  readonly failures: readonly Failure[];
+}
+
 /**
  * How to empty a node: its VMs by memory, the largest first, each to the fitting node with the least free memory.
  * @param rules beside what the cluster itself allows, see withHomes
  * @throws CxmError NOT_FOUND, HOST_UNREACHABLE when that node does not answer
  */
-export async function planEvacuation(cluster: Cluster, node: string, rules: BalanceRules = {}): Promise<EjectPlan> {
+export async function planEvacuation(
+  cluster: Cluster,
+  node: string,
+  rules: BalanceRules = {},
+): Promise<EvacuationPlan> {
   nodeNamed(cluster, node);
   const survey = await surveyNodes(cluster);
   const silent = survey.silent.find((one) => one.node === node);
   if (silent !== undefined) requireAll({ answers: [], silent: [silent] });
   const silentNodes = survey.silent.map((one) => one.node);
   const all = withHomes(rules, (await findHomes(cluster)).pinned);
-  const state = withNamedNodes(stateOf(survey.sights, silentNodes), all);
-  return planEject(state, [node], { rules: all, mayDisplace: false });
+  const { state, leftOut } = placeable(stateOf(survey.sights, silentNodes));
+  const plan = planEject(withNamedNodes(state, all), [node], { rules: all, mayDisplace: false });
+  return { ...plan, failures: leftOut.filter(({ nodes }) => nodes.includes(node)).map(notPlanned) };
+}
+
+function notPlanned({ vm, reason }: LeftOut): Failure {
+  const hint = 'wait and try again; if it lasts, `cxm check` and `xl list` on the node tell what it is';
+  return { vm, error: new CxmError('REFUSED', reason, { hint }) };
 }
 
 /** In the order of the plan, one after the other. */
@@ -92,7 +107,7 @@ export async function planStartMany(
     }
   }
   const all = withHomes(rules, (await findHomes(cluster)).pinned);
-  const state = withNamedNodes(withNewVms(stateOf(survey.sights), definitions), all);
+  const state = withNamedNodes(withNewVms(placeable(stateOf(survey.sights)).state, definitions), all);
   const names = definitions.map(({ vm }) => vm);
   return { placement: planPlacement(state, names, { rules: all }), running, failures };
 }

@@ -52,6 +52,12 @@ export function commandNode(
       tokens.set(vm, token);
       return lock;
     },
+    async holders(vm) {
+      const path = `${paths.runDirectory}/${lockName(vm)}.token`;
+      const { stdout } = await machine.run('cat', ['--', path], { okExitCodes: [0, 1] });
+      const [latest = '', former = ''] = stdout.split('\n');
+      return { latest, former };
+    },
     under(vm) {
       const token = tokens.get(vm);
       if (token === undefined) throw new CxmError('INTERNAL', `the lock of ${vm} on ${name} was never taken`);
@@ -63,12 +69,15 @@ export function commandNode(
 
 /**
  * $1 directory, $2 name, $3 seconds, $4 token. First the lock itself, then the wait for programs that an earlier cxm has left
- * running, then the token: what that cxm had asked for and what begins only now finds another one than its own.
+ * running, then the token: what that cxm had asked for and what begins only now finds another one than its own. The token
+ * before it follows on the second line.
  */
 const lockScript = `mkdir -p -m 0711 -- "$1" && exec 8>"$1/$2.lock" 9>"$1/$2.busy" || exit 1
 flock -x -w "$3" 8 || exit 75
 flock -x -w "$3" 9 || exit 75
-printf '%s\\n' "$4" >"$1/$2.token" || exit 1
+former=
+{ read -r former <"$1/$2.token"; } 2>/dev/null
+printf '%s\\n' "$4" "$former" >"$1/$2.token" || exit 1
 exec 9>&- && echo held && exec cat >/dev/null`;
 
 interface Wish {

@@ -28,8 +28,17 @@ export interface ClusterNode {
    * @throws CxmError IN_USE when somebody else holds it for longer than `waitMs`
    */
   lock(vm: string, waitMs: number): Promise<NodeLock>;
+  /** Who has taken its lock of a VM: whether somebody else has worked on the VM since an earlier look. */
+  holders(vm: string): Promise<LockHolders>;
   /** The node again, whose toolstack keeps the VM's lock until its programs have ended, even if this cxm is killed. */
   under(vm: string): ClusterNode;
+}
+
+/** A word for each time that the lock was taken; empty if it never was. */
+export interface LockHolders {
+  readonly latest: string;
+  /** The one before. */
+  readonly former: string;
 }
 
 export interface NodeLock {

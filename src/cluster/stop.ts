@@ -1,12 +1,14 @@
 /**
  * Ending a VM: asked to shut down and, after SHUTDOWN_TIMEOUT, destroyed; or destroyed at once. Success is only said of a
- * VM that is on no node any more, and its volumes are inactive then. A VM that was moved meanwhile is left alone.
+ * VM that is on no node any more, and its volumes are inactive then. A VM that was moved meanwhile is left alone, and so is
+ * one that somebody else has started since the guest was asked.
  */
 import { asCxmError, CxmError } from '../errors.ts';
 import { formatVolumeName, type VolumeName } from '../lvm/device-path.ts';
 import { monitorGraceMs, needsMonitor, rowsOf, runsHere, type DomainRow } from '../xen/domain-list.ts';
 import { isToolstackError } from '../xen/toolstack-error.ts';
 import type { ShutdownOutcome } from '../xen/toolstack.ts';
+import { seenMeanwhile } from './alone.ts';
 import { tidyUp, type PlainStep } from './carry-out.ts';
 import { askNodes, nodeNamed, type Cluster } from './cluster.ts';
 import { definitionOf, sortedDisks, type VmDefinition } from './definition.ts';
@@ -31,6 +33,7 @@ const maxReturns = 5;
 /** @throws CxmError NOT_FOUND, REFUSED, XEN; the VM may run on then */
 export async function shutdownVm(cluster: Cluster, vm: string): Promise<StopResult> {
   const { node, row } = await requireRunning(cluster, vm);
+  const since = await holderBeside(node, vm, row);
   const held = await volumesHeld(node, row);
   cluster.reporter.step(`${node.name}: shut ${vm} down`);
   // No lock while waiting: who wants to destroy it in the meantime must not wait, too.
@@ -40,7 +43,7 @@ export async function shutdownVm(cluster: Cluster, vm: string): Promise<StopResu
     const seconds = Math.round(cluster.settings.shutdownTimeoutMs / 1000);
     cluster.reporter.note('WARN', `${vm} did not shut down within ${seconds} s and is destroyed`);
   }
-  const end: End = { node, row: outcome === 'gone' ? undefined : row, held };
+  const end: End = { node, row: outcome === 'gone' ? undefined : row, held, since };
   await withVmLock(cluster, vm, (lock) => finish(cluster, lock, end), { needed: [node.name] }).catch(tellChange);
   return { node: node.name, ended: byForce ? 'destroyed' : 'shutdown' };
 }
@@ -58,7 +61,8 @@ export async function destroyVm(cluster: Cluster, vm: string): Promise<StopResul
       // Whoever held the lock before may have moved it, or ended it.
       const { node, row } = await requireAnything(cluster, vm);
       cluster.reporter.step(`${node.name}: destroy ${vm}`);
-      await finish(cluster, lock, { node, row, held: await volumesHeld(node, row) }).catch(tellChange);
+      const held = await volumesHeld(node, row);
+      await finish(cluster, lock, { node, row, held, since: undefined }).catch(tellChange);
       return { node: node.name, ended: 'destroyed' };
     },
     { needed: [seen.node.name] },
@@ -109,6 +113,8 @@ interface End {
   /** To be destroyed; undefined if it has gone. */
   readonly row: DomainRow | undefined;
   readonly held: Disks;
+  /** Who had the VM's lock last when it was looked at; undefined where that was under our own. */
+  readonly since: string | undefined;
 }
 
 type Disks = Pick<VmDefinition, 'volumes' | 'readOnlyVolumes'>;
@@ -122,16 +128,28 @@ async function volumesHeld(node: ClusterNode, { id }: DomainRow): Promise<Disks>
   return own === undefined ? noDisks : sortedDisks(own.disks.filter(({ target }) => target !== ''));
 }
 
+/** What no holder of a lock is called. */
+const nobody = 'nobody';
+
+/** Who had the lock of the VM last while this domain was there. */
+async function holderBeside(node: ClusterNode, vm: string, { id }: DomainRow): Promise<string> {
+  const { latest } = await node.holders(vm);
+  // Whoever has it now may have ended it before we asked.
+  return (await node.toolstack.find(id)) === undefined ? nobody : latest;
+}
+
 /** Removes the domain if it is still there, ends what comes up again, and deactivates the volumes everywhere. */
-async function finish(cluster: Cluster, lock: VmLock, { node, row, held }: End): Promise<void> {
+async function finish(cluster: Cluster, lock: VmLock, { node, row, held, since }: End): Promise<void> {
   const { vm } = lock;
   if (row !== undefined) await destroyRow(cluster, lock, node, row);
   await lookElsewhere(cluster, vm, node);
+  if (since !== undefined && (await node.holders(vm)).former !== since) await requireNotStartedAnew(cluster, vm, node);
   for (let returns = 0; ; returns += 1) {
     let rows = await remaining(node, vm);
     if (rows.length === 0) {
-      await release(cluster, lock, { node, held });
-      // One in the middle of a reboot was in no list.
+      const certain = await release(cluster, lock, { node, held });
+      // One in the middle of a reboot was in no list, and comes up again where nothing was taken from it.
+      if (!certain) await seenMeanwhile(cluster, [node], [vm]);
       rows = await remaining(node, vm);
       if (rows.length === 0) return;
     }
@@ -145,6 +163,18 @@ async function finish(cluster: Cluster, lock: VmLock, { node, row, held }: End):
 
 async function remaining(node: ClusterNode, vm: string): Promise<readonly DomainRow[]> {
   return rowsOf(await node.toolstack.list(), vm).filter(({ state }) => !state.dying);
+}
+
+/**
+ * Somebody else has had the lock while the guest was waited for: what is there now, or comes back from a reboot, may be his.
+ * @throws CxmError REFUSED
+ */
+async function requireNotStartedAnew(cluster: Cluster, vm: string, node: ClusterNode): Promise<void> {
+  const seen = (await seenMeanwhile(cluster, [node], [vm])).get(vm);
+  if (seen === undefined) return;
+  throw new CxmError('REFUSED', `somebody else has worked on ${vm} meanwhile: domain ${seen.row.id} is left alone`, {
+    hint: `it has been started anew on ${node.name}, or rebooted; \`cxm shutdown ${vm}\` once more ends it`,
+  });
 }
 
 /** @throws CxmError REFUSED when the VM was moved meanwhile */
@@ -167,8 +197,9 @@ async function lookElsewhere(cluster: Cluster, vm: string, node: ClusterNode): P
 /**
  * Its volumes, wherever they are active; what it only reads others may be reading, too. A volume that is open on another
  * node is somebody else's. Without a configuration only what the domain had is known.
+ * @returns whether its guest can't come up again on the node without them
  */
-async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End, 'node' | 'held'>): Promise<void> {
+async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End, 'node' | 'held'>): Promise<boolean> {
   try {
     const config = await node.files.readConfig(checkedName(lock.vm));
     const configured: Disks = config === undefined ? noDisks : definitionOf(config);
@@ -183,12 +214,14 @@ async function release(cluster: Cluster, lock: VmLock, { node, held }: Pick<End,
           .flatMap((volume) => deactivations(name, sight, volume)),
       );
     const deactivateHere = (volume: VolumeName): PlainStep[] => deactivations(node.name, own, volume);
-    const written = distinct([...configured.volumes, ...held.volumes]).flatMap(deactivateHere);
+    const written = distinct([...configured.volumes, ...held.volumes]);
     const readOnly = distinct([...configured.readOnlyVolumes, ...held.readOnlyVolumes]);
     const read = readOnly.flatMap(deactivateHere).map(unlessRead);
-    await tidyUp(cluster, [...written, ...elsewhere, ...read], lock);
+    await tidyUp(cluster, [...written.flatMap(deactivateHere), ...elsewhere, ...read], lock);
+    return written.length > 0;
   } catch (error) {
     cluster.reporter.note('WARN', `the volumes of ${lock.vm} stay active: ${asCxmError(error).message}`);
+    return false;
   }
 }
 

@@ -7,8 +7,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { planPlacement } from '../balance/place.ts';
-import { isName, type Pin } from '../balance/state.ts';
-import { stateOf, withNewVms } from '../cluster/balancing.ts';
+import type { Pin } from '../balance/state.ts';
+import { placeable, stateOf, withNewVms } from '../cluster/balancing.ts';
 import { nodeNamed, type Cluster } from '../cluster/cluster.ts';
 import type { VmDefinition } from '../cluster/definition.ts';
 import { findHomes } from '../cluster/homes.ts';
@@ -153,7 +153,7 @@ async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Pla
     if (definition instanceof CxmError) left.push({ vm, reason: definition.message, panic: false });
     else definitions.push(definition);
   }
-  const state = withNewVms(withoutVms(placeableState(stateOf(survey.sights)), vms), definitions);
+  const state = withNewVms(withoutVms(placeable(stateOf(survey.sights)).state, vms), definitions);
   const homes = await findHomes(cluster);
   const pinned = pinsFor(
     definitions.map(({ vm }) => vm),
@@ -161,9 +161,9 @@ async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Pla
   );
   const hopeless = new Set(pinned.filter(({ nodes }) => nodes.length === 0).map(({ vm }) => vm));
   for (const vm of hopeless) left.push({ vm, reason: 'no node can have it', panic: false });
-  const placeable = definitions.map(({ vm }) => vm).filter((vm) => !hopeless.has(vm));
+  const wanted = definitions.map(({ vm }) => vm).filter((vm) => !hopeless.has(vm));
   const rules = { pinned: pinned.filter(({ vm }) => !hopeless.has(vm)) };
-  const placement = planPlacement(state, placeable, { rules });
+  const placement = planPlacement(state, wanted, { rules });
   const short = placement.left.map(leftBehind);
   return {
     placements: placement.starts.map(({ vm, destination }) => ({ vm, node: destination })),
@@ -191,22 +191,6 @@ export function pinsFor(vms: readonly string[], { names, homes, failed }: Pinnin
     const nodes = untried.length > 0 ? untried : homesLeft;
     return nodes.length === names.length ? [] : [{ vm, nodes }];
   });
-}
-
-/**
- * Without what the balancer refuses: a domain that somebody has given a name of his own, or one that is seen on two nodes in
- * the middle of a migration. What they take of the nodes' memory is gone all the same, and other VMs are not to wait for them.
- */
-function placeableState(state: ReturnType<typeof stateOf>): ReturnType<typeof stateOf> {
-  const taken = new Map<string, number>();
-  const vms = state.vms.filter(
-    ({ name }, at) => isName(name) && state.vms.findIndex((one) => one.name === name) === at,
-  );
-  for (const { node, memoryMib } of state.vms.filter((one) => !vms.includes(one))) {
-    if (node !== undefined) taken.set(node, (taken.get(node) ?? 0) + memoryMib);
-  }
-  const nodes = state.nodes.map((node) => ({ ...node, memoryMib: node.memoryMib - (taken.get(node.name) ?? 0) }));
-  return { ...state, nodes, vms };
 }
 
 /** Those that run on one of the nodes are placed by what they will need, as if they ran nowhere. */

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { programGuard } from '../../src/agent/cluster-guard.ts';
+import { programGuard, type ClusterGuard } from '../../src/agent/cluster-guard.ts';
 import { guardedVolumes } from '../../src/agent/guarded-volumes.ts';
 import type { LogicalVolume } from '../../src/lvm/report.ts';
 import type { Volumes } from '../../src/lvm/volumes.ts';
@@ -94,17 +94,35 @@ describe('a start in a cluster', () => {
   test('does not ask once more for the volumes that it holds', async () => {
     cxmThat('echo held');
     const guard = programGuard(program, directory);
-    await guard.starting(vm, () => guard.releasing(['VG0/lv-one-7-0']));
+    const work = (): Promise<string> => Promise.resolve('activated');
+    expect(await guard.starting(vm, () => guard.releasing(['VG0/lv-one-7-0'], work))).toBe('activated');
     expect(logged().filter((line) => line.includes('release'))).toEqual([]);
-    await guard.releasing(['VG0/lv-one-7-0']);
+    cxmThat('echo held; read -r word; echo kept');
+    expect(await guard.releasing(['VG0/lv-one-7-0'], work)).toBe('activated');
     expect(logged()).toContain('guard release -- VG0/lv-one-7-0');
   });
 });
 
 test('a VM that must not be moved is held, and let go', async () => {
   cxmThat('echo held');
-  expect(await programGuard(program).staying('web.example', () => Promise.resolve('made'))).toBe('made');
+  expect(await programGuard(program, directory).staying('web.example', () => Promise.resolve('made'))).toBe('made');
   expect(logged()).toEqual(['guard stay -- web.example', 'read done', 'end']);
+});
+
+describe('what is done to a volume that was taken from the other nodes', () => {
+  const error = { code: 'IN_USE', message: 'VG0/lv was activated on node2 meanwhile', hint: 'look there' };
+
+  test.each([
+    ['is an error when another node has activated it meanwhile', `echo '${JSON.stringify({ error })}'`, error],
+    ['is an error when nobody has looked afterwards', 'exit 1', { code: 'HOST_UNREACHABLE' }],
+  ])('%s', async (_what, lastWords, expected) => {
+    cxmThat(`echo held; read -r word; echo "read $word" >>${log}; ${lastWords}`);
+    let done = false;
+    const taken = programGuard(program, directory).releasing(['VG0/lv'], () => Promise.resolve(void (done = true)));
+    await expect(taken).rejects.toMatchObject(expected);
+    expect(done).toBe(true);
+    expect(logged()).toContain('read done');
+  });
 });
 
 test('where a VM is, the cluster says in one word', async () => {
@@ -139,47 +157,98 @@ describe('a volume in a cluster', () => {
     origin: '',
   };
 
-  function volumesWith(volume: LogicalVolume, calls: string[]): Volumes {
-    const known = {
-      find: () => Promise.resolve(volume),
-      activate: (name: string, mode: string) => (calls.push(`activate ${name} ${mode}`), Promise.resolve(volume)),
-      remove: (name: string) => (calls.push(`remove ${name}`), Promise.resolve()),
+  const active = { ...idle, active: true };
+  const held = { ...active, open: true };
+
+  /** A volume that was made already, or will be. */
+  function rig(volume: LogicalVolume, judge: () => Promise<void> = () => Promise.resolve()) {
+    const calls: string[] = [];
+    let now = volume;
+    const done = (call: string, change: Partial<LogicalVolume> = {}): Promise<void> => {
+      calls.push(call);
+      now = { ...now, ...change };
+      return Promise.resolve();
     };
-    return known as unknown as Volumes;
+    const known = {
+      find: () => Promise.resolve(now),
+      create: ({ name }: { name: string }) => done(`create ${name}`, { active: true }),
+      activate: (name: string, mode: string) => done(`activate ${name} ${mode}`, { active: true }).then(() => now),
+      deactivate: (name: string) => done(`deactivate ${name}`, { active: false }),
+      remove: (name: string) => done(`remove ${name}`),
+    };
+    const guard: ClusterGuard = {
+      ...programGuard(program, directory),
+      async releasing(_volumes, work) {
+        calls.push('release');
+        const result = await work();
+        await judge();
+        return result;
+      },
+    };
+    return { calls, volumes: guardedVolumes(known as unknown as Volumes, 'VG0', guard) };
   }
 
-  test.each([
+  test.each<[string, LogicalVolume, readonly string[]]>([
+    ['is taken from the other nodes', idle, ['release', 'activate lv exclusive']],
     [
-      'is taken from the other nodes before it is activated',
-      idle,
-      ['release', 'activate lv exclusive', 'release', 'remove lv'],
+      'that is active here and not open is, too: a guest elsewhere may have it',
+      active,
+      ['release', 'activate lv exclusive'],
     ],
-    ['that is active here has been taken', { ...idle, active: true }, ['activate lv exclusive', 'remove lv']],
-  ])('%s', async (_what, volume, expected) => {
-    const calls: string[] = [];
-    const guard = { ...programGuard(program, directory), releasing: () => (calls.push('release'), Promise.resolve()) };
-    const volumes = guardedVolumes(volumesWith(volume, calls), 'VG0', guard);
+    ["that is open here is used here, and is nobody else's", held, ['activate lv exclusive']],
+  ])('%s, before it is activated', async (_what, volume, expected) => {
+    const { calls, volumes } = rig(volume);
     await volumes.activate('lv', 'exclusive');
-    await volumes.remove('lv');
     expect(calls).toEqual(expected);
   });
 
+  test.each([idle, active])('is taken from the other nodes before it is removed', async (volume) => {
+    const { calls, volumes } = rig(volume);
+    await volumes.remove('lv');
+    expect(calls).toEqual(['release', 'remove lv']);
+  });
+
+  test('is taken once while it stays active, and once more for its removal', async () => {
+    const { calls, volumes } = rig(idle);
+    await volumes.activate('lv', 'exclusive');
+    await volumes.activate('lv', 'exclusive');
+    await volumes.remove('lv');
+    await volumes.deactivate('lv');
+    await volumes.activate('lv', 'exclusive');
+    const again = ['activate lv exclusive', 'release', 'remove lv', 'deactivate lv'];
+    expect(calls).toEqual(['release', 'activate lv exclusive', ...again, 'release', 'activate lv exclusive']);
+  });
+
+  test("that was made here just now is nobody else's", async () => {
+    const { calls, volumes } = rig(idle);
+    await volumes.create({ name: 'lv', sizeBytes: 1, tags: [] });
+    await volumes.activate('lv', 'exclusive');
+    await volumes.remove('lv');
+    expect(calls).toEqual(['create lv', 'activate lv exclusive', 'remove lv']);
+  });
+
   test('is left to both nodes for the time of a migration', async () => {
-    const calls: string[] = [];
-    const guard = { ...programGuard(program, directory), releasing: () => (calls.push('release'), Promise.resolve()) };
-    await guardedVolumes(volumesWith(idle, calls), 'VG0', guard).activate('lv', 'shared');
+    const { calls, volumes } = rig(idle);
+    await volumes.activate('lv', 'shared');
     expect(calls).toEqual(['activate lv shared']);
   });
 
+  test('is given up again when another node has activated it at the same time', async () => {
+    const { calls, volumes } = rig(idle, () => Promise.reject(new Error('activated on node2 meanwhile')));
+    await expect(volumes.activate('lv', 'exclusive')).rejects.toThrow('activated on node2 meanwhile');
+    expect(calls).toEqual(['release', 'activate lv exclusive', 'deactivate lv']);
+  });
+
   test('is not touched when another node has it in use', async () => {
-    const calls: string[] = [];
-    const guard = {
-      ...programGuard(program, directory),
-      releasing: () => Promise.reject(new Error('in use on node2')),
-    };
-    const volumes = guardedVolumes(volumesWith(idle, calls), 'VG0', guard);
-    await expect(volumes.remove('lv')).rejects.toThrow('in use on node2');
-    await expect(volumes.activate('lv', 'exclusive')).rejects.toThrow('in use on node2');
-    expect(calls).toEqual([]);
+    for (const volume of [idle, active]) {
+      const known = { find: () => Promise.resolve(volume) } as unknown as Volumes;
+      const guard = {
+        ...programGuard(program, directory),
+        releasing: () => Promise.reject(new Error('in use on node2')),
+      };
+      const volumes = guardedVolumes(known, 'VG0', guard);
+      await expect(volumes.remove('lv')).rejects.toThrow('in use on node2');
+      await expect(volumes.activate('lv', 'exclusive')).rejects.toThrow('in use on node2');
+    }
   });
 });

@@ -112,6 +112,18 @@ describe('the lock of a VM', () => {
     await (await waiting).release();
   });
 
+  it('tells whether somebody else has had it between two looks', async () => {
+    expect(await here().holders(vm)).toEqual({ latest: '', former: '' });
+    await (await here().lock(vm, 1000)).release();
+    const { latest } = await here().holders(vm);
+    expect(latest).not.toBe('');
+    const mine = await here().lock(vm, 1000);
+    expect((await here().holders(vm)).former).toBe(latest);
+    await mine.release();
+    await (await here().lock(vm, 1000)).release();
+    expect((await here().holders(vm)).former).not.toBe(latest);
+  });
+
   it('survives a Ctrl-C, so that what was begun can be undone under it', async () => {
     const lock = await here().lock(vm, 1000);
     const groups = readdirSync('/proc').flatMap((pid) => {

@@ -25,15 +25,16 @@ export async function removeVolume(context: OperationContext, { name, origin }: 
     if (now?.open) throw new CxmError('IN_USE', `${now.path} is still in use, so it was not deleted`);
   });
   const { DELETE_DATA: data } = context.settings;
-  // What a copy-on-write snapshot keeps of its origin can't be reached, and writing all of it would overflow it.
-  if (data !== 'keep' && origin === '') {
-    // From here on it is no disk any more, whatever happens.
-    await context.withMetadataLock(() => context.volumes.changeTags(name, { add: [partialTag] }));
-    const active = await context.volumes.activate(name, 'exclusive');
-    if (data === 'zero') await context.volumes.zero(active, 0, active.sizeBytes);
-    else await context.volumes.discard(active);
-  }
   try {
+    // What a copy-on-write snapshot keeps of its origin can't be reached, and writing all of it would overflow it.
+    if (data !== 'keep' && origin === '') {
+      // Refused while another node has it in use, where it is to stay a disk.
+      const active = await context.volumes.activate(name, 'exclusive');
+      // From here on it is no disk any more, whatever happens.
+      await context.withMetadataLock(() => context.volumes.changeTags(name, { add: [partialTag] }));
+      if (data === 'zero') await context.volumes.zero(active, 0, active.sizeBytes);
+      else await context.volumes.discard(active);
+    }
     await removeWhenFree(context, name);
   } catch (error) {
     await context.volumes.deactivate(name).catch(() => undefined);

@@ -1,7 +1,6 @@
 /** `cxm eject`: empties this node, or the forced one. */
-import type { EjectPlan } from '../../balance/place.ts';
 import { rulesOf } from '../../cluster/balance-rules.ts';
-import { carryOutMoves, leftBehind, planEvacuation } from '../../cluster/many.ts';
+import { carryOutMoves, leftBehind, planEvacuation, type EvacuationPlan, type Failure } from '../../cluster/many.ts';
 import type { Step } from '../../cluster/steps.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
@@ -14,7 +13,7 @@ export const eject: CommandBody = async (context) => {
   const cluster = await context.open();
   const planning = planEvacuation(cluster, node, rulesOf(context.environment.configuration().configuration));
   const plan = await context.progress.during(() => `looking for room for the VMs of ${node}`, planning);
-  const left = plan.left.map(leftBehind);
+  const left = failuresOf(plan);
   if (context.options.dryRun) return show(context, node, plan);
   const { done, failures } = await carryOutMoves(cluster, plan.plan);
   const all = [...left, ...failures];
@@ -27,9 +26,14 @@ export const eject: CommandBody = async (context) => {
   return concludeMany(context, all);
 };
 
-function show(context: CommandContext, node: string, { plan, left }: EjectPlan): ExitCode {
-  const steps = plan.map(({ vm, source, destination }): Step => ({ kind: 'migrate', vm, source, destination }));
-  const failures = left.map(leftBehind);
+/** Of the plan itself. */
+function failuresOf({ failures, left }: EvacuationPlan): readonly Failure[] {
+  return [...failures, ...left.map(leftBehind)];
+}
+
+function show(context: CommandContext, node: string, plan: EvacuationPlan): ExitCode {
+  const steps = plan.plan.map(({ vm, source, destination }): Step => ({ kind: 'migrate', vm, source, destination }));
+  const failures = failuresOf(plan);
   if (context.options.json) context.json({ plan: { node, steps: stepsJson(steps), failures: failuresJson(failures) } });
   else if (steps.length + failures.length === 0) context.print(nothingOn(node));
   else printPlan(context, `${count(steps.length, 'VM')} would leave ${node}:`, steps);

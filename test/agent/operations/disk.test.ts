@@ -313,3 +313,18 @@ describe('data that is destroyed before a disk goes', () => {
     expect(await host.state()).toEqual([]);
   });
 });
+
+test('a disk that another node has in use is neither destroyed nor marked: it stays a disk', async () => {
+  await build();
+  const context = host.context({ DELETE_DATA: 'discard' });
+  const refusing = new Proxy(context.volumes, {
+    get: (target, name) =>
+      name === 'activate'
+        ? () => Promise.reject(new CxmError('IN_USE', 'lv-one-7-0 is in use on node2'))
+        : (Reflect.get(target, name) as unknown),
+  });
+  expect(await fails(deleteDisk.run({ ...context, volumes: refusing }, host.disk(7)))).toMatchObject({
+    code: 'IN_USE',
+  });
+  expect(await host.state()).toEqual(['lv-one-7-0 inactive']);
+});

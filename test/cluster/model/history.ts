@@ -15,7 +15,7 @@ import { actByHand } from './people.ts';
 import { allPromises, Operator, type NodePromises } from './operator.ts';
 import { Random, Scheduler } from './scheduler.ts';
 import { Watch } from './watch.ts';
-import { isLive, World, type Disk, type ModelConfig, type ModelDomain, type ModelNode } from './world.ts';
+import { emptyNode, isLive, World, type Disk, type ModelConfig, type ModelDomain, type ModelNode } from './world.ts';
 
 export interface HistoryOptions {
   /** Only histories of this kind; drawn when left out. */
@@ -95,23 +95,7 @@ class Play {
     const sharing = random.chance(0.15) && this.vms.length > 1;
     const nodes = Array.from({ length: count }, (_, index): ModelNode => {
       const isForeign = index === count - 1 && count > 2 && random.chance(0.15);
-      return {
-        name: `node${index + 1}`,
-        totalMemoryMib: random.pick([150, 300, 1000]),
-        groupUuid: isForeign ? 'other' : 'san',
-        up: true,
-        reachable: true,
-        domains: [],
-        active: new Set(),
-        links: new Map(),
-        configs: new Map(),
-        locks: new Map(),
-        tokens: new Map(),
-        busy: new Map(),
-        moves: new Map(),
-        waiters: [],
-        boots: 0,
-      };
+      return emptyNode(`node${index + 1}`, random.pick([150, 300, 1000]), isForeign ? 'other' : 'san');
     });
     const world = new World(this.scheduler, { nodes, sharedVolumes: new Set(sharing ? ['common'] : []) });
     const iso = random.chance(0.2);

@@ -154,6 +154,11 @@ export class Operator {
       inventory: () => this.call(node, 'lvs', () => inventoryOf(this.world, node)),
       volumes: (group) => this.volumes(node, group, lockedVm),
       lock: (vm, waitMs) => this.lock(node, vm, waitMs),
+      holders: (vm) =>
+        this.call(node, `holders of ${vm}`, () => {
+          const [latest = '', former = ''] = node.tokens.get(vm) ?? [];
+          return { latest, former };
+        }),
       under: (vm) => this.body(node, vm),
     };
   }
@@ -161,7 +166,7 @@ export class Operator {
   /** What begins only when another one has the lock is refused. */
   requireToken(node: ModelNode, vm: string | undefined): void {
     if (vm === undefined || !this.options.promises.lateStepsRefused) return;
-    if (node.tokens.get(vm) !== this.tokens.get(`${node.name} ${vm}`)) {
+    if (node.tokens.get(vm)?.[0] !== this.tokens.get(`${node.name} ${vm}`)) {
       throw new CxmError('INTERRUPTED', `another cxm has taken the lock of ${vm} on ${node.name}`);
     }
   }
@@ -180,7 +185,7 @@ export class Operator {
         const token = `${this.name} ${(this.nextToken += 1)}`;
         const lock: HeldLock = { node, vm, token, held: true };
         node.locks.set(vm, { owner: this.name, token });
-        node.tokens.set(vm, token);
+        node.tokens.set(vm, [token, ...(node.tokens.get(vm) ?? [])]);
         this.world.newToken(node, vm);
         this.tokens.set(`${node.name} ${vm}`, token);
         this.locks.push(lock);

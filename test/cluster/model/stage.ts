@@ -7,7 +7,7 @@ import type { ClusterNode } from '../../../src/cluster/node.ts';
 import { quiet } from './kinds.ts';
 import { allPromises, Operator } from './operator.ts';
 import { Random, Scheduler } from './scheduler.ts';
-import { isLive, World, type ModelNode, type Phase } from './world.ts';
+import { emptyNode, isLive, World, type ModelNode, type Phase } from './world.ts';
 
 export interface StageOptions {
   /** Lock manager of the volume group; none when left out. */
@@ -33,7 +33,7 @@ export class Stage {
 
   constructor(private readonly options: StageOptions = {}) {
     this.scheduler = new Scheduler(this.random, () => this.watch());
-    const nodes = ['node1', 'node2', 'node3'].map(emptyNode);
+    const nodes = ['node1', 'node2', 'node3'].map((name) => emptyNode(name, 1000));
     this.world = new World(this.scheduler, { nodes, sharedVolumes: new Set() });
     for (const node of nodes) node.configs.set(vm, { memoryMib: 100, disks: [disk] });
   }
@@ -127,23 +127,3 @@ export class Stage {
 }
 
 const disk = { group: 'san', volume, readOnly: false };
-
-function emptyNode(name: string): ModelNode {
-  return {
-    name,
-    totalMemoryMib: 1000,
-    groupUuid: 'san',
-    up: true,
-    reachable: true,
-    domains: [],
-    active: new Set(),
-    links: new Map(),
-    configs: new Map(),
-    locks: new Map(),
-    tokens: new Map(),
-    busy: new Map(),
-    moves: new Map(),
-    waiters: [],
-    boots: 0,
-  };
-}

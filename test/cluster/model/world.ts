@@ -51,12 +51,21 @@ export interface ModelNode {
   readonly links: Map<string, string>;
   readonly configs: Map<string, ModelConfig>;
   readonly locks: Map<string, { readonly owner: string; readonly token: string }>;
-  readonly tokens: Map<string, string>;
+  /** Who has taken the lock of a VM, the latest one first. */
+  readonly tokens: Map<string, readonly string[]>;
   readonly busy: Map<string, number>;
   readonly moves: Map<string, BegunMove>;
   waiters: Waiter[];
   /** Counts its boots: what was begun before one is gone after it. */
   boots: number;
+}
+
+export function emptyNode(name: string, totalMemoryMib: number, groupUuid = 'san'): ModelNode {
+  return {
+    ...{ name, totalMemoryMib, groupUuid, up: true, reachable: true, domains: [], active: new Set() },
+    ...{ links: new Map(), configs: new Map(), locks: new Map(), tokens: new Map(), busy: new Map() },
+    ...{ moves: new Map(), waiters: [], boots: 0 },
+  };
 }
 
 /** Its guest runs, or will when somebody unpauses it. */
