@@ -94,8 +94,8 @@ function liveDeath(world: World, plan: Plan, episode: Episode, failovers: { ms: 
   const wasMaster = world.master() === victim;
   const diedMs = world.queue.nowMs;
   // A late write of an earlier episode may void a claim of the lease: rightly, and that takes its time. A late fence command
-  // powers another node off.
-  const isHaunted = world.disk.ghostsUnderWay > 0 || world.power.underWay > 0;
+  // may have powered all others off.
+  const isHaunted = world.disk.ghostsUnderWay > 0 || others.every(({ alive }) => !alive);
   let startedMs = 0;
   world.guests.began = (vm) => {
     if (vms.includes(vm) && startedMs === 0) startedMs = world.queue.nowMs;
