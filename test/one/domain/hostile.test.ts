@@ -185,6 +185,13 @@ describe('what a cloud user may write is refused with one clear error or becomes
     expect(outcomeOf(() => configure(documentOf(changes)))).toBe(outcome);
   });
 
+  it('the error shows control characters that JSON leaves alone as what they are', () => {
+    const kernel = (): DomainFile => configure(documentOf(os({ KERNEL: '/boot/a\u007f\u009b31m' })));
+    expect(kernel).toThrow(/is "\/boot\/a\\u\{7f\}\\u\{9b\}31m", but must be/);
+    expect(outcomeOf(kernel)).toBe('refused');
+    expect(outcomeOf(() => configure(documentOf({ NAME: 'web\u007f\u009b31m' })))).toBe('refused');
+  });
+
   it.each(rawData)('RAW: %s', (_what, changes, outcome) => {
     expect(outcomeOf(() => configure(documentOf(changes)))).toBe(outcome);
   });
