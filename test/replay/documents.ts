@@ -42,7 +42,11 @@ function derived(version: OneVersion, vmId: number, calls: readonly Call[]): str
   const model = persistent ? calls.find(({ vmId: of, document }) => of === 1 && document !== undefined) : undefined;
   const text = machineIn(model?.document) ?? recordedFile(version, 'onevm-show-x.xml');
   const from = model === undefined ? 8 : 1;
+  const deployment = calls.find(({ action, vmId: of }) => action === 'deploy' && of === vmId)?.standardInput ?? '';
+  const [, mac = '02:00:0a:63:00:01', ip = '10.99.0.1'] = /mac=([^,]*),ip=([^,]*)/.exec(deployment) ?? [];
   return text
+    .replaceAll('[02:00:0a:63:00:01]', `[${mac}]`)
+    .replaceAll('[10.99.0.1]', `[${ip}]`)
     .replace(`<ID>${from}</ID>`, `<ID>${vmId}</ID>`)
     .replaceAll(`<OID>${from}</OID>`, `<OID>${vmId}</OID>`)
     .replace(`<VMID><![CDATA[${from}]]>`, `<VMID><![CDATA[${vmId}]]>`)

@@ -26,7 +26,7 @@ export interface DeployParameters {
   readonly directory: string;
   /** The deployment file as oned sent it. */
   readonly deployment: string;
-  /** The VM's document, when the deployment file lacks what the name is made of. */
+  /** The VM's document, when the deployment file is no document or lacks what the name is made of. */
   readonly document: string | undefined;
 }
 

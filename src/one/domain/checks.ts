@@ -4,6 +4,7 @@
  * with one sentence naming the VM, the attribute, what was found and what is allowed.
  */
 import { CxmError } from '../../errors.ts';
+import { printable } from '../printable.ts';
 
 /** Says which VM and attribute a value belongs to: `VM 7: NIC 0 MAC`. */
 export interface Subject {
@@ -13,11 +14,20 @@ export interface Subject {
 
 /** The error for a value that is not allowed. */
 export function refusal(subject: Subject, found: string, allowed: string, hint?: string): CxmError {
-  const text = JSON.stringify(found);
-  const shown = text.length > 80 ? `${text.slice(0, 76)}..."` : text;
-  return new CxmError('INVALID_INPUT', `VM ${subject.vmId}: ${subject.what} is ${shown}, but must be ${allowed}`, {
-    ...(hint === undefined ? {} : { hint }),
-  });
+  return new CxmError(
+    'INVALID_INPUT',
+    `VM ${subject.vmId}: ${subject.what} is ${shown(found)}, but must be ${allowed}`,
+    {
+      ...(hint === undefined ? {} : { hint }),
+    },
+  );
+}
+
+/** A value within a message: one line, in quotes, not longer than a message can bear. */
+export function shown(value: string): string {
+  // JSON leaves some control characters as they are.
+  const text = printable(JSON.stringify(value.slice(0, 100)), 1000);
+  return text.length > 80 ? `${text.slice(0, 76)}..."` : text;
 }
 
 /** The text if it matches. */

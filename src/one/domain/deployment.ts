@@ -40,10 +40,14 @@ export function domainFile(payload: Payload, deployment: Deployment, settings: D
   return { description, config: renderDomain(description, settings) };
 }
 
-/** Whether the VM's full document is needed besides the deployment file, to make the domain's name. */
+/**
+ * Whether the VM's full document is needed besides the deployment file: to make the domain's name, or because the
+ * interfaces of a Xen configuration with a MODEL have to be compared with it.
+ */
 export function needsDocument(payload: Payload, nameTemplate: string): boolean {
   const { userName, vmName } = templateNeeds(nameTemplate);
-  if (payload.kind !== 'xml') return payload.kind === 'xen' && (userName || vmName);
+  if (payload.kind === 'xen') return userName || vmName || /\bmodel=/.test(payload.text);
+  if (payload.kind === 'empty') return false;
   const vm = parseVirtualMachine(payload.text, 'the deployment file');
   return (userName && vm.user === undefined) || (vmName && vm.name === undefined);
 }

@@ -53,10 +53,13 @@ export function diskOf(disk: Disk, vmId: number, guest: GuestType): DomainDisk {
   };
 }
 
-/** @throws CxmError INVALID_INPUT when two disks want to be the same device */
+/** @throws CxmError INVALID_INPUT when two disks want to be the same device, or a disk two of them */
 export function withoutRepetition(disks: readonly DomainDisk[], vmId: number): DomainDisk[] {
   const byTarget = new Map<string, number>();
+  const seen = new Set<number>();
   for (const { target, diskId } of disks) {
+    if (seen.has(diskId)) throw new CxmError('INVALID_INPUT', `VM ${vmId}: disk ${diskId} is there twice`);
+    seen.add(diskId);
     const other = byTarget.get(target);
     if (other !== undefined) {
       throw new CxmError('INVALID_INPUT', `VM ${vmId}: disks ${other} and ${diskId} both have the target ${target}`, {

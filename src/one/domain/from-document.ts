@@ -20,7 +20,7 @@ export interface Deployment {
   readonly vmId: number;
   /** The VM's directory in the system datastore. */
   readonly vmDirectory: string;
-  /** The VM's full document, when the deployment file lacks the names of VM and user. */
+  /** The VM's full document, if it is at hand and the deployment file is not that. */
   readonly document?: VirtualMachine | undefined;
 }
 

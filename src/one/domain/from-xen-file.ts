@@ -6,7 +6,6 @@
  */
 import { CxmError } from '../../errors.ts';
 import type { ConfigValue, DomainConfig } from '../../xen/config-file.ts';
-import { parseNicSpec } from '../../xen/nic.ts';
 import { bootOf } from './boot.ts';
 import { clampWeight, maxMemoryMib, maxVcpus } from './capacity.ts';
 import { refusal, targetDevice, uuidText, wholeNumber } from './checks.ts';
@@ -15,14 +14,14 @@ import type {
   DomainDescription,
   DomainDisk,
   DomainGraphics,
-  DomainNic,
   DomainSettings,
   GuestType,
 } from './description.ts';
-import { checkedNic, deviceModelVersion, graphicsOf, withoutRepetition } from './devices.ts';
+import { deviceModelVersion, graphicsOf, withoutRepetition } from './devices.ts';
 import { requireSameVm, type Deployment } from './from-document.ts';
 import { domainName } from './name.ts';
 import { acceptedKeys, configWithoutRepetition, guestTypeIn } from './raw.ts';
+import { nicsIn } from './xen-file-nics.ts';
 
 /** Keys that oned's generator writes and that are read here one by one. */
 const generated = new Set([
@@ -73,7 +72,7 @@ export function describeXenFile(text: string, deployment: Deployment, settings: 
     ...(credits === undefined ? {} : { cpuWeight: clampWeight(Number(credits)) }),
     boot: bootIn(config, guest, deployment, settings),
     disks: disksIn(config, vmId, guest),
-    nics: nicsIn(config, vmId, guest),
+    nics: nicsIn(config, vmId, guest, document),
     ...(graphics === undefined ? {} : { graphics }),
     extras: extrasIn(config, vmId, settings),
   };
@@ -127,41 +126,18 @@ function diskIn(item: ConfigValue, vmId: number, guest: GuestType): DomainDisk {
   };
 }
 
-function nicsIn(config: DomainConfig, vmId: number, guest: GuestType): DomainNic[] {
-  return (config.getList('vif') ?? []).map((item, index) => {
-    const what = `NIC ${index}`;
-    if (typeof item !== 'string') throw refusal({ vmId, what }, JSON.stringify(item), 'a text');
-    const spec = parseNicSpec(item);
-    if (spec.backend !== undefined || spec.rate !== undefined || spec.otherParameters !== undefined) {
-      throw refusal({ vmId, what }, item, 'made of mac, ip, bridge, model, script and type');
-    }
-    return checkedNic(
-      {
-        mac: spec.mac,
-        bridge: spec.bridge,
-        ips: spec.ip?.split(/\s+/) ?? [],
-        model: spec.model,
-        script: spec.script,
-        interfaceName: spec.vifname,
-      },
-      vmId,
-      what,
-      guest,
-    );
-  });
-}
+/** What oned writes into `vfb`; LISTEN, PASSWD and KEYMAP, a user's texts, stand there as they are. */
+const frameBufferWords = new Set(['type', 'vnclisten', 'vncunused', 'vncdisplay', 'vncpasswd', 'keymap']);
 
 /** Graphics stand in `vfb` for PV guests and in keys of their own for HVM ones. */
 function graphicsIn(config: DomainConfig, vmId: number, guest: GuestType): DomainGraphics | undefined {
   const frameBuffers = config.getList('vfb') ?? [];
   if (frameBuffers.length > 1) throw new CxmError('INVALID_INPUT', `VM ${vmId} has more than one frame buffer`);
-  const words = new Map<string, string>();
-  for (const piece of String(frameBuffers[0] ?? '').split(',')) {
-    const equals = piece.indexOf('=');
-    if (equals > 0) words.set(piece.slice(0, equals).trim(), piece.slice(equals + 1).trim());
-  }
+  const words = frameBuffers.length === 0 ? new Map<string, string>() : frameBufferIn(frameBuffers[0], vmId);
   for (const key of config.keys()) {
-    if (/^(vnc|spice)/.test(key) || key === 'keymap') words.set(key, config.getString(key) ?? '');
+    if (!/^(vnc|spice)/.test(key) && key !== 'keymap') continue;
+    if (words.has(key)) throw new CxmError('INVALID_INPUT', `VM ${vmId} has ${key} twice: in vfb and beside it`);
+    words.set(key, config.getString(key) ?? '');
   }
   if (words.get('spice') === '1') return spiceIn(words, vmId, guest);
   if (words.get('vnc') !== '1' && !words.has('type')) return undefined;
@@ -177,6 +153,24 @@ function graphicsIn(config: DomainConfig, vmId: number, guest: GuestType): Domai
     vmId,
     guest,
   );
+}
+
+/** A word more or a second one of a kind comes out of a user's text. */
+function frameBufferIn(item: ConfigValue | undefined, vmId: number): Map<string, string> {
+  const text = typeof item === 'string' ? item : JSON.stringify(item);
+  const words = new Map<string, string>();
+  for (const piece of text.split(',')) {
+    const equals = piece.indexOf('=');
+    const name = piece.slice(0, Math.max(equals, 0)).trim();
+    if (!frameBufferWords.has(name) || words.has(name)) {
+      // The password may be in it, so the text is not shown.
+      throw new CxmError('INVALID_INPUT', `VM ${vmId}: vfb is not as oned writes it, with each of its words once`, {
+        hint: 'LISTEN, PASSWD and KEYMAP of GRAPHICS must have no comma and no quote',
+      });
+    }
+    words.set(name, piece.slice(equals + 1).trim());
+  }
+  return words;
 }
 
 function spiceIn(words: ReadonlyMap<string, string>, vmId: number, guest: GuestType): DomainGraphics | undefined {

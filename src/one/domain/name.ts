@@ -9,6 +9,7 @@
  */
 import { CxmError } from '../../errors.ts';
 import { nameFault } from '../../xen/domain-name.ts';
+import { shown } from './checks.ts';
 
 export interface NameParts {
   readonly vmId: number;
@@ -97,10 +98,4 @@ function sanitised(value: string | undefined, what: string, template: string, pa
     `VM ${parts.vmId} can't be named after VM_FQDN_TEMPLATE ${shown(template)}: ${what}, ${shown(value)}, can't be written in the letters and digits of a DNS name`,
     { hint: 'rename it, or take a template of %I alone' },
   );
-}
-
-/** A value within a message: one line, in quotes, not longer than a message can bear. */
-function shown(value: string): string {
-  const text = JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 76)}..."` : text;
 }

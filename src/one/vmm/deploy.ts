@@ -18,7 +18,9 @@ export async function deploy(context: ActionContext): Promise<string> {
   const { vmId, deploymentFile, deployment } = parseDeploy(context.argv, await context.standardInput());
   const directory = dirname(deploymentFile);
   const needed = needsDocument(deployment, context.config.VM_FQDN_TEMPLATE);
-  const document = needed ? (localDocument(directory, vmId) ?? (await frontendDocument(context, vmId))) : undefined;
+  // A Xen configuration is compared with the document wherever that is to be had without asking.
+  const local = needed || deployment.kind === 'xen' ? localDocument(directory, vmId) : undefined;
+  const document = local ?? (needed ? await frontendDocument(context, vmId) : undefined);
   const parameters = {
     vmId,
     directory,

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { readPayload } from '../../../src/one/documents/payload.ts';
 import { parseVirtualMachine } from '../../../src/one/documents/virtual-machine.ts';
+import { parseActionData } from '../../../src/one/documents/action-data.ts';
 import { domainFile, needsDocument } from '../../../src/one/domain/deployment.ts';
+import { recording, recordings as recordedCalls } from '../../support/recordings.ts';
 import { markedVmId } from '../../../src/one/domain/marker.ts';
 import {
   configure,
@@ -40,6 +42,27 @@ describe('deployment files as oned writes them', () => {
     const { description } = domainFile(payload, { vmId: 1, vmDirectory: '/ds/1', document }, named);
     expect(description.name).toBe('Shop-Front.ann');
     expect(() => domainFile(payload, { vmId: 1, vmDirectory: '/ds/1' }, named)).toThrow(/asks for its name/);
+  });
+
+  it.each([654, 949, 965, 985, 1005])(
+    'the document that 7.x had beside recording %i fits its Xen configuration',
+    (number) => {
+      const call = recording('7.x', number);
+      const id = Number(call.argv.at(-2));
+      const after = recordedCalls('7.x').find(({ argv, action, document }) => {
+        return action === 'cancel' && argv.at(-2) === String(id) && document !== undefined;
+      });
+      const document = parseActionData(after?.document ?? '').vm;
+      const deployment = { vmId: id, vmDirectory: `/ds/${id}`, document };
+      const payload = readPayload(call.standardInput, 'the deployment file');
+      const { description } = domainFile(payload, deployment, { ...settings, nameTemplate: 'one-%I' });
+      expect(description.nics).toHaveLength(1);
+    },
+  );
+
+  it('asks for the document of a Xen configuration in which an interface has a model', () => {
+    const text = "name = 'one-7'\nvif = [\n    'model=e1000,mac=02:00:00:00:00:01,bridge=br0',\n]\n";
+    expect(needsDocument({ kind: 'xen', text }, 'one-%I')).toBe(true);
   });
 
   it('asks for the document only when the bare template of 3.8 lacks what the name needs', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
+import type { DomainFile } from '../../../src/one/domain/deployment.ts';
 import { configure, documentOf, outcomeOf, sample, vmDirectory, type Attributes } from './samples.ts';
 
 type Case = readonly [what: string, attributes: Attributes, outcome: 'refused' | 'safe'];
@@ -184,6 +185,13 @@ describe('what a cloud user may write is refused with one clear error or becomes
     expect(outcomeOf(() => configure(documentOf(changes)))).toBe(outcome);
   });
 
+  it('the error shows control characters that JSON leaves alone as what they are', () => {
+    const kernel = (): DomainFile => configure(documentOf(os({ KERNEL: '/boot/a\u007f\u009b31m' })));
+    expect(kernel).toThrow(/is "\/boot\/a\\u\{7f\}\\u\{9b\}31m", but must be/);
+    expect(outcomeOf(kernel)).toBe('refused');
+    expect(outcomeOf(() => configure(documentOf({ NAME: 'web\u007f\u009b31m' })))).toBe('refused');
+  });
+
   it.each(rawData)('RAW: %s', (_what, changes, outcome) => {
     expect(outcomeOf(() => configure(documentOf(changes)))).toBe(outcome);
   });
@@ -192,6 +200,7 @@ describe('what a cloud user may write is refused with one clear error or becomes
 const xen = (lines: string): string => `name = 'one-7'\n#O CPU_CREDITS = 128\nmemory = '256'\nvcpus = '1'\n${lines}\n`;
 const kernel = "kernel = '/boot/vmlinuz'\n";
 const place = '/var/lib/one/datastores/0/7';
+const own = 'mac=02:00:00:00:00:01,bridge=br0';
 
 describe('lines that reached a Xen configuration of oned through an attribute or RAW data', () => {
   const cases: readonly (readonly [string, string, 'refused' | 'safe'])[] = [
@@ -208,6 +217,30 @@ describe('lines that reached a Xen configuration of oned through an attribute or
     ['a vif script', xen(`${kernel}vif = ['mac=02:00:00:00:00:01,bridge=br0,script=/tmp/x']`), 'refused'],
     ['a vif backend', xen(`${kernel}vif = ['mac=02:00:00:00:00:01,bridge=br0,backend=evil']`), 'refused'],
     ['a vif without a bridge', xen(`${kernel}vif = ['mac=02:00:00:00:00:01']`), 'refused'],
+    ['a vif with a script of Xen', xen(`${kernel}vif = ['${own},script=vif-route']`), 'refused'],
+    ['a vif with an interface of the host', xen(`${kernel}vif = ['${own},vifname=eth0']`), 'refused'],
+    ['a vif with a name, even the right one', xen(`${kernel}vif = ['${own},vifname=one-7-0']`), 'refused'],
+    ['a vif with a type', xen(`${kernel}vif = ['${own},type=ioemu']`), 'refused'],
+    ['a vif with two MACs', xen(`${kernel}vif = ['mac=02:00:00:00:00:99,${own}']`), 'refused'],
+    ['a vif with two bridges', xen(`${kernel}vif = ['${own},bridge=mgmtbr']`), 'refused'],
+    ['a vif with its words in another order', xen(`${kernel}vif = ['bridge=br0,mac=02:00:00:00:00:01']`), 'refused'],
+    ['a vif with a model, and nobody knows the document', xen(`${kernel}vif = ['model=e1000,${own}']`), 'refused'],
+    ['a vif as oned writes it', xen(`${kernel}vif = [\n    ' ${own}',\n]`), 'safe'],
+    ['a disk twice', xen(`${kernel}disk = ['raw:${place}/disk.0,xvda,w', 'raw:${place}/disk.0,xvdb,w']`), 'refused'],
+    ['a password with a parameter', xen(`${kernel}vfb = ['type=vnc,vncpasswd=x,vncdisplay=7,sdl=1']`), 'refused'],
+    [
+      'a keymap with a second display',
+      xen(`${kernel}vfb = ['type=vnc,vncdisplay=7,keymap=de,vncdisplay=8']`),
+      'refused',
+    ],
+    ['a frame buffer that swallows a line', xen(`${kernel}vfb = ['type=vnc,${own}']`), 'refused'],
+    ['a frame buffer that swallows a word', xen(`${kernel}vfb = ['type=vnc,r']`), 'refused'],
+    ['a password beside the frame buffer', xen(`${kernel}vfb = ['type=vnc,vncpasswd=x']\nvncpasswd = 'y'`), 'refused'],
+    [
+      'a frame buffer as oned writes it',
+      xen(`${kernel}vfb = ['type=vnc,vnclisten=0.0.0.0,vncunused=0,vncdisplay=7']`),
+      'safe',
+    ],
     ['two frame buffers', xen(`${kernel}vfb = ['type=vnc', 'type=vnc']`), 'refused'],
     ['a boot loader', xen("bootloader = '/bin/sh'"), 'refused'],
     ['credits without end', xen(kernel).replace('128', '999999999'), 'safe'],
@@ -221,6 +254,60 @@ describe('lines that reached a Xen configuration of oned through an attribute or
 
   it.each(cases)('%s', (_what, text, outcome) => {
     expect(outcomeOf(() => configure(text, { nameTemplate: 'one-%I' }))).toBe(outcome);
+  });
+});
+
+describe('interfaces of a Xen configuration of oned, into which it writes MODEL as it is', () => {
+  const nics = [
+    { MAC: '02:00:0A:63:00:01', IP: '10.99.0.1', BRIDGE: 'br0', MODEL: 'e1000' },
+    { MAC: '02:00:0a:63:00:02', BRIDGE: 'br1' },
+  ];
+  /** The file as oned writes it for an HVM guest with these interfaces. */
+  const written = (...models: readonly string[]): string => {
+    const lines = nics.map(({ MAC, IP, BRIDGE }, index) => {
+      const model = models[index] === undefined ? ' ' : `model=${models[index]},`;
+      return `    '${model}mac=${MAC}${IP === undefined ? '' : `,ip=${IP}`},bridge=${BRIDGE}',\n`;
+    });
+    return xen(`builder = "hvm"\ndisk = [\n]\nvif = [\n${lines.join('')}]`);
+  };
+  const outcome = (text: string, document?: string): string =>
+    outcomeOf(() => configure(text, { nameTemplate: 'one-%I' }, document));
+  const document = documentOf({ OS: {}, NIC: nics });
+
+  it('are taken when the document of the VM has the same', () => {
+    const { config } = configure(written('e1000'), { nameTemplate: 'one-%I' }, document);
+    expect(config.get('vif')).toEqual([
+      'mac=02:00:0a:63:00:01, bridge=br0, ip=10.99.0.1, model=e1000',
+      'mac=02:00:0a:63:00:02, bridge=br1',
+    ]);
+  });
+
+  it('are taken without the document when none has a model', () => {
+    expect(outcome(written())).toBe('safe');
+    expect(outcome(written('e1000'))).toBe('refused');
+  });
+
+  it.each([
+    ['a second interface in the line', "e1000,mac=02:00:00:00:00:99,bridge=mgmtbr', 'model=e1000"],
+    ['a second interface in a line of its own', "e1000,mac=02:00:00:00:00:99,bridge=mgmtbr',\n    'model=e1000"],
+    ['another one in place of its own', "e1000,mac=02:00:00:00:00:99,bridge=mgmtbr', #"],
+    ['another bridge for its own', "e1000,mac=02:00:0a:63:00:01,ip=10.99.0.1,bridge=mgmtbr', #"],
+    ['another address for its own', "e1000,mac=02:00:0a:63:00:01,ip=10.99.0.9,bridge=br0', #"],
+    ['its own hidden in another list', "e1000,mac=02:00:00:00:00:99,bridge=mgmtbr']\ncpuid=['host"],
+    ['an interface of the host', 'e1000,vifname=eth0'],
+    ['a script', 'e1000,script=vif-route'],
+    ['nothing but fewer of them', "e1000', #"],
+  ])('are refused when a model brings %s', (_what, model) => {
+    expect(outcome(written(model), document)).toBe('refused');
+    expect(outcome(written(model))).toBe('refused');
+    expect(outcome(written('e1000', model), document)).toBe('refused');
+  });
+
+  it('say what is wrong and what to do', () => {
+    expect(() => configure(written('e1000'), { nameTemplate: 'one-%I' })).toThrow(/MODEL .* no document/);
+    expect(() => configure(written("e1000', #"), { nameTemplate: 'one-%I' }, document)).toThrow(/NIC 0 is/);
+    const another = documentOf({ OS: {}, NIC: nics.slice(0, 1) });
+    expect(() => configure(written('e1000'), { nameTemplate: 'one-%I' }, another)).toThrow(/not those of its document/);
   });
 });
 
@@ -263,6 +350,20 @@ describe('properties', () => {
       fc.property(line, (KERNEL_CMD) => {
         expect(configure(documentOf(os({ KERNEL_CMD }))).config.get('extra')).toBe(KERNEL_CMD);
       }),
+    );
+  });
+
+  it('no text in MODEL ever brings a Xen configuration another interface', () => {
+    const pieces = fc.oneof(text, fc.constantFrom(',mac=02:00:00:00:00:99', ',bridge=br9', "', #", "',\n    'model=x"));
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 5 }), (words) => {
+        const line = `model=e1000${words.join('')},mac=02:00:0a:63:00:01,ip=10.99.0.1,bridge=br0`;
+        const made = xen(`${kernel}vif = [\n    '${line}',\n]`);
+        const configured = (): DomainFile => configure(made, { nameTemplate: 'one-%I' }, documentOf());
+        if (outcomeOf(configured) === 'refused') return;
+        expect(configured().config.get('vif')).toEqual(['mac=02:00:0a:63:00:01, bridge=br0, ip=10.99.0.1']);
+      }),
+      { numRuns: 1000 },
     );
   });
 

@@ -9,6 +9,7 @@ import { parseDiskSpec, blockDeviceOf } from '../../../src/xen/disk.ts';
 import type { DomainConfig } from '../../../src/xen/config-file.ts';
 import { parseDomainConfig } from '../../../src/xen/config-file.ts';
 import { readPayload } from '../../../src/one/documents/payload.ts';
+import { parseVirtualMachine } from '../../../src/one/documents/virtual-machine.ts';
 import { domainFile, type DomainFile } from '../../../src/one/domain/deployment.ts';
 import type { DomainSettings } from '../../../src/one/domain/description.ts';
 import { nameFault } from '../../../src/xen/domain-name.ts';
@@ -73,9 +74,11 @@ export function documentOf(changes: Attributes = {}, user = 'ann'): string {
   return `<VM><ID>${vmId}</ID><UNAME>${escaped(user)}</UNAME><NAME>${escaped(name)}</NAME><TEMPLATE>${xml(template)}</TEMPLATE></VM>`;
 }
 
-/** The configuration of a deployment file of VM 7. */
-export function configure(text: string, changes: Partial<DomainSettings> = {}): DomainFile {
-  return domainFile(readPayload(text, 'the deployment file'), { vmId, vmDirectory }, { ...settings, ...changes });
+/** The configuration of a deployment file of VM 7, with its document if that is at hand. */
+export function configure(text: string, changes: Partial<DomainSettings> = {}, document?: string): DomainFile {
+  const vm = document === undefined ? undefined : parseVirtualMachine(document);
+  const deployment = { vmId, vmDirectory, document: vm };
+  return domainFile(readPayload(text, 'the deployment file'), deployment, { ...settings, ...changes });
 }
 
 /** Keys that a configuration may have: those we write and those RAW may set. */

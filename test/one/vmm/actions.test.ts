@@ -160,6 +160,13 @@ describe('deploy', () => {
     expect(asked[0]?.parameters['document']).toContain('<UNAME>ann</UNAME>');
   });
 
+  it('takes that document along also when the name needs nothing of it, so that interfaces are compared', async () => {
+    mkdirSync(place, { recursive: true });
+    writeFileSync(`${place}/vm.xml`, vmDocument(7));
+    await run('deploy', argv, { standardInput: xen, answer: answerTo });
+    expect(asked[0]?.parameters).toMatchObject({ document: vmDocument(7) });
+  });
+
   it('asks nobody when the name is the id alone', async () => {
     const settings = { ONE_HOST: 'frontend', VM_FQDN_TEMPLATE: 'one-%I' };
     const ssh = (): never => {
