@@ -105,7 +105,7 @@ export async function guardWork(
   work: GuardedWork,
 ): Promise<void> {
   nodeNamed(cluster, node);
-  await withVmLock(cluster, vm, work, { needed: [node] });
+  await withVmLock(cluster, vm, () => work(), { needed: [node] });
 }
 
 /** The connections to the nodes are looked at while somebody else works. */

@@ -1,8 +1,13 @@
 /** The hold of a VM for work on its own node: real locks of two nodes, each a directory of its own. */
+import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { afterAll, expect, test } from 'vitest';
+import type { CliEnvironment } from '../../src/cli/environment.ts';
+import { exitCodes } from '../../src/cli/exit-codes.ts';
+import { runGuard } from '../../src/cli/guard.ts';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import { guardWork, type GuardedOutcome } from '../../src/cluster/guard.ts';
 import { commandNode, lockToken } from '../../src/cluster/node-body.ts';
@@ -61,4 +66,21 @@ test('work is not begun without the lock of its own node, nor on one that is non
   });
   await expect(guardWork(cluster(), { vm: 'web', node: 'gamma' }, work)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   expect(begun).toEqual([]);
+});
+
+test('`cxm guard hold` says when it holds the VM, and holds it until it is told to let go', async () => {
+  const said = new EventEmitter();
+  const held = once(said, 'line');
+  const input = new PassThrough();
+  const environment = {
+    localName: 'beta',
+    terminal: { stdout: { write: (text: string) => said.emit('line', text) }, stderr: process.stderr, env: {} },
+    open: () => Promise.resolve({ cluster: cluster(), close: () => Promise.resolve() }),
+  } as unknown as CliEnvironment;
+  const ended = runGuard(['hold', '--', 'web'], environment, input);
+  expect(await held).toEqual(['held\n']);
+  await expect(move()).rejects.toMatchObject({ code: 'IN_USE' });
+  input.end('done\n');
+  expect(await ended).toBe(exitCodes.done);
+  expect(await move()).toBe('moved');
 });

@@ -13,6 +13,7 @@ import type { DomainBoot } from '../../one/domain/description.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf } from '../../xen/domain-list.ts';
 import { asOwner } from '../owner.ts';
+import { begunAt, requireWanted, type Start } from './domain-cancelled.ts';
 import { requirePublicFiles } from './domain-files.ts';
 import type { DomainHost } from './domain-host.ts';
 import { destroyRow } from './domain-end.ts';
@@ -28,6 +29,8 @@ export interface DeployParameters {
   readonly deployment: string;
   /** The VM's document, when the deployment file is no document or lacks what the name is made of. */
   readonly document: string | undefined;
+  /** When the action began, by this host's `monotonicMs`; now when left out. */
+  readonly begunMs?: number | undefined;
 }
 
 export interface DeployResult {
@@ -40,9 +43,10 @@ export interface DeployResult {
 }
 
 export async function deploy(host: DomainHost, parameters: DeployParameters): Promise<DeployResult> {
+  const begunMs = begunAt(parameters.begunMs);
   const file = configurationOf(host, parameters);
   requireOwnFiles(host, file.description.boot, parameters.directory);
-  return withDomainLock(host, parameters.vmId, () => deployLocked(host, file));
+  return withDomainLock(host, parameters.vmId, () => deployLocked(host, file, begunMs));
 }
 
 /** The configuration that a deployment file asks for. @throws CxmError INVALID_INPUT, UNSUPPORTED, FOREIGN */
@@ -65,8 +69,13 @@ export function requireOwnFiles({ owner }: Pick<DomainHost, 'owner'>, boot: Doma
   }
 }
 
-async function deployLocked(host: DomainHost, { description, config }: DomainFile): Promise<DeployResult> {
+async function deployLocked(
+  host: DomainHost,
+  { description, config }: DomainFile,
+  begunMs: number,
+): Promise<DeployResult> {
   const { vmId, name } = description;
+  requireWanted(host, { vmId, begunMs });
   const found = await findDomain(host, vmId, name);
   if (found.running !== undefined && found.name !== undefined) {
     host.log('INFO', `VM ${vmId} runs here already as ${found.name} and is taken over`);
@@ -79,9 +88,9 @@ async function deployLocked(host: DomainHost, { description, config }: DomainFil
   const start = async (path: string): Promise<void> => {
     host.files.setAutostart(name);
     await host.toolstack.create(path);
-    requireCaller(host);
+    requireWanted(host, { vmId, begunMs });
   };
-  await startDomain(host, { vmId, name, text: config.toString(), diskIds }, start);
+  await startDomain(host, { vmId, name, text: config.toString(), diskIds, begunMs }, start);
   return { deployId: name, configPath: host.files.path(name), takenOver: false };
 }
 
@@ -115,8 +124,7 @@ export async function removeRemains(host: DomainHost, vmId: number, found: Found
   }
 }
 
-export interface StartedDomain {
-  readonly vmId: number;
+export interface StartedDomain extends Start {
   readonly name: string;
   /** Its configuration. */
   readonly text: string;
@@ -148,10 +156,13 @@ async function startHeld(
 ): Promise<void> {
   const { vmId, name, text, diskIds } = domain;
   const before = host.files.vmIdOf(name) === vmId ? host.files.read(name) : undefined;
+  requireWanted(host, domain);
   const activated = await activateVolumes(host, vmId, diskIds, 'exclusive');
   try {
+    // A file that hosts share may be that of the VM's next life elsewhere.
+    requireWanted(host, domain);
     host.files.write(name, text);
-    requireCaller(host);
+    requireWanted(host, domain);
     await start(host.files.path(name));
   } catch (error) {
     throw await takeBack(host, domain, { before, activated }, error);
@@ -232,9 +243,4 @@ async function activeNames(
     if (volume?.active === true) names.add(volume.name);
   }
   return [...names];
-}
-
-/** @throws CxmError INTERRUPTED when nobody waits for the domain any more */
-export function requireCaller({ signal }: DomainHost): void {
-  if (signal.aborted) throw new CxmError('INTERRUPTED', 'the action was ended before the domain had started');
 }

@@ -8,6 +8,7 @@ import { CxmError } from '../../errors.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import type { ShutdownOutcome } from '../../xen/toolstack.ts';
+import { noteCancelled } from './domain-cancelled.ts';
 import { holding, requireNotElsewhere } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -84,8 +85,12 @@ function isUntouched(host: DomainHost, name: string, { holder }: Beginning): boo
   return holder !== undefined && host.guard.lastHold(name) === holder;
 }
 
-/** Destroys the domain at once, also one that a migration has left: who asks for this wants an end of the VM. */
+/**
+ * Destroys the domain at once, also one that a migration has left: who asks for this wants an end of the VM. What is about
+ * to start it and can't be waited for gives up by itself.
+ */
 export async function cancel(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<EndResult> {
+  noteCancelled(host, vmId);
   return finish(host, { vmId, deployId }, { ended: 'destroyed', beginning: undefined, endedHere: false });
 }
 

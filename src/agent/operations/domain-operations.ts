@@ -7,7 +7,16 @@ import { macAddress, targetDevice } from '../../one/domain/checks.ts';
 import { checkedNic } from '../../one/domain/devices.ts';
 import { CxmError } from '../../errors.ts';
 import type { Operation, OperationContext } from '../operation.ts';
-import { absolutePath, flag, longText, optionalString, string, wholeNumber, type Parameters } from '../parameters.ts';
+import {
+  absolutePath,
+  flag,
+  longText,
+  optionalNumber,
+  optionalString,
+  string,
+  wholeNumber,
+  type Parameters,
+} from '../parameters.ts';
 import { domainHost, type DomainHost } from './domain-host.ts';
 import { managerOf, type DomainManager } from './domain-manager.ts';
 import {
@@ -42,6 +51,7 @@ function parseDeploy(parameters: Parameters): DeployParameters {
     directory: parseVmDirectory(parameters, vmId),
     deployment: longText(parameters, 'deployment', maxDocumentCharacters),
     document: parseDocument(parameters, 'document'),
+    begunMs: optionalNumber(parameters, 'begunMs'),
   };
 }
 
@@ -58,7 +68,8 @@ function parseSave(parameters: Parameters): SaveParameters {
 function parseRestore(parameters: Parameters): RestoreParameters {
   const saved = parseSave(parameters);
   const directory = parseVmDirectory(parameters, saved.vmId);
-  return { ...saved, directory, document: parseDocument(parameters, 'document') };
+  const document = parseDocument(parameters, 'document');
+  return { ...saved, directory, document, begunMs: optionalNumber(parameters, 'begunMs') };
 }
 
 function parseTarget(parameters: Parameters, vmId: number): string {

@@ -4,12 +4,13 @@
  * which may have moved the VM since it was seen here.
  */
 import { CxmError } from '../../errors.ts';
-import { meaningOf, monitorGraceMs, needsMonitor, rowsOf } from '../../xen/domain-list.ts';
+import { meaningOf, monitorGraceMs, needsMonitor, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
 import { findDomain, requireRunning, volumeNames } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
+import { forgetRestart, isRestartCutOff, noteRestart } from './domain-restarting.ts';
 import { diskIdsIn } from './domain-save.ts';
 import { namesInGroup } from './domain-volumes.ts';
 
@@ -27,17 +28,25 @@ export function reboot(host: DomainHost, { vmId, deployId }: DomainParameters): 
   });
 }
 
-/** A VM that is not here is left alone: it may run elsewhere, and starting it twice would ruin its disks. */
+/**
+ * A VM that is not here is left alone: it may run elsewhere, and starting it twice would ruin its disks. Only one that a
+ * restart has ended here, and failed to start, is started.
+ */
 export function reset(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<object> {
   return withDomainLock(host, vmId, async () => {
     const { name, rows } = await findDomain(host, vmId, deployId);
-    if (name === undefined || !rows.some((row) => ['running', 'paused', 'shutDown'].includes(meaningOf(row)))) {
+    const isHere = rows.some((row) => ['running', 'paused', 'shutDown'].includes(meaningOf(row)));
+    if (name === undefined || !(isHere || (rows.every(isDying) && isRestartCutOff(host, vmId, name)))) {
       host.log('INFO', `VM ${vmId} is not on this host: nothing to reset`);
       return {};
     }
     await startAgain(host, vmId, name);
     return {};
   });
+}
+
+function isDying(row: DomainRow): boolean {
+  return meaningOf(row) === 'dying';
 }
 
 /** True when the guest has ended and nobody restarts it. */
@@ -67,10 +76,12 @@ async function startAgain(host: DomainHost, vmId: number, name: string): Promise
       hint: 'power the VM off and on in OpenNebula, which writes it anew',
     });
   }
-  const volumes = namesInGroup(host, vmId, diskIdsIn(vmId, text, volumeNames(host)));
-  await host.guard.starting({ name, volumes }, async (requireHeld) => {
+  const diskIds = diskIdsIn(vmId, text, volumeNames(host));
+  await host.guard.starting({ name, volumes: namesInGroup(host, vmId, diskIds) }, async (requireHeld) => {
+    noteRestart(host, vmId);
     for (const row of rowsOf(await host.toolstack.list(), name)) await destroyRow(host, row);
     requireHeld();
     await host.toolstack.create(path);
+    forgetRestart(host, vmId);
   });
 }

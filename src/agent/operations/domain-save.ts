@@ -25,7 +25,8 @@ import {
   usedPath,
   waitingRow,
 } from './domain-checkpoint.ts';
-import { removeRemains, requireCaller, requireOwnFiles, startDomain, type StartedDomain } from './domain-deploy.ts';
+import { begunAt, requireWanted } from './domain-cancelled.ts';
+import { removeRemains, requireOwnFiles, startDomain, type StartedDomain } from './domain-deploy.ts';
 import { destroyRow } from './domain-end.ts';
 import { withDomainHeld } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
@@ -111,6 +112,8 @@ export interface RestoreParameters extends SaveParameters {
   readonly directory: string;
   /** The VM's document, where oned sends one or the frontend could be asked. */
   readonly document: string | undefined;
+  /** When the action began, by this host's `monotonicMs`; now when left out. */
+  readonly begunMs?: number | undefined;
 }
 
 /**
@@ -119,7 +122,9 @@ export interface RestoreParameters extends SaveParameters {
  */
 export function restore(host: DomainHost, parameters: RestoreParameters): Promise<{ readonly deployId: string }> {
   const { vmId, deployId, checkpoint } = parameters;
+  const begunMs = begunAt(parameters.begunMs);
   return withDomainLock(host, vmId, async () => {
+    requireWanted(host, { vmId, begunMs });
     const found = await findDomain(host, vmId, deployId);
     if (found.running !== undefined && found.name !== undefined) {
       host.log('INFO', `VM ${vmId} runs here already as ${found.name}`);
@@ -127,7 +132,7 @@ export function restore(host: DomainHost, parameters: RestoreParameters): Promis
       return { deployId: found.name };
     }
     const waiting = waitingRow(host, vmId, found.rows);
-    const domain = restoredDomain(host, parameters, found.name, volumeNames(host));
+    const domain = { ...restoredDomain(host, parameters, found.name, volumeNames(host)), begunMs };
     await requireFreeName(host, vmId, domain.name);
     requireCheckpoint(host, checkpoint, waiting !== undefined);
     if (waiting !== undefined) {
@@ -141,8 +146,7 @@ export function restore(host: DomainHost, parameters: RestoreParameters): Promis
     let doubt: CxmError | undefined;
     await startDomain(host, domain, async (configPath) => {
       await feed(host, checkpoint, (pipe) => host.toolstack.restore(pipe, { configPath, paused: true }));
-      requireCaller(host);
-      doubt = await letRun(host, vmId, domain.name, checkpoint);
+      doubt = await letRun(host, domain, checkpoint);
     });
     if (doubt !== undefined) throw doubt;
     settleRunning(host, vmId, domain.name, checkpoint);
@@ -156,10 +160,12 @@ export function restore(host: DomainHost, parameters: RestoreParameters): Promis
  * @returns the error when nobody knows whether it has run
  * @throws CxmError when it has not; the checkpoint has its own name then
  */
-async function letRun(host: DomainHost, vmId: number, name: string, checkpoint: string): Promise<CxmError | undefined> {
+async function letRun(host: DomainHost, domain: StartedDomain, checkpoint: string): Promise<CxmError | undefined> {
+  const { vmId, name } = domain;
   const row = await host.toolstack.find(name);
   if (row === undefined) throw new CxmError('XEN', `xl has restored ${name}, but it is not in the list`);
   noteWaiting(host, vmId, row.id);
+  requireWanted(host, domain);
   setAside(host, checkpoint);
   try {
     await host.toolstack.unpause(row.id);
@@ -225,7 +231,7 @@ function restoredDomain(
   parameters: RestoreParameters,
   found: string | undefined,
   names: VolumeNames,
-): StartedDomain {
+): Omit<StartedDomain, 'begunMs'> {
   const { vmId, deployId, directory, document, checkpoint } = parameters;
   if (document !== undefined) {
     const vm = parseVirtualMachine(document, `the document of VM ${vmId}`);

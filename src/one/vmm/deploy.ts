@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:f
 import { dirname } from 'node:path';
 import type { DeployResult } from '../../agent/operations/domain-deploy.ts';
 import { asCxmError } from '../../errors.ts';
+import { monotonicMs } from '../../host/clock.ts';
 import type { ActionContext } from '../action.ts';
 import { messagePatienceMs, parseDeploy, parseRestore } from '../arguments/machine.ts';
 import { createFrontend } from '../client.ts';
@@ -15,6 +16,7 @@ import { needsDocument } from '../domain/deployment.ts';
 
 /** Prints the deploy id: the name of the domain. */
 export async function deploy(context: ActionContext): Promise<string> {
+  const begunMs = monotonicMs();
   const { vmId, deploymentFile, deployment } = parseDeploy(context.argv, await context.standardInput());
   const directory = dirname(deploymentFile);
   const needed = needsDocument(deployment, context.config.VM_FQDN_TEMPLATE);
@@ -25,6 +27,7 @@ export async function deploy(context: ActionContext): Promise<string> {
     vmId,
     directory,
     deployment: deployment.kind === 'empty' ? '' : deployment.text,
+    begunMs,
     ...(document === undefined ? {} : { document }),
   };
   const result = (await context.helper('here', { operation: 'domain-deploy', parameters })) as DeployResult;
@@ -38,6 +41,7 @@ export async function deploy(context: ActionContext): Promise<string> {
 }
 
 export async function restore(context: ActionContext): Promise<undefined> {
+  const begunMs = monotonicMs();
   const { vmId, deployId, checkpoint } = parseRestore(context.argv);
   const input = readPayload(
     await context.standardInput(messagePatienceMs('restore', context.argv)),
@@ -48,6 +52,7 @@ export async function restore(context: ActionContext): Promise<undefined> {
     vmId,
     checkpoint,
     directory: dirname(checkpoint),
+    begunMs,
     ...(deployId === undefined ? {} : { deployId }),
     ...(document === undefined ? {} : { document }),
   };

@@ -10,6 +10,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { domainOperations } from '../../../src/agent/operations/domain-operations.ts';
 import { resolveCxmrc, settingsFromRecord } from '../../../src/config/load.ts';
 import { CxmError } from '../../../src/errors.ts';
+import { monotonicMs } from '../../../src/host/clock.ts';
 import type { CommandResult } from '../../../src/host/commands.ts';
 import type { Action, ActionContext, HelperCall } from '../../../src/one/action.ts';
 import { machineUsage } from '../../../src/one/arguments/usage.ts';
@@ -167,6 +168,18 @@ describe('deploy', () => {
     expect(asked[0]?.parameters).toMatchObject({ document: vmDocument(7) });
   });
 
+  it('says when it has begun, which is before it asks anybody', async () => {
+    let askedMs = 0;
+    const ssh = (): CommandResult => {
+      askedMs = monotonicMs();
+      while (monotonicMs() === askedMs);
+      return { stdout: `${vmDocument(7)}\ncxm-exit:0\n`, stderr: '', exitCode: 0 };
+    };
+    const settings = { ONE_HOST: 'frontend', VM_FQDN_TEMPLATE: '%V.%U' };
+    await run('deploy', argv, { standardInput: xen, answer: answerTo, settings, ssh });
+    expect(asked[0]?.parameters['begunMs']).toBeLessThanOrEqual(askedMs);
+  });
+
   it('asks nobody when the name is the id alone', async () => {
     const settings = { ONE_HOST: 'frontend', VM_FQDN_TEMPLATE: 'one-%I' };
     const ssh = (): never => {
@@ -211,7 +224,8 @@ describe('restore', () => {
 
   it('of 3.8 asks the frontend for the document, and goes on without one', async () => {
     await run('restore', [checkpoint, 'host01', '7', 'host01'], { settings: { ONE_HOST: 'frontend' } });
-    expect(asked[0]?.parameters).toEqual({ vmId: 7, checkpoint, directory: '/var/lib/one/datastores/0/7' });
+    const begunMs = expect.any(Number) as number;
+    expect(asked[0]?.parameters).toEqual({ vmId: 7, checkpoint, directory: '/var/lib/one/datastores/0/7', begunMs });
     expect(logged.join()).toContain('document of VM 7 is not to be had');
   });
 });

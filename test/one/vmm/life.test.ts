@@ -227,6 +227,29 @@ describe('reboot and reset', () => {
     expect((await hosts.xl('a', 'domid', deployId)).stdout).not.toBe(before.stdout);
   });
 
+  it('reset, run again after it has ended the domain and could not start it, starts it', async () => {
+    const { deployId } = await deploy();
+    await hosts.turn('a', { createFails: 'libxl: error: something' });
+    await expect(hosts.manager('a').reset({ vmId, deployId })).rejects.toMatchObject({ code: 'XEN' });
+    expect(await hosts.domains('a')).toEqual([]);
+    await hosts.turn('a', {});
+    await hosts.manager('a').reset({ vmId, deployId });
+    expect(await hosts.domains('a')).toEqual(['web-7: running']);
+    // It has run again, so what happens to it later is no restart that was cut off.
+    await hosts.xl('a', 'destroy', deployId);
+    await hosts.manager('a').reset({ vmId, deployId });
+    expect(await hosts.domains('a')).toEqual([]);
+  });
+
+  it('reset starts nothing that was moved away by hand, whatever lies here of it', async () => {
+    const { deployId } = await deploy();
+    for (const disk of ['lv-one-7-0', 'lv-one-7-1']) await hosts.volumes('b').activate(disk);
+    await hosts.migrateByHand('a', 'b', deployId);
+    await hosts.manager('a').reset({ vmId, deployId });
+    expect(await hosts.domains('a')).toEqual([]);
+    expect(hosts.hasAutostart('a', deployId)).toBe(true);
+  });
+
   it('of an absent VM: reset succeeds and starts nothing, reboot says that it is not here', async () => {
     await hosts.manager('a').reset({ vmId, deployId: 'web-7' });
     await expectNothing('a');
