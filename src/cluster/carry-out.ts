@@ -68,6 +68,7 @@ export async function tidyUp(cluster: Cluster, steps: readonly PlainStep[], lock
 function inverse(step: PlainStep): PlainStep | undefined {
   switch (step.kind) {
     case 'activate':
+      if (step.wasExclusive === true) return { ...step, mode: 'exclusive' };
       return step.wasActive ? undefined : { ...step, kind: 'deactivate', wasActive: true };
     case 'deactivate':
       // An inactive volume harms nobody, one that is active on two nodes may.

@@ -266,6 +266,7 @@ function sharedAtSource(source: NodeSight, volumes: readonly VolumeName[]): Plai
     volume,
     mode: 'shared',
     wasActive: true,
+    wasExclusive: true,
   }));
 }
 

@@ -23,6 +23,8 @@ export type Step =
       readonly mode: ActivationMode;
       /** Undoing it leaves it active. */
       readonly wasActive: boolean;
+      /** Nobody else could have it in the cluster's lock: undoing it makes that so again. */
+      readonly wasExclusive?: true;
       /** It is only read: undoing it leaves it active, too, if another VM has begun to read it. */
       readonly unlessRead?: true;
     }

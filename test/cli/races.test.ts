@@ -40,5 +40,8 @@ describe('several cxm, and one that is killed', { timeout: timeoutMs }, () => {
     const { exitCode, stderr } = await box.cxm(['migrate', 'shop.example.org', 'node2']);
     expect({ exitCode, stderr: exitCode === 0 ? '' : stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(box.nodesWith('shop.example.org')).toEqual(['node2']);
+    expect([box.activeOn('shop.example.org'), box.linkedOn('shop.example.org')]).toEqual([['node2'], ['node2']]);
+    const again = await box.cxm(['migrate', 'shop.example.org', 'node2']);
+    expect(again.stdout).toContain('Nothing to do');
   });
 });

@@ -161,4 +161,11 @@ describe('a migration that fails', () => {
     await expect(migrate(stage, 'node2')).rejects.toMatchObject({ changed: 'rolled-back' });
     expect(stage.state).toEqual(before);
   });
+
+  it('gives the source its exclusive lock back where LVM has locks, so that LVM itself refuses others again', async () => {
+    const stage = running({ ...broken, lockType: 'sanlock' });
+    await expect(migrate(stage, 'node2')).rejects.toMatchObject({ changed: 'rolled-back' });
+    expect(stage.modes).toEqual(new Map([[`node1 ${volume}`, 'exclusive']]));
+    expect(stage.state.activeOn).toEqual(['node1']);
+  });
 });

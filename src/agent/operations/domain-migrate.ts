@@ -5,6 +5,8 @@
  * of it: one that a crash left behind would start the VM a second time.
  */
 import { asCxmError, CxmError } from '../../errors.ts';
+import { diskVolumeName } from '../../lvm/names.ts';
+import type { ActivationMode } from '../../lvm/volumes.ts';
 import { meaningOf, type DomainRow } from '../../xen/domain-list.ts';
 import { randomBytes } from '../random.ts';
 import { requireNoCopies } from './copies.ts';
@@ -67,7 +69,10 @@ async function moveDomain(host: DomainHost, move: Move, row: DomainRow): Promise
   const { vmId, name, destination } = move;
   const diskIds = await heldDisks(host, vmId, name);
   await requireNoCopies(host, vmId, diskIds);
-  const prepared = await prepare(host, move, diskIds);
+  const prepared = await prepare(host, move, diskIds).catch(async (error: unknown) => {
+    await ownDisks(host, vmId, diskIds);
+    throw error;
+  });
   const links = host.files.namesOf(vmId).filter((own) => host.files.hasAutostart(own));
   let failure: CxmError | undefined;
   try {
@@ -86,6 +91,7 @@ async function moveDomain(host: DomainHost, move: Move, row: DomainRow): Promise
   if (outcome === 'stayed') {
     putBack(host, links);
     await abandon(host, move, prepared);
+    await ownDisks(host, vmId, diskIds);
     host.log(
       'WARN',
       `${name} runs on here, but xl may not watch it any more: reboot it through OpenNebula, not from within`,
@@ -105,13 +111,30 @@ function putBack(host: DomainHost, links: readonly string[]): void {
   }
 }
 
+/** Where LVM has locks, so that it refuses the disks to other hosts, or to none. */
+async function lockDisks(
+  host: DomainHost,
+  vmId: number,
+  diskIds: readonly number[],
+  mode: ActivationMode,
+): Promise<void> {
+  if ((await host.volumes.info()).lockType === '') return;
+  const names = diskIds.map((diskId) => diskVolumeName(host.settings.LV_PREFIX, vmId, diskId));
+  for (const name of names) await host.volumes.activate(name, mode);
+}
+
+/** The VM has stayed. */
+async function ownDisks(host: DomainHost, vmId: number, diskIds: readonly number[]): Promise<void> {
+  await lockDisks(host, vmId, diskIds, 'exclusive').catch((error: unknown) => {
+    host.log('WARN', `other hosts may activate the disks of VM ${vmId}, too: ${asCxmError(error).message}`);
+  });
+}
+
 /** Disks become active at the destination, too, and the configuration is there before the guest. */
 async function prepare(host: DomainHost, move: Move, diskIds: readonly number[]): Promise<PreparedDomain> {
   const { vmId, name } = move;
-  if ((await host.volumes.info()).lockType !== '') {
-    // Under lvmlockd the source has to give up its exclusive lock first.
-    for (const diskId of diskIds) await host.volumes.activate(`${host.settings.LV_PREFIX}-${vmId}-${diskId}`, 'shared');
-  }
+  // Under lvmlockd the source has to give up its exclusive lock first.
+  await lockDisks(host, vmId, diskIds, 'shared');
   const probe = `.cxm-here-${(await randomBytes(8)).toString('hex')}`;
   host.files.placeProbe(probe);
   try {

@@ -170,6 +170,34 @@ describe('the autostart link of a VM that moves', () => {
   });
 });
 
+describe('the disks of a VM where LVM has locks', () => {
+  async function lockedAfter(changes: Partial<DomainHost>): Promise<Map<string, string>> {
+    const modes = new Map<string, string>();
+    const { volumes } = hosts.host('a');
+    const locked: DomainHost['volumes'] = new Proxy(volumes, {
+      get: (real, key) => {
+        if (key === 'info') return async () => ({ ...(await real.info()), lockType: 'sanlock' });
+        if (key === 'activate') return (name: string, mode: string) => (modes.set(name, mode), Promise.resolve());
+        return Reflect.get(real, key) as unknown;
+      },
+    });
+    const failed = new ToolstackError('receiverFailed', 'XEN', 'no');
+    await expect(sourceWith(() => Promise.reject(failed), { ...changes, volumes: locked }).migrate()).rejects.toThrow();
+    return modes;
+  }
+  const exclusive = new Map(disks.map((name) => [name, 'exclusive']));
+
+  it("are its host's alone again when the migration has failed", async () => {
+    expect(await lockedAfter({})).toEqual(exclusive);
+    await expectAt('a');
+  });
+
+  it("are its host's alone again when the destination refuses it", async () => {
+    const call = () => Promise.reject(new CxmError('HOST_UNREACHABLE', 'no answer'));
+    expect(await lockedAfter({ remote: { call } })).toEqual(exclusive);
+  });
+});
+
 describe('a migration whose outcome is not clear at once', () => {
   const lost = new ToolstackError('handshakeLost', 'XEN', 'the connection was lost');
   /** Half a minute of looking passes at once. */
