@@ -40,7 +40,12 @@ export interface Call {
   readonly inPieces?: boolean;
   /** Answers questions other than the lock's. */
   readonly answer?: (topic: Topic, detail: Readonly<Record<string, unknown>>) => Promise<unknown>;
+  /** The result is not waited for any longer, and what becomes of the work there is unknown; for ever when left out. */
+  readonly timeoutMs?: number;
 }
+
+/** For short questions: longer than cxm-host gives the programs that it runs for them. */
+export const questionTimeoutMs = 120_000;
 
 export interface DataSink {
   data(data: Buffer): Promise<void>;
@@ -53,9 +58,30 @@ const ownEnd = new CxmError('INTERRUPTED', 'the conversation has ended');
 
 /**
  * Runs one operation and returns its result.
- * @throws CxmError what the helper said, or HOST_UNREACHABLE, HELPER_MISSING, PROTOCOL
+ * @throws CxmError what the helper said, or HOST_UNREACHABLE, HELPER_MISSING, PROTOCOL, TIMEOUT
  */
-export async function callHelper(route: Route, call: Call): Promise<unknown> {
+export function callHelper(route: Route, call: Call): Promise<unknown> {
+  const answer = converse(route, call);
+  return call.timeoutMs === undefined ? answer : within(call.timeoutMs, answer, route);
+}
+
+/** A directory of configurations on a dead NFS server holds cxm-host for ever; its caller has to end all the same. */
+async function within(timeoutMs: number, answer: Promise<unknown>, route: Route): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const where = route.kind === 'ssh' ? route.host : 'this host';
+  const timeout = new Promise<never>((_, reject) => {
+    const sentence = `cxm-host on ${where} did not answer within ${timeoutMs / 1000} s`;
+    const hint = `look there whether CFG_DIR and the volume group answer`;
+    timer = setTimeout(() => reject(new CxmError('TIMEOUT', sentence, { hint, changed: 'maybe' })), timeoutMs);
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function converse(route: Route, call: Call): Promise<unknown> {
   const lockFile = await call.lock.open();
   const { child, output } = await start(route, lockFile.fd, call);
   const conversation = new Conversation(child, output, call, lockFile.fd);

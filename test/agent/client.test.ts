@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { callHelper, type Call } from '../../src/agent/client.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { callHelper, questionTimeoutMs, type Call } from '../../src/agent/client.ts';
+import { domainHost } from '../../src/agent/operations/domain-host.ts';
+import { resolveCxmrc, settingsFromRecord } from '../../src/config/load.ts';
+import { localCommands } from '../../src/host/commands.ts';
 import { fileLock, type MetadataLock } from '../../src/agent/lock.ts';
 import { CxmError } from '../../src/errors.ts';
 import { sendForever } from './caller.ts';
@@ -101,6 +104,33 @@ describe('what the helper sends last', () => {
     expect(await result).toBe('all was sent');
     expect(received).toBe(1024 ** 2 - 1000);
   });
+});
+
+describe('a helper that never answers', () => {
+  const hurried = (): void => {
+    const real = setTimeout;
+    const hurry = (work: () => void, delayMs?: number) => real(work, delayMs === questionTimeoutMs ? 300 : delayMs);
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(hurry as typeof setTimeout);
+  };
+  afterEach(() => vi.restoreAllMocks());
+
+  test.each(['domain-prepare', 'domain-look', 'domain-settle', 'domain-abandon'])(
+    'on the other host of a migration is not waited for when it is asked for %s',
+    async (operation) => {
+      // The connection lives, and nothing is ever said.
+      writeFileSync(join(root, 'bin/ssh'), '#!/bin/sh\nexec sleep 20\n', { mode: 0o755 });
+      const settings = resolveCxmrc(settingsFromRecord({ VG_NAME: 'VG0' }, 'the test'));
+      const { remote } = domainHost({ settings, commands: localCommands, log: () => undefined } as never);
+      hurried();
+      const start = performance.now();
+      await expect(remote.call('host02', operation, {})).rejects.toMatchObject({
+        code: 'TIMEOUT',
+        changed: 'maybe',
+        message: 'cxm-host on host02 did not answer within 120 s',
+      });
+      expect(performance.now() - start).toBeLessThan(15_000);
+    },
+  );
 });
 
 describe('the lock of the volume group', () => {

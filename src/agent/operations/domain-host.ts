@@ -4,7 +4,7 @@
  * the sandbox make others.
  */
 import { realClock, type Clock } from '../../host/clock.ts';
-import { callHelper } from '../client.ts';
+import { callHelper, questionTimeoutMs } from '../client.ts';
 import { noLock } from '../lock.ts';
 import type { OperationContext } from '../operation.ts';
 import { Xl } from '../../xen/xl.ts';
@@ -13,7 +13,7 @@ import { DomainFiles } from './domain-files.ts';
 
 /** Asks the helper of another host, as root over ssh: xl needs this way for migrations anyway. */
 export interface RemoteHelpers {
-  /** @throws CxmError what the other helper said, or HOST_UNREACHABLE, HELPER_MISSING */
+  /** @throws CxmError what the other helper said, or HOST_UNREACHABLE, HELPER_MISSING, TIMEOUT */
   call(host: string, operation: string, parameters: Readonly<Record<string, unknown>>): Promise<unknown>;
 }
 
@@ -58,6 +58,7 @@ function remoteHelpers({ settings, log }: OperationContext): RemoteHelpers {
           settings: { VG_NAME, LV_PREFIX, CFG_DIR, AUTO_DIR },
           lock: noLock,
           log: (severity, text) => log(severity, `${host}: ${text}`),
+          timeoutMs: questionTimeoutMs,
         },
       ),
   };

@@ -3,7 +3,7 @@
  * OpenNebula that is told a place where the VM is not starts it there a second time. cxm-host of the destination
  * answers, as it does for the drivers' own migrations: as root over ssh, or through sudo when the hook runs there.
  */
-import { callHelper, type Route } from '../../agent/client.ts';
+import { callHelper, questionTimeoutMs, type Route } from '../../agent/client.ts';
 import { noLock } from '../../agent/lock.ts';
 import type { DomainSight } from '../../agent/operations/domain-receive.ts';
 import { CxmError } from '../../errors.ts';
@@ -40,21 +40,18 @@ export interface LookSettings {
   readonly configurationDirectory: string;
   /** Name of this machine. */
   readonly localHost: string;
-  /** An answer is not waited for any longer; 120 000 ms when left out. */
+  /** An answer is not waited for any longer; questionTimeoutMs when left out. */
   readonly timeoutMs?: number;
 }
-
-/** Longer than cxm-host gives the programs that it runs for this. */
-const defaultTimeoutMs = 120_000;
 
 /** A name that no volume group has by accident; VG_NAME can't be left out. */
 const noVolumeGroup = 'cxm-does-not-know';
 
 export function createLook(settings: LookSettings): Look {
-  const { connectTimeoutSeconds, configurationDirectory, localHost, timeoutMs = defaultTimeoutMs } = settings;
+  const { connectTimeoutSeconds, configurationDirectory, localHost, timeoutMs = questionTimeoutMs } = settings;
   return async (host, { vmId, name, volumes }) => {
     const route: Route = sameHost(host, localHost) ? { kind: 'sudo' } : { kind: 'ssh', host, connectTimeoutSeconds };
-    const asked = callHelper(route, {
+    const answer = await callHelper(route, {
       operation: 'domain-look',
       // The name only says which of the VM's configurations is meant; drivers write none under other names than these.
       parameters: { vmId, name: nameFault(name) === undefined ? name : `one-${vmId}` },
@@ -65,25 +62,11 @@ export function createLook(settings: LookSettings): Look {
       },
       lock: noLock,
       log: () => undefined,
+      timeoutMs,
     });
-    const answer = await within(timeoutMs, asked, host);
     if (isSight(answer)) return answer;
     throw new CxmError('PROTOCOL', `cxm-host on ${host} does not say whether VM ${vmId} runs there`);
   };
-}
-
-/** A directory of configurations on a dead NFS server holds cxm-host for ever; the hook has to end all the same. */
-async function within(timeoutMs: number, asked: Promise<unknown>, host: string): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    const error = new CxmError('TIMEOUT', `cxm-host on ${host} did not answer within ${timeoutMs / 1000} s`);
-    timer = setTimeout(() => reject(error), timeoutMs);
-  });
-  try {
-    return await Promise.race([asked, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** An answer in another form must not be taken for a no. */

@@ -16,7 +16,8 @@ export interface MonitoredMachine {
  * - `running`: it runs here. So does one that an administrator has paused: it holds its memory and its disks, and what
  *   oned calls suspended is a checkpoint, which does not exist.
  * - `ended`, `failed`: it has shut down or crashed, and its domain is still there.
- * - `changing`: it starts, restarts, is being saved or migrated away; who does that will tell oned what came of it.
+ * - `changing`: it starts, restarts, is being saved or migrated away; who does that will tell oned what came of it. Or
+ *   nobody does any more: that shows only when it lasts.
  * - `elsewhere`: it arrives here, and until then runs on its old host.
  */
 export type MachineState = 'running' | 'ended' | 'failed' | 'changing' | 'elsewhere';

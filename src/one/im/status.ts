@@ -16,6 +16,8 @@ export interface RememberedMachine {
   readonly state: ReportedState;
   /** How many looks in a row said otherwise. */
   readonly doubts: number;
+  /** A domain of it that was not running, but about to go on, and in how many looks at least. */
+  readonly waiting?: { readonly domainId: number; readonly looks: number };
 }
 
 /** What one report leaves for the next. */
@@ -43,6 +45,8 @@ export interface StatusReport {
 /** Looks in a row, at 5 s each by default. */
 const endedLooks = 2;
 const missingLooks = 3;
+/** A reboot, a hand-over and most saves are over by then. */
+const waitingLooks = 6;
 
 export function statusReport({ memory, domains, uptimeSeconds, syncSeconds }: StatusInput): StatusReport {
   const before = memory?.machines ?? {};
@@ -78,7 +82,7 @@ function lookedAt(known: RememberedMachine | undefined, domain: MonitoredDomain)
     case 'running':
       return { deployId: domain.name, state: 'RUNNING', doubts: 0 };
     case 'changing':
-      return known;
+      return known === undefined ? undefined : waited(known, domain);
     case 'elsewhere':
       return undefined;
     case 'ended':
@@ -91,6 +95,18 @@ function lookedAt(known: RememberedMachine | undefined, domain: MonitoredDomain)
       return { ...known, doubts };
     }
   }
+}
+
+/**
+ * A guest that has suspended itself stays so for ever, and so does one that reboots after it has lost its monitor, which
+ * a save or migration that failed has cost it. While oned itself saves or moves a VM it does not heed this.
+ */
+function waited(known: RememberedMachine, { id, meaning }: MonitoredDomain): RememberedMachine {
+  const { waiting, ...others } = known;
+  if (meaning === 'building') return others;
+  const looks = Math.min(waitingLooks, (waiting?.domainId === id ? waiting.looks : 0) + 1);
+  const state = looks < waitingLooks ? known.state : 'FAILURE';
+  return { ...others, state, waiting: { domainId: id, looks } };
 }
 
 function line(vmId: number | string, { deployId, state }: Pick<RememberedMachine, 'deployId' | 'state'>): string {
@@ -120,8 +136,13 @@ function isMemory(value: unknown): value is StatusMemory {
       typeof machine['deployId'] === 'string' &&
       /^[A-Za-z0-9_.+@-]{1,255}$/.test(machine['deployId']) &&
       ['RUNNING', 'POWEROFF', 'FAILURE'].includes(String(machine['state'])) &&
-      Number.isSafeInteger(machine['doubts']),
+      Number.isSafeInteger(machine['doubts']) &&
+      (machine['waiting'] === undefined || isWaiting(machine['waiting'])),
   );
+}
+
+function isWaiting(value: unknown): boolean {
+  return isRecord(value) && Number.isSafeInteger(value['domainId']) && Number.isSafeInteger(value['looks']);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

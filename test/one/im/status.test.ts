@@ -78,13 +78,31 @@ describe('vm/status', () => {
     );
   });
 
-  it('says nothing about a VM while it is being saved, migrated away, built or restarted, however long it takes', () => {
+  it('says nothing about a VM while it is being saved, migrated away, built or restarted', () => {
     const looks = [domain(1, 'leaving'), domain(1, 'building'), down(1, 'reboot'), down(1, 'softReset')];
     for (const look of looks) {
       const said = reports([domain(1)], [look], [look], [look], [look], [look]);
       expect(said.slice(1)).toEqual([[], [], [], [], []]);
     }
     expect(reports([domain(2, 'building')])).toEqual([synced()]);
+  });
+
+  const many = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
+
+  it.each([
+    ['waits for a restart', down(1, 'reboot')],
+    ['waits for a soft reset', down(1, 'softReset')],
+    ['is suspended', domain(1, 'leaving', { shutdown: 'suspend' })],
+  ])('reports a VM as unknown whose domain %s for half a minute: nobody lets it go on; and once', (_, waiting) => {
+    const looks = [[domain(1)], ...many(8, [waiting]), [domain(1)]];
+    const said = [[], [], [], [], [], [line(1, 'FAILURE')], [], [], [line(1, 'RUNNING')]];
+    expect(reports(...looks).slice(1)).toEqual(said);
+  });
+
+  it('says nothing about a VM that is built for long, or that restarts again and again', () => {
+    expect(reports([domain(1)], ...many(20, [domain(1, 'building')])).flat()).toEqual(synced(line(1, 'RUNNING')));
+    const restarts = many(20, 0).map((_, index) => [domain(1, 'shutDown', { shutdown: 'reboot', id: 10 + index })]);
+    expect(reports([domain(1)], ...restarts).flat()).toEqual(synced(line(1, 'RUNNING')));
   });
 
   it('keeps a VM that is being saved in the whole list', () => {
@@ -160,6 +178,7 @@ describe('vm/status', () => {
       good.replace('"1":', '"x":'),
       good.replace('"a"', '"a\\""'),
       good.replace('RUNNING', 'BOOM'),
+      good.replace('"doubts":0', '"doubts":0,"waiting":{"domainId":"1","looks":1}'),
       good.slice(0, -1),
     ];
     for (const text of broken) expect(parseStatusMemory(text), text).toBeUndefined();
