@@ -256,7 +256,7 @@ export const commandTable = {
     group: 'Nodes',
     summary: 'at boot: deactivate the volumes of VMs that do not run here',
     description: [
-      'For the boot of a node, after LVM has activated everything it saw and before any VM is started. Works on the local node alone and asks no other.',
+      'For the boot of a node, after LVM has activated everything it saw and before any VM is started. Works on the local node alone. The others are asked for the VMs with an autostart link here: where one runs that has a link there, too, the one here is removed; a node that is silent changes nothing.',
     ],
     options: ['json'],
     examples: [{ line: 'cxm init', meaning: 'from a unit of systemd, or an init script' }],

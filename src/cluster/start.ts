@@ -142,8 +142,9 @@ function stepsOfStart(
   const { node } = choice;
   const linked = survey.sights.filter(({ links }) => links.has(vm)).map((sight) => sight.node);
   const strays = linked.filter((name) => name !== node);
-  const after: PlainStep[] = strays.map((name) => ({ kind: 'unlink', node: name, vm, configPath }));
-  if (setLink || strays.length > 0) after.push({ kind: 'link', node, vm, configPath });
+  // The new one first: a cxm that is killed in between leaves one too many, which is found, and not none.
+  const link: PlainStep[] = setLink || strays.length > 0 ? [{ kind: 'link', node, vm, configPath }] : [];
+  const unlink: PlainStep[] = strays.map((name) => ({ kind: 'unlink', node: name, vm, configPath }));
   return {
     vm,
     node,
@@ -151,7 +152,7 @@ function stepsOfStart(
     remarks: [...choice.remarks, ...unguarded(definition)],
     before: activateExclusively(survey.sights, definition, own),
     create: { kind: 'create', node, vm, configPath },
-    after,
+    after: [...link, ...unlink],
   };
 }
 

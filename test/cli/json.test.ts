@@ -111,7 +111,14 @@ describe('--json', { timeout: timeoutMs }, () => {
     expect(await holds('activate', ['activate', shop])).toEqual({ vm: shop, node: 'node1', active: true });
     expect(await holds('deactivate', ['deactivate', shop])).toEqual({ vm: shop, node: 'node1', active: false });
     await box.cxm(['activate', shop, '-q']);
-    expect(await holds('init', ['init'])).toEqual({ node: 'node1', deactivated: [shop], failures: [] });
+    await box.cxm(['start', mail, '-q']);
+    box.link(mail, 'node1');
+    box.link(mail, 'node2');
+    const [home = ''] = box.nodesWith(mail);
+    const init = await holds('init', ['init'], 0, { at: home === 'node1' ? 'node2' : 'node1' });
+    expect(init).toMatchObject({ unlinked: [mail], failures: [] });
+    await box.cxm(['destroy', mail, '-y', '-q']);
+    expect(await holds('init', ['init'])).toEqual({ node: 'node1', deactivated: [shop], unlinked: [], failures: [] });
     await box.cxm(['create', mail, '-f', 'node1', '-q']);
     expect(await holds('destroy', ['destroy', mail, '--yes'])).toEqual({ vm: mail, node: 'node1', ended: 'destroyed' });
     await holds('doctor', ['doctor'], 2);

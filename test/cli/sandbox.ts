@@ -72,7 +72,14 @@ export class CliSandbox {
       `name = '${name}'\nkernel = '/boot/vmlinuz'\nmemory = ${memoryMib}\nvcpus = 1\n` +
         `disk = [${disks.join(', ')}]\nvif = ['bridge=br0']\n`,
     );
-    if (linkOn !== undefined) fs.symlinkSync(config, join(nodeOf(this.layout, linkOn).autostartDirectory, name));
+    if (linkOn !== undefined) this.link(name, linkOn);
+  }
+
+  /** An autostart link, also where it should be none; none is made a second time. */
+  link(vm: string, node: string): void {
+    const { autostartDirectory, configDirectory } = nodeOf(this.layout, node);
+    const link = join(autostartDirectory, vm);
+    if (!fs.existsSync(link)) fs.symlinkSync(join(configDirectory, vm), link);
   }
 
   cxm(args: readonly string[], options: CallOptions = {}): Promise<Ended> {

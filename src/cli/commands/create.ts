@@ -3,6 +3,7 @@ import { rulesOf } from '../../cluster/balance-rules.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { planStart, startVm, type StartOptions, type StartPlan } from '../../cluster/start.ts';
 import type { Step } from '../../cluster/steps.ts';
+import { removeStrayLinks } from '../../cluster/stray-links.ts';
 import { CxmError } from '../../errors.ts';
 import type { CommandBody, CommandContext } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -19,7 +20,13 @@ export const create: CommandBody = async (context) => {
     ...(forceNode === undefined ? {} : { node: forceNode }),
   };
   const looking = Promise.all([planStart(cluster, vm, options), answersPing(cluster, localName, vm)]);
-  const [plan, answers] = await context.progress.during(() => `looking for ${vm} on all nodes`, looking);
+  const [plan, answers] = await context.progress
+    .during(() => `looking for ${vm} on all nodes`, looking)
+    .catch(async (error: unknown) => {
+      // It may run already since a cxm that was killed before it had moved the autostart link.
+      if (!dryRun) await removeStrayLinks(cluster, vm).catch(() => undefined);
+      throw error;
+    });
   if (answers) {
     throw new CxmError('REFUSED', `${vm} answers a ping, but runs on no node of the cluster`, {
       hint: 'find out which machine has its address before it is started a second time',
