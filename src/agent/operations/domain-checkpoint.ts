@@ -9,6 +9,7 @@ import {
   closeSync,
   constants,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -137,8 +138,41 @@ function syncDirectory(directory: string): void {
 
 /** Notes that this domain is a restored one that has not run. */
 export function noteWaiting(host: DomainHost, vmId: number, id: number): void {
-  mkdirSync(host.runDirectory, { recursive: true, mode: 0o711 });
-  writeFileSync(notePath(host, vmId), `${id}\n`, { mode: 0o600 });
+  writeNote(host, notePath(host, vmId), `${id}\n`);
+}
+
+/** Notes which file a save has just completed. Without the note only a repeated save fails. */
+export function noteSaved(host: DomainHost, vmId: number, checkpoint: string): void {
+  try {
+    writeNote(host, savedPath(host, vmId), savedText(host, vmId, checkpoint) ?? '');
+  } catch (error) {
+    host.log('WARN', `that VM ${vmId} is saved could not be noted: ${asCxmError(error).message}`);
+  }
+}
+
+/** Whether the last save here completed exactly this file, and nobody has started the VM from here since. */
+export function isNotedSaved(host: DomainHost, vmId: number, checkpoint: string): boolean {
+  try {
+    return readFileSync(savedPath(host, vmId), 'utf8') === savedText(host, vmId, checkpoint);
+  } catch {
+    return false;
+  }
+}
+
+/** Each start writes the configuration; a restore that lets the guest run takes the file's name away. */
+function savedText({ owner, files }: DomainHost, vmId: number, checkpoint: string): string | undefined {
+  const found = asOwner(owner, () => lstatSync(checkpoint, { bigint: true, throwIfNoEntry: false }));
+  if (found?.isFile() !== true) return undefined;
+  return `${checkpoint} ${found.ino} ${found.size} ${found.mtimeNs}\n${files.generation(vmId)}\n`;
+}
+
+function writeNote({ runDirectory }: DomainHost, path: string, text: string): void {
+  mkdirSync(runDirectory, { recursive: true, mode: 0o711 });
+  writeFileSync(path, text, { mode: 0o600 });
+}
+
+function savedPath({ runDirectory }: DomainHost, vmId: number): string {
+  return `${runDirectory}/vm-${vmId}.saved`;
 }
 
 export function forgetWaiting(host: DomainHost, vmId: number): void {

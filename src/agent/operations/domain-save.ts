@@ -17,6 +17,8 @@ import {
   dropFiles,
   forgetWaiting,
   guestIn,
+  isNotedSaved,
+  noteSaved,
   noteWaiting,
   putBack,
   requireCheckpoint,
@@ -44,8 +46,14 @@ export interface SaveParameters extends DomainParameters {
 /** Beside the guest's memory a checkpoint holds records of devices and CPUs. */
 const extraBytes = 32 * 1024 ** 2;
 
+/** Run again after a success that oned did not hear of, it is a success again. */
 export function save(host: DomainHost, { vmId, deployId, checkpoint }: SaveParameters): Promise<object> {
   return withDomainHeld(host, { vmId, deployId }, async () => {
+    if (await isSavedAlready(host, { vmId, deployId, checkpoint })) {
+      host.log('INFO', `VM ${vmId} was saved to ${checkpoint} already and has not been started since`);
+      await deactivateAll(host, vmId);
+      return {};
+    }
     const { name, row } = await requireRunning(host, vmId, deployId);
     requireSpace(host, dirname(checkpoint), row.memoryMib * 1024 ** 2 + extraBytes);
     try {
@@ -56,9 +64,17 @@ export function save(host: DomainHost, { vmId, deployId, checkpoint }: SaveParam
     dropFiles(host, usedPath(checkpoint), unfinishedPath(checkpoint));
     // The configuration stays for a restore on this host when nobody can say the document again.
     host.files.removeAutostart(name);
+    noteSaved(host, vmId, checkpoint);
     await deactivateAll(host, vmId);
     return {};
   });
+}
+
+/** An older checkpoint of a VM that has run since must not pass for this one: its memory does not fit the disks. */
+async function isSavedAlready(host: DomainHost, { vmId, deployId, checkpoint }: SaveParameters): Promise<boolean> {
+  const { name, rows } = await findDomain(host, vmId, deployId);
+  if (name === undefined || rows.length > 0 || !isNotedSaved(host, vmId, checkpoint)) return false;
+  return (await host.guard.elsewhere([name])) === undefined;
 }
 
 interface FailedSave {

@@ -216,6 +216,30 @@ function replaceMover(then: string): void {
 describe('a save', () => {
   beforeEach(async () => void (await deploy()));
 
+  it('whose success nobody has heard of can be repeated, and leaves the checkpoint as it is', async () => {
+    await save();
+    const bytes = readFileSync(checkpoint());
+    expect(await save()).toEqual({});
+    expect(readFileSync(checkpoint()).equals(bytes)).toBe(true);
+    await restore();
+    await expectRestored();
+  });
+
+  it('is no success for the sake of an older checkpoint once the VM has run again, or runs elsewhere', async () => {
+    await save();
+    const bytes = readFileSync(checkpoint());
+    const guard = { ...hosts.host('a').guard, elsewhere: () => Promise.resolve('b') };
+    await expect(save({ ...hosts.host('a'), guard })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await deploy();
+    await hosts.manager('a').cancel({ vmId, deployId: 'web-7' });
+    await expect(save()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(readFileSync(checkpoint()).equals(bytes)).toBe(true);
+    await deploy();
+    await hosts.xl('a', 'destroy', 'web-7');
+    await expect(save()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(readFileSync(checkpoint()).equals(bytes)).toBe(true);
+  });
+
   it('waits for a slow medium as long as it takes once xl has ended the guest', async () => {
     replaceMover('sleep 1');
     hurry(120_000, 100);
