@@ -150,7 +150,7 @@ export async function requireUnused(
 /**
  * The last look before a domain is made, when its volumes are active here and nowhere else: the VM is nowhere yet, and what
  * was switched off elsewhere was not switched on again, and who was off is. A device that is still open here is waited for.
- * @throws CxmError REFUSED, IN_USE, HOST_UNREACHABLE
+ * @throws CxmError REFUSED, IN_USE, NOT_FOUND, HOST_UNREACHABLE
  */
 export async function requireAlone(cluster: Cluster, definition: VmDefinition, node: string): Promise<void> {
   const { clock, settings } = cluster;
@@ -168,6 +168,9 @@ export async function requireAlone(cluster: Cluster, definition: VmDefinition, n
     const own = looks.find((look) => look.node === node);
     if (own === undefined) throw new CxmError('NOT_FOUND', `${node} is no node of the cluster`);
     for (const volume of definition.volumes) {
+      if (volumeIn(own, volume) === undefined) {
+        throw new CxmError('NOT_FOUND', `${formatVolumeName(volume)} was removed meanwhile`);
+      }
       const identity = volumeIdentity(own, volume);
       const other = looks.find(
         (look) => look !== own && volumeIn(look, volume)?.active === true && volumeIdentity(look, volume) === identity,

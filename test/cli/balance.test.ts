@@ -53,6 +53,18 @@ describe('the balancer in a cluster with VMs', { timeout: timeoutMs }, () => {
     expect(again.exitCode).toBe(0);
   });
 
+  it('leaves a domain of somebody else where it is, says so, and moves the others', async () => {
+    await startOn('node1', one, two);
+    const config = join(box.layout.temporary, 'odd.cfg');
+    fs.writeFileSync(config, 'name = "_odd"\nmemory = 64\nkernel = "/boot/vmlinuz"\n');
+    expect(await box.xl('node1', 'create', config)).toMatchObject({ exitCode: 0 });
+    const { exitCode, stdout, stderr } = await box.cxm(['loadbalance', '--yes']);
+    expect(stderr).toContain('the domain "_odd" has no name that cxm gives to a VM: it stays where it is');
+    expect(stdout).toMatch(/^1 of 1 migration was made\.$/m);
+    expect(exitCode).toBe(0);
+    expect(box.nodesWith('_odd')).toEqual(['node1']);
+  });
+
   it('tells in JSON what it has done, and saves what it has measured', async () => {
     await startOn('node1', one, two);
     const file = join(box.layout.temporary, 'measured.txt');

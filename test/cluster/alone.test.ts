@@ -63,3 +63,9 @@ test('no VM is made when a node that was left out as off has come back', async (
   const requireUsable = (): Promise<void> => Promise.reject(new CxmError('REFUSED', 'node2 answers now'));
   await expect(requireAlone({ ...cluster, requireUsable }, definition, 'node1')).rejects.toThrow('node2 answers now');
 });
+
+test('nor when a volume of it has been removed meanwhile', async () => {
+  const { cluster } = slowCluster([0]);
+  const definition = { vm: 'web', volumes: [{ group: 'VG0', volume: 'lv-web' }] } as unknown as VmDefinition;
+  await expect(requireAlone(cluster, definition, 'node1')).rejects.toThrow('VG0/lv-web was removed meanwhile');
+});

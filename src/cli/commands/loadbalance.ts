@@ -47,11 +47,12 @@ async function carryOut(context: CommandContext, plan: BalancePlan): Promise<Exi
 async function measured(context: CommandContext): Promise<ClusterFile> {
   const cluster = await context.open();
   const looking = lookForBalance(cluster, context.environment.configuration().configuration);
-  const { state, rules, silent, strangers } = await context.progress.during(
+  const { state, rules, silent, leftOut, strangers } = await context.progress.during(
     () => 'measuring the load of the VMs',
     looking,
   );
   tellSilent(context, silent);
+  for (const { reason } of leftOut) context.progress.note('WARN', `${reason}: it stays where it is`);
   for (const vm of strangers) {
     context.progress.note('WARN', `a rule of cxm.conf names ${vm}, of which there is no configuration`);
   }
