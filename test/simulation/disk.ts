@@ -87,6 +87,8 @@ export class Disk {
   wipe(): void {
     this.lease = 'empty';
     this.slots = this.slots.map(() => 'empty');
+    // What had landed can't be read any more.
+    this.tornMs.fill(this.queue.nowMs);
     this.highest.length = 0;
   }
 

@@ -285,7 +285,8 @@ describe('save and restore', () => {
   const deployXenFile = (document: string) => {
     const disk = (id: number): string => `'raw:/var/lib/one/datastores/0/7/disk.${id},xvd${'ab'.charAt(id)},w'`;
     const lines = ["name = 'one-7'", "memory = '128'", "kernel = '/boot/vmlinuz'", "root = '/dev/xvda1'"];
-    const deployment = [...lines, `disk = [ ${disk(0)}, ${disk(1)} ]`, ''].join('\n');
+    const vif = "vif = [ ' mac=02:00:0a:63:00:01,bridge=br0' ]";
+    const deployment = [...lines, `disk = [ ${disk(0)}, ${disk(1)} ]`, vif, ''].join('\n');
     return hosts.manager('a').deploy({ vmId, directory: hosts.directory(vmId), deployment, document });
   };
 
