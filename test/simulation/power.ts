@@ -14,6 +14,8 @@ export class Power {
   /** Of all fences that have worked, the time from order to result; L1 is counted without it. */
   lastDurationMs = 0;
   fences = 0;
+  /** Fence commands that have not ended yet. */
+  underWay = 0;
   private readonly world: World;
 
   constructor(world: World) {
@@ -27,6 +29,7 @@ export class Power {
     world.checks.fenceBegins(node, effect);
     world.log(node, `fences ${world.names[effect.node] ?? ''} (${this.mode})`);
     this.fences += 1;
+    this.underWay += 1;
     // Where nobody asks for the power state, the fence command is believed: that it tells the truth is assumed.
     const mode = this.mode === 'lies' && world.fencing !== 'with-status' ? 'fails' : this.mode;
     const durationMs = mode === 'late' ? world.random.between(15_000, 50_000) : world.random.between(500, 4000);
@@ -38,6 +41,7 @@ export class Power {
       });
     }
     world.queue.after(durationMs, () => {
+      this.underWay -= 1;
       const ok = mode !== 'fails' && mode !== 'misreports';
       const result: Result = { kind: 'fence', ok, reason: ok ? '' : 'exit status 1' };
       world.log(node, `fence command ended: ${String(ok)}`);

@@ -93,9 +93,8 @@ function liveDeath(world: World, plan: Plan, episode: Episode, failovers: { ms: 
   const others = world.nodes.filter((node) => node !== victim);
   const wasMaster = world.master() === victim;
   const diedMs = world.queue.nowMs;
-  // A late write of an earlier episode may void a claim of the lease: rightly, and that takes its time. A late fence command
-  // may have powered all others off.
-  const isHaunted = world.disk.ghostsUnderWay > 0 || others.every(({ alive }) => !alive);
+  // A late write of an earlier episode may void a claim of the lease: rightly, and that takes its time.
+  const isHaunted = world.disk.ghostsUnderWay > 0;
   let startedMs = 0;
   world.guests.began = (vm) => {
     if (vms.includes(vm) && startedMs === 0) startedMs = world.queue.nowMs;
@@ -131,6 +130,8 @@ function mend(world: World): void {
   world.guests.startMs = 3000;
   world.guests.shortages = 0;
   world.run(3000);
+  // What a late fence command does yet belongs to what was wrong.
+  while (world.power.underWay > 0) world.run(1000);
 }
 
 /** Longer than every deadline of the protocol together. */
