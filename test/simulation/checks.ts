@@ -25,6 +25,8 @@ export class Checks {
   private readonly world: World;
   /** By receiver and sender: when a datagram last reached the machine. */
   private readonly heardMs: number[][] = [];
+  /** The same of any, also of a life whose counters are below those of an earlier one that nobody remembers. */
+  private readonly anyHeardMs: number[][] = [];
   /** The same of those that were not lost because the machine stood still: only these can have been told to others. */
   private readonly takenMs: number[][] = [];
   private readonly latest: (Counters | undefined)[][] = [];
@@ -135,6 +137,7 @@ export class Checks {
   /** What is older than something heard before is no sign of life. */
   heard(from: number, to: number, counters?: Counters, isTaken = true): void {
     const { nowMs } = this.world.queue;
+    (this.anyHeardMs[to] ??= [])[from] = nowMs;
     const latest = (this.latest[to] ??= []);
     const before = latest[from];
     if (counters !== undefined && before !== undefined && !isLater(counters, before)) return;
@@ -206,7 +209,7 @@ export class Checks {
       }
     }
     const landedMs = world.disk.landedMs[target.index] ?? -1e9;
-    if (Math.max(landedMs, this.lastHeardMs(target.index, node.index)) < node.bootedMs) {
+    if (Math.max(landedMs, this.anyHeardMs[node.index]?.[target.index] ?? -1e9) < node.bootedMs) {
       this.fail('S3', `${target.name} is fenced by ${node.name}, which has never seen it alive`);
     }
     const readMs = (node.state.readIssuedMs - node.clockBaseMs) / node.clockRate;

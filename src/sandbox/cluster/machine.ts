@@ -34,5 +34,8 @@ export function sandboxMachine(node: string): Machine {
 }
 
 function unreachable(node: string, { stderr }: CommandResult): CxmError {
-  return new CxmError('HOST_UNREACHABLE', stderr.trim().split('\n').at(-1) ?? `${node} does not answer`);
+  const said = stderr.trim().split('\n').at(-1) ?? `${node} does not answer`;
+  // As the kernel says it to whoever connects by himself.
+  const cause = /No route to host/.test(said) ? Object.assign(new Error(said), { code: 'EHOSTUNREACH' }) : undefined;
+  return new CxmError('HOST_UNREACHABLE', said, { cause });
 }
