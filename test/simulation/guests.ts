@@ -86,7 +86,7 @@ export class Guests {
     this.world.checks.startBegins(node, effect);
     this.began(effect.vm);
     const { vm, source } = effect;
-    this.world.library.ordered({
+    this.world.cxm.ordered({
       ...{ vm, at: node, source, isOrder: true },
       obstacle: () => {
         const holder = this.bystanderWith(node, effect);

@@ -71,7 +71,7 @@ export function rawMigrate(world: World, from: number, to: number): void {
 function managedMigrate(world: World, from: number, to: number): void {
   const [vm] = world.node(from).vms;
   if (vm === undefined || from === to) return;
-  world.library.byHand(world.node(to), vm, from);
+  world.cxm.byHand(world.node(to), vm, from);
 }
 
 /** Shut down here, and at once started there through cxm. */
@@ -85,5 +85,5 @@ function restartVm(world: World, from: number, to: number): void {
 
 /** `cxm create`, called on the node where it is to run. */
 export function createVm(world: World, to: number, vm: string): void {
-  world.library.byHand(world.node(to), vm, -1);
+  world.cxm.byHand(world.node(to), vm, -1);
 }

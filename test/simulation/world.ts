@@ -42,7 +42,7 @@ export class World {
   readonly checks: Checks;
   readonly power: Power;
   readonly guests: Guests;
-  readonly library: Library;
+  readonly cxm: Library;
   readonly nodes: readonly SimNode[];
   readonly watchdogMs: number;
   /** Of each node, instead of the names: a list that is being changed. */
@@ -78,7 +78,7 @@ export class World {
     this.checks = new Checks(this);
     this.power = new Power(this);
     this.guests = new Guests(this);
-    this.library = new Library(this);
+    this.cxm = new Library(this);
     this.nodes = this.names.map((_, index) => {
       const rate = 1 + driftBound * 0.49 * this.random.between(-1, 1);
       return new SimNode(this, index, rate, this.random.integer(1, 1e7));
