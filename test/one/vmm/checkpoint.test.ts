@@ -188,7 +188,7 @@ describe('a restore', () => {
     await hosts.xl('a', 'create', '-p', join(hosts.configDirectory('a'), 'web-7'));
     const before = await hosts.xl('a', 'domid', 'web-7');
     await expect(restore()).rejects.toMatchObject({ code: 'NOT_FOUND', changed: 'nothing' });
-    expect((await hosts.xl('a', 'domid', 'web-7')).stdout).toBe(before.stdout);
+    expect(await hosts.xl('a', 'domid', 'web-7')).toBe(before);
     expect(existsSync(used())).toBe(true);
   });
 });

@@ -199,9 +199,9 @@ export class TestHosts {
     return this.xen.guest(name, domain);
   }
 
-  /** Runs the simulated xl itself, as an administrator would. */
-  xl(name: HostName, ...args: readonly string[]): ReturnType<Hosts['xl']> {
-    return this.xen.run(name, 'xl', ...args);
+  /** Runs the simulated xl itself, as an administrator would. @returns what it says @throws CxmError COMMAND */
+  async xl(name: HostName, ...args: readonly string[]): Promise<string> {
+    return (await localCommands.run('xl', args, { env: this.environment(name) })).stdout;
   }
 
   /** What a cluster does behind OpenNebula's back. */
@@ -260,11 +260,15 @@ export class TestHosts {
     }
   }
 
-  /** Lists are asked for without a program run: they are most of the calls. */
-  private commands(name: HostName): Commands {
+  private environment(name: HostName): Record<string, string> {
     const { PATH = '', ...others } = this.xen.environment(name);
     const devices = join(this.base, name, 'dev');
-    const env = { ...others, PATH: `${join(this.base, 'bin')}:${PATH}`, XL_SIMULATED_DEVICES: devices };
+    return { ...others, PATH: `${join(this.base, 'bin')}:${PATH}`, XL_SIMULATED_DEVICES: devices };
+  }
+
+  /** Lists are asked for without a program run: they are most of the calls. */
+  private commands(name: HostName): Commands {
+    const env = this.environment(name);
     return {
       run: async (program, args, options) => {
         const list = program === 'xl' ? lookups[args[0] ?? ''] : undefined;
