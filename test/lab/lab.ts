@@ -22,6 +22,7 @@ import {
 import { mountDatastore } from '../xen-lab/layout.ts';
 import { isRunning } from './node-process.ts';
 import { contNode, cutNode, healNode, killNode, startNode, stopNode } from './nodes.ts';
+import { ShellStream } from '../support/shell-stream.ts';
 
 if (process.env[labVariable] === undefined) {
   throw new Error('this runs inside the lab only: `npm test -- lab`, or see test/lab/up.ts');
@@ -129,6 +130,12 @@ function startFrontend(argv: readonly string[], options: RunOptions = {}): Runni
 /** Runs a program on the frontend as oneadmin, with oned's environment, to its end, whatever that is. */
 function frontend(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return startFrontend(argv, options).result;
+}
+
+/** A shell on a node as oned's VMM driver opens one for each action; whoever has it ends it. */
+function shellOn(name: string, timeoutMs = defaultTimeoutMs): ShellStream {
+  const words = ['-n', '19', 'ssh', '-o', 'ControlMaster=no', name, 'bash', '-s'];
+  return new ShellStream(spawn('nice', words, { ...oned, env: onedEnvironment, stdio: 'pipe', timeout: timeoutMs }));
 }
 
 /**
@@ -276,6 +283,7 @@ export const lab = {
   datastores,
   frontend,
   startFrontend,
+  shellOn,
   node,
   output,
   start: startAgain,

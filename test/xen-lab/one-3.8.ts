@@ -95,12 +95,15 @@ export class One38 {
   }
 
   /** Its here-document is not quoted: the shell of the host expands what is in it. */
-  private onHost(call: Call, command: string): ReturnType<typeof lab.frontend> {
-    const data = this.text(call.standardInput, call.vmId ?? -1);
-    const fed = data === '' ? `${command} </dev/null` : `cat << EOT | ${command}\n${data}\nEOT`;
-    const host = this.text(call.argv.at(-1) ?? '', call.vmId ?? -1);
-    const words = ['nice', '-n', '19', 'ssh', '-o', 'ControlMaster=no', host, 'bash', '-s'];
-    return lab.frontend(words, { input: `${fed}\nexit $?\n`, timeoutMs: 300_000 });
+  private async onHost(call: Call, command: string): Promise<Omit<Said, 'call'>> {
+    const vmId = call.vmId ?? -1;
+    const data = this.text(call.standardInput, vmId);
+    const shell = lab.shellOn(this.text(call.argv.at(-1) ?? '', vmId), 300_000);
+    try {
+      return data === '' ? await shell.run(command) : await shell.run(`cat << EOT | ${command}`, `${data}\nEOT\n`);
+    } finally {
+      await shell.end();
+    }
   }
 
   private word(word: string, call: Call, index: number): string {
