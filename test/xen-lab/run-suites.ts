@@ -22,7 +22,7 @@ const stopping = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const nodeBytes = 2 * 1024 ** 3;
 
 /** The longest ones; what is not here comes after them. Daemons keep their nodes busy, and `core` wants to be answered. */
-const longestFirst: readonly string[] = ['core', 'drivers', 'failures', 'daemon', 'one-3.8', 'xl', 'xl-migration'];
+const longestFirst: readonly string[] = ['core', 'drivers', 'failures', 'one-3.8', 'daemon', 'xl', 'xl-migration'];
 
 /** What others show, too, and what takes too long. */
 const onlyNamed: readonly string[] = ['short', 'daemon-faults', 'daemon-rounds'];
