@@ -108,6 +108,12 @@ export function isWell({ shells, steps }: MendPlan): boolean {
   return shells.length + steps.length === 0;
 }
 
+/** VMs whose migration was begun so long ago or longer, and of which nobody has said that it is concluded. Silent nodes are left out. */
+export async function unfinishedMoves({ nodes }: Cluster, ageSeconds: number): Promise<readonly string[]> {
+  const { answers } = await askNodes(nodes, ({ moves }) => moves.begun(ageSeconds));
+  return [...new Set(answers.flatMap(({ value }) => value))].sort();
+}
+
 /** On both nodes on which the VM can be afterwards. @throws CxmError before anything is changed */
 export async function rememberMove(cluster: Cluster, vm: string, move: BegunMove): Promise<void> {
   const nodes = [move.source, move.destination].map((name) => nodeNamed(cluster, name));

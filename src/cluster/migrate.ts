@@ -89,11 +89,28 @@ export function migrateVm(cluster: Cluster, request: MigrateRequest): Promise<Mi
   });
 }
 
+/**
+ * Does what a migration that was cut off has left undone, wherever the VM runs now.
+ * @returns false when there was nothing to do
+ * @throws CxmError NOT_FOUND when it runs nowhere, REFUSED, IN_USE, HOST_UNREACHABLE
+ */
+export function concludeMigration(cluster: Cluster, vm: string): Promise<boolean> {
+  return withVmLock(cluster, checkedName(vm), async (lock) => {
+    const survey = await surveyNodes(cluster);
+    requireAll(answersOf(survey));
+    const [place] = whereabouts(survey.sights, vm).running;
+    const found = requireOne(survey.sights, vm, place?.node);
+    const isMended = await mend(cluster, await planMend(cluster, survey.sights, vm, found), lock);
+    if (!isMended) await forgetMove(cluster, vm);
+    return isMended;
+  });
+}
+
 /** What a migration to the destination has left elsewhere is in nobody's way. */
 function requireOne(
   sights: readonly NodeSight[],
   vm: string,
-  destination: string,
+  destination: string | undefined,
 ): { readonly node: string; readonly row: DomainRow } {
   const { running, traces } = whereabouts(sights, vm);
   if (running.length > 1) throw runsOnSeveral(vm, running);

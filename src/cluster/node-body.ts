@@ -9,8 +9,9 @@ import type { Machine } from '../host/hold.ts';
 import { takeInventory } from '../lvm/inventory.ts';
 import { LvmVolumes } from '../lvm/lvm.ts';
 import { Xl } from '../xen/xl.ts';
+import { lockName } from './lock-name.ts';
 import type { ClusterNode, NodeLock, NodeSystem } from './node.ts';
-import { checkedName, CommandNodeFiles } from './node-files.ts';
+import { CommandNodeFiles } from './node-files.ts';
 import { commandMoves } from './node-moves.ts';
 
 export interface NodePaths {
@@ -38,7 +39,7 @@ export function commandNode(
     toolstack: new Xl(commands),
     files: new CommandNodeFiles(commands, paths.configDirectory, paths.autostartDirectory),
     volumes: (group) => new LvmVolumes(commands, group, refreshesVolumes),
-    moves: commandMoves(commands, (vm) => `${paths.runDirectory}/${lockName(vm)}`),
+    moves: commandMoves(commands, paths.runDirectory),
   });
   const node: ClusterNode = {
     ...body(machine),
@@ -107,10 +108,6 @@ async function takeLock(node: string, machine: Machine, { directory, vm, token, 
 /** The file with the token of whoever took the VM's lock on this node last. */
 export function lockToken(directory: string, vm: string): string {
   return `${directory}/${lockName(vm)}.token`;
-}
-
-function lockName(vm: string): string {
-  return `vm-${checkedName(vm)}`;
 }
 
 /**

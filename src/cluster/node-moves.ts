@@ -3,6 +3,7 @@
  * itself. A file beside the VM's lock, which is gone after a boot, as the VM is. What is not understood is as good as nothing.
  */
 import type { Commands } from '../host/commands.ts';
+import { lockName, vmOfLock } from './lock-name.ts';
 
 /** A migration that was begun. */
 export interface BegunMove {
@@ -17,11 +18,15 @@ export interface NodeMoves {
   write(vm: string, move: BegunMove): Promise<void>;
   /** Absence is success. */
   remove(vm: string): Promise<void>;
+  /** VMs of which there is one that was begun so long ago or longer. */
+  begun(ageSeconds: number): Promise<readonly string[]>;
 }
 
-/** @param pathOf the VM's lock, without its suffix */
-export function commandMoves(commands: Commands, pathOf: (vm: string) => string): NodeMoves {
-  const file = (vm: string): string => `${pathOf(vm)}.moving`;
+const suffix = '.moving';
+
+/** @param directory where the VMs' locks are */
+export function commandMoves(commands: Commands, directory: string): NodeMoves {
+  const file = (vm: string): string => `${directory}/${lockName(vm)}${suffix}`;
   return {
     async read(vm) {
       const { stdout } = await commands.run('sh', ['-c', '[ ! -e "$1" ] || exec cat -- "$1"', 'sh', file(vm)]);
@@ -33,6 +38,12 @@ export function commandMoves(commands: Commands, pathOf: (vm: string) => string)
     },
     async remove(vm) {
       await commands.run('rm', ['-f', '--', file(vm)]);
+    },
+    async begun(ageSeconds) {
+      const tests = ['-maxdepth', '1', '-type', 'f', '!', '-newermt', `${ageSeconds} seconds ago`, '-printf', '%f\\n'];
+      // Before the first lock there is no directory.
+      const { stdout } = await commands.run('find', [directory, ...tests], { okExitCodes: [0, 1] });
+      return stdout.split('\n').flatMap((name) => vmOfLock(name, suffix) ?? []);
     },
   };
 }

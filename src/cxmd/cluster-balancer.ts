@@ -14,7 +14,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { migrateVm } from '../cluster/migrate.ts';
 import type { CxmConf } from '../config/cxm-conf.ts';
 import { asCxmError } from '../errors.ts';
-import type { Balancer, BalanceRound } from '../ha/effects/balancer.ts';
+import type { MasterRound, MasterWork } from '../ha/effects/master-work.ts';
 import { guarded } from './cluster-hypervisor.ts';
 
 export interface BalancerParts {
@@ -24,7 +24,7 @@ export interface BalancerParts {
   clock(): number;
 }
 
-export function clusterBalancer({ configuration, open, clock }: BalancerParts): Balancer {
+export function clusterBalancer({ configuration, open, clock }: BalancerParts): MasterWork {
   let history = emptyHistory;
   let told = '';
   return {
@@ -64,7 +64,7 @@ function hysteresisOf({ LB_INTERVAL, LB_THRESHOLD, LB_HOLD, LB_COOLDOWN }: CxmCo
 
 async function carryOut(
   { plan }: Decision,
-  round: BalanceRound,
+  round: MasterRound,
   open: BalancerParts['open'],
   tell: (text: string) => void,
 ): Promise<void> {

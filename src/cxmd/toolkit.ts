@@ -1,10 +1,10 @@
 /** What cxmd works on its cluster with. */
 import type { Cluster } from '../cluster/cluster.ts';
 import type { CxmConf } from '../config/cxm-conf.ts';
-import type { Balancer } from '../ha/effects/balancer.ts';
-import type { Hypervisor } from '../ha/effects/hypervisor.ts';
+import type { Toolkit } from '../ha/daemon/run.ts';
 import { clusterBalancer } from './cluster-balancer.ts';
 import { clusterHypervisor } from './cluster-hypervisor.ts';
+import { migrationMender } from './migration-mender.ts';
 
 export interface ToolkitParts {
   readonly localName: string;
@@ -14,14 +14,10 @@ export interface ToolkitParts {
   open(nodes: readonly string[]): Cluster;
 }
 
-export interface Toolkit {
-  readonly hypervisor: Hypervisor;
-  readonly balancer: Balancer;
-}
-
 export function clusterToolkit(parts: ToolkitParts): Toolkit {
   return {
     hypervisor: clusterHypervisor(parts),
     balancer: clusterBalancer({ ...parts, clock: () => performance.now() }),
+    mender: migrationMender(parts),
   };
 }

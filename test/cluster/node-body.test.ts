@@ -1,6 +1,15 @@
 /** The lock of a VM with real processes: who holds it, who waits, and what a killed cxm leaves behind. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -174,6 +183,22 @@ describe('a migration that has begun', () => {
       expect(await here().moves.read(vm)).toBeUndefined();
     },
   );
+
+  it('is listed once it is so old, and not after it was concluded', async () => {
+    const node = here();
+    expect(await node.moves.begun(0)).toEqual([]);
+    const lock = await node.lock(vm, 1000);
+    const { moves } = node.under(vm);
+    await moves.write(vm, move);
+    expect(await node.moves.begun(60)).toEqual([]);
+    const minuteAgo = Date.now() / 1000 - 61;
+    utimesSync(join(directory, 'run', `vm-${vm}.moving`), minuteAgo, minuteAgo);
+    expect(await node.moves.begun(60)).toEqual([vm]);
+    expect(await node.moves.begun(120)).toEqual([]);
+    await moves.remove(vm);
+    expect(await node.moves.begun(60)).toEqual([]);
+    await lock.release();
+  });
 });
 
 describe('a domain that is being created', () => {

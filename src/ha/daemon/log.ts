@@ -42,6 +42,7 @@ export const eventKinds = {
   moving: { id: 52, priority: 'notice', meaning: 'a VM is to leave its node' },
   started_vm: { id: 53, priority: 'notice', meaning: 'how the start or arrival of a VM has ended' },
   balance: { id: 54, priority: 'notice', meaning: 'what the automatic balance does, or why it waits' },
+  mended: { id: 55, priority: 'notice', meaning: 'what a migration that was cut off has left is mended, or why not' },
   panic: { id: 60, priority: 'critical', meaning: 'panic: no failover until a person has looked' },
   panicEnds: { id: 61, priority: 'notice', meaning: 'a person has ended the panic' },
   switched: {

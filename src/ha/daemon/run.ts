@@ -9,17 +9,17 @@ import { asCxmError } from '../../errors.ts';
 import { serveLocally } from '../calls/local-calls.ts';
 import { servePeers } from '../calls/peer-calls.ts';
 import { DiskThread } from '../disk/disk-thread.ts';
-import type { Balancer } from '../effects/balancer.ts';
 import { bootClock } from '../effects/boot-clock.ts';
 import type { Hypervisor } from '../effects/hypervisor.ts';
+import type { MasterWork } from '../effects/master-work.ts';
 import { requireTimeout, Watchdog } from '../effects/watchdog.ts';
 import { readClusterKeys } from '../wire/cluster-key.ts';
 import { Rejections } from '../wire/rejections.ts';
-import { Balancing } from './balancing.ts';
 import { DaemonNetwork } from './network.ts';
 import type { NodeState } from '../protocol/state.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Journal } from './journal.ts';
+import { MasterRounds } from './master-rounds.ts';
 import { changingMethods, peerMethods, readingMethods } from './methods.ts';
 import { daemonSettings, fencingOf, isLonger, unchangeable } from './settings.ts';
 import { Shell, type ShellParts } from './shell.ts';
@@ -35,8 +35,15 @@ export interface DaemonEnvironment {
   /** Reads cxm.conf. @throws CxmError CONFIG */
   configuration(): CxmConf;
   /** What works on the cluster. @param conf as it is at the moment of a call */
-  toolkit(conf: () => CxmConf): { readonly hypervisor: Hypervisor; readonly balancer: Balancer };
+  toolkit(conf: () => CxmConf): Toolkit;
   write(line: string): void;
+}
+
+export interface Toolkit {
+  readonly hypervisor: Hypervisor;
+  readonly balancer: MasterWork;
+  /** Of migrations that were cut off. */
+  readonly mender: MasterWork;
 }
 
 /** systemd starts it again after 1 only. */
@@ -45,6 +52,7 @@ export const daemonExits = { clean: 0, failed: 1, configuration: 3, refused: 3, 
 const diskOpenMs = 15_000;
 /** Nobody waits longer for a disk when the process is to end. */
 const endMs = 1000;
+const mendIntervalMs = 60_000;
 
 /** @returns never: the process ends with one of the exit codes */
 export async function runDaemon(environment: DaemonEnvironment): Promise<void> {
@@ -127,7 +135,7 @@ class Daemon {
     this.keep(await network.open());
     const journal = new Journal(conf.STATE_DIR, (reason) => log('journal', `the journal can't be written: ${reason}`));
     this.journal = journal;
-    const { hypervisor, balancer } = environment.toolkit(() => this.conf);
+    const { hypervisor, ...masterWork } = environment.toolkit(() => this.conf);
     const parts = { ...this.parts(opened.disk, network, journal), hypervisor };
     const shell = new Shell({ ...settings.node, diskId: opened.diskId }, parts);
     this.shell = shell;
@@ -144,7 +152,7 @@ class Daemon {
     });
     log('started', `cxmd ${version} on ${localName}, cluster ${cluster}, disk ${diskPath}`);
     shell.start();
-    this.balance(balancer);
+    this.beginRounds(masterWork);
     this.systemd.notify('READY=1', 'STATUS=joining');
     this.systemd.startWatchdog();
     const { ok, text } = await shell.call({ kind: 'join' });
@@ -167,13 +175,17 @@ class Daemon {
     };
   }
 
-  private balance(balancer: Balancer): void {
+  private beginRounds({ balancer, mender }: Omit<Toolkit, 'hypervisor'>): void {
     const { clock, log } = this;
-    const intervalMs = (): number => this.conf.LB_INTERVAL * 1000;
     const state = (): NodeState | undefined => (this.isEnding ? undefined : this.shell?.state);
-    const balancing = new Balancing({ balancer, clock, log, intervalMs, state });
-    balancing.start();
-    this.keep({ close: () => balancing.end() });
+    const balanceMs = (): number => this.conf.LB_INTERVAL * 1000;
+    for (const rounds of [
+      new MasterRounds({ work: balancer, event: 'balance', clock, log, state, intervalMs: balanceMs }),
+      new MasterRounds({ work: mender, event: 'mended', clock, log, state, intervalMs: () => mendIntervalMs }),
+    ]) {
+      rounds.start();
+      this.keep({ close: () => rounds.end() });
+    }
   }
 
   /** @param reload changes nothing if it throws */

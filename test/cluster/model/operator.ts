@@ -268,6 +268,7 @@ export class Operator {
       read: (vm) => this.call(node, `read the move of ${vm}`, () => node.moves.get(vm)),
       write: (vm, move) => change(`note the move of ${vm}`, () => void node.moves.set(vm, move)),
       remove: (vm) => change(`forget the move of ${vm}`, () => void node.moves.delete(vm)),
+      begun: () => this.call(node, 'list the moves', () => [...node.moves.keys()]),
     };
   }
 

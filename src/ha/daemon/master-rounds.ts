@@ -1,35 +1,38 @@
 /**
- * When the load is balanced without a person: each LB_INTERVAL, by the master alone, and only while everything is well. It
- * works as somebody who calls `cxm loadbalance` on the master: by the library of the cluster, under its locks.
+ * What is done without a person at intervals, by the master alone, and only while everything is well: balancing the load,
+ * mending migrations that were cut off. It works as somebody who calls `cxm` on the master: by the library of the cluster,
+ * under its locks.
  *
- * Guarantees: one round at a time, however long it takes; what speaks against a round speaks against each of its migrations,
+ * Guarantees: one round at a time, however long it takes; what speaks against a round speaks against each piece of its work,
  * too, looked at again before every one.
  */
 import type { BootClock } from '../effects/boot-clock.ts';
-import type { Balancer } from '../effects/balancer.ts';
+import type { MasterWork } from '../effects/master-work.ts';
 import type { NodeState } from '../protocol/state.ts';
-import type { Logger } from './log.ts';
+import type { EventName, Logger } from './log.ts';
 import { aliveNodes, nodesOf, stateOfCluster } from './view.ts';
 
-export interface BalancingParts {
-  readonly balancer: Balancer;
+export interface MasterRoundsParts {
+  readonly work: MasterWork;
+  /** As which it is told. */
+  readonly event: EventName;
   readonly clock: BootClock;
   readonly log: Logger;
   /** Undefined before the daemon has one. */
   state(): NodeState | undefined;
-  /** LB_INTERVAL as it is at the moment; 0: never. */
+  /** As it is at the moment; 0: never. */
   intervalMs(): number;
 }
 
 /** How often is looked whether it is time. */
 const lookMs = 1000;
 
-export class Balancing {
+export class MasterRounds {
   private timer: NodeJS.Timeout | undefined;
   private lastMs: number;
   private isBusy = false;
 
-  constructor(private readonly parts: BalancingParts) {
+  constructor(private readonly parts: MasterRoundsParts) {
     this.lastMs = parts.clock();
   }
 
@@ -42,7 +45,7 @@ export class Balancing {
   }
 
   private async look(): Promise<void> {
-    const { balancer, clock, log, state, intervalMs } = this.parts;
+    const { work, event, clock, log, state, intervalMs } = this.parts;
     const now = clock();
     const interval = intervalMs();
     const current = state();
@@ -50,22 +53,22 @@ export class Balancing {
     this.lastMs = now;
     const obstacle = (): string | undefined => {
       const latest = state();
-      return latest === undefined ? 'cxmd has ended' : obstacleToBalance(latest, clock());
+      return latest === undefined ? 'cxmd has ended' : obstacleToRounds(latest, clock());
     };
     if (obstacle() !== undefined) return;
     this.isBusy = true;
     const maintenance = nodesOf(current, now).flatMap((node) => (node.maintenance ? node.name : []));
     const nodes = aliveNodes(current, now);
     try {
-      await balancer.round({ nodes, maintenance, obstacle, tell: (text) => log('balance', text) });
+      await work.round({ nodes, maintenance, obstacle, tell: (text) => log(event, text) });
     } finally {
       this.isBusy = false;
     }
   }
 }
 
-/** Why VMs are not to be moved for the load's sake now; undefined if they may. Pure. */
-export function obstacleToBalance(state: NodeState, nowMs: number): string | undefined {
+/** Why nothing is to be done without a person now; undefined if it may. Pure. */
+export function obstacleToRounds(state: NodeState, nowMs: number): string | undefined {
   const { timing } = state.config;
   if (state.role !== 'active') return 'this node is not the master';
   if (nowMs - state.lastTickMs > timing.gapMs + timing.periodMs) return 'this node was asleep';
