@@ -5,7 +5,7 @@
  */
 import type { Cluster, ClusterSettings } from '../../../src/cluster/cluster.ts';
 import { activateVm, deactivateIdle, deactivateVm } from '../../../src/cluster/activate.ts';
-import { migrateVm } from '../../../src/cluster/migrate.ts';
+import { concludeMigration, migrateVm } from '../../../src/cluster/migrate.ts';
 import { startVm } from '../../../src/cluster/start.ts';
 import { destroyVm, rebootVm, shutdownVm } from '../../../src/cluster/stop.ts';
 import { CxmError } from '../../../src/errors.ts';
@@ -261,6 +261,8 @@ class Play {
         return deactivateVm(cluster, vm, named);
       case 'idle':
         return deactivateIdle(cluster, named);
+      case 'conclude':
+        return concludeMigration(cluster, vm);
     }
   }
 

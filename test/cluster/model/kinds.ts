@@ -50,13 +50,23 @@ export function drawKind(random: Random, wanted: KindName | undefined): Kind {
 }
 
 export interface Operation {
-  readonly kind: 'start' | 'shutdown' | 'destroy' | 'reboot' | 'migrate' | 'activate' | 'deactivate' | 'idle';
+  readonly kind: (typeof kinds)[number];
   readonly vm: string;
   /** Of the operation; undefined lets the library choose. */
   readonly node: string | undefined;
 }
 
-export const kinds = ['start', 'migrate', 'shutdown', 'destroy', 'reboot', 'activate', 'deactivate', 'idle'] as const;
+export const kinds = [
+  'start',
+  'migrate',
+  'shutdown',
+  'destroy',
+  'reboot',
+  'activate',
+  'deactivate',
+  'idle',
+  'conclude',
+] as const;
 /** Up to which draw each of them is taken, when the VM is on no node, and when it is on one. */
-export const ifAbsent = [0.75, 0.8, 0.8, 0.83, 0.83, 0.93, 0.97, 1];
-export const ifPresent = [0.12, 0.6, 0.72, 0.84, 0.92, 0.94, 0.96, 1];
+export const ifAbsent = [0.75, 0.8, 0.8, 0.83, 0.83, 0.93, 0.96, 0.98, 1];
+export const ifPresent = [0.12, 0.57, 0.68, 0.79, 0.86, 0.88, 0.9, 0.94, 1];

@@ -4,7 +4,7 @@
  */
 import type { CxmError } from '../../../src/errors.ts';
 import type { Operation } from './kinds.ts';
-import { isLive, type ModelNode, type World } from './world.ts';
+import { isLive, type Disk, type ModelNode, type World } from './world.ts';
 
 /** What an operation may leave no trace in. */
 interface Snapshot {
@@ -18,6 +18,8 @@ export class Watch {
   private readonly disturbances: number;
   private readonly wasAloneAtFirst: boolean;
   private readonly volumes: ReadonlySet<string>;
+  /** Of domains that were there. */
+  private readonly ownedVolumes: readonly string[];
 
   constructor(
     private readonly world: World,
@@ -25,9 +27,9 @@ export class Watch {
     others: readonly Operation[],
   ) {
     const configs = world.nodes.flatMap((node) => node.configs.get(operation.vm) ?? []);
-    this.volumes = new Set(
-      configs.flatMap(({ disks }) => disks.filter((own) => !own.readOnly).map(({ volume }) => volume)),
-    );
+    this.volumes = new Set(configs.flatMap(({ disks }) => writable(disks)));
+    const domains = world.nodes.flatMap((node) => node.domains.filter(({ vm }) => vm === operation.vm));
+    this.ownedVolumes = domains.flatMap(({ disks }) => writable(disks));
     this.wasAloneAtFirst = others.length === 0 && this.isAtRest() && world.scheduler.now >= world.restlessUntil;
     this.disturbances = world.disturbances;
     this.before = this.snapshot();
@@ -89,10 +91,7 @@ export class Watch {
     const running = where.flatMap((node) => node.domains).find((domain) => domain.vm === vm && isLive(domain));
     const named = world.nodes.find(({ name }) => name === operation.node)?.configs.get(vm);
     const own = running?.disks ?? (kind === 'activate' || kind === 'deactivate' ? named?.disks : undefined);
-    const volumes = own?.filter(({ readOnly }) => !readOnly).map(({ volume }) => volume) ?? [...this.volumes];
-    const activeOn = world.nodes.filter(({ active }) =>
-      volumes.some((volume) => active.has(volume) && !world.sharedVolumes.has(volume)),
-    );
+    const activeOn = this.activeFor(own === undefined ? [...this.volumes] : writable(own));
     const isOnly = (list: readonly ModelNode[], name: string): boolean =>
       list.every((node) => node.name === name || node.groupUuid !== world.node(name).groupUuid);
     switch (kind) {
@@ -100,17 +99,15 @@ export class Watch {
         if (places !== result || !isOnly(activeOn, places)) world.fail(`${words}: runs on ${places}`);
         return;
       case 'migrate':
-        if (places !== operation.node) world.fail(`${words}: runs on ${places}`);
-        if (!isOnly(activeOn, places)) {
-          world.fail(`${words}: volumes are active on ${activeOn.map(({ name }) => name).join(', ')}`);
-        }
+      case 'conclude':
+        if (where.length !== 1 || (kind === 'migrate' && places !== operation.node)) {
+          world.fail(`${words}: runs on ${places}`);
+        } else if (!isOnly(activeOn, places)) world.fail(`${words}: volumes are active on ${namesOf(activeOn)}`);
         return;
       case 'shutdown':
       case 'destroy':
-        if (rows.length > 0) world.fail(`${words}: it is on ${rows.map(({ name }) => name).join(', ')}`);
-        if (activeOn.some((node) => node.groupUuid === world.node((result as { node: string }).node).groupUuid)) {
-          world.fail(`${words}: volumes are active on ${activeOn.map(({ name }) => name).join(', ')}`);
-        }
+        if (rows.length > 0) world.fail(`${words}: it is on ${namesOf(rows)}`);
+        this.requireReleased(world.node((result as { node: string }).node), words);
         return;
       case 'reboot':
         if (where.length !== 1) world.fail(`${words}: runs on ${places}`);
@@ -125,4 +122,26 @@ export class Watch {
         return;
     }
   }
+
+  /** Those of its domain, and of the configuration where it was. */
+  private requireReleased(node: ModelNode, words: string): void {
+    const configured = node.configs.get(this.operation.vm)?.disks ?? [];
+    const left = this.activeFor([...this.ownedVolumes, ...writable(configured)]);
+    if (left.every(({ groupUuid }) => groupUuid !== node.groupUuid)) return;
+    this.world.fail(`${words}: volumes are active on ${namesOf(left)}`);
+  }
+
+  /** Nodes on which one of the volumes is active that belong to one VM. */
+  private activeFor(volumes: readonly string[]): readonly ModelNode[] {
+    const { nodes, sharedVolumes } = this.world;
+    return nodes.filter(({ active }) => volumes.some((volume) => active.has(volume) && !sharedVolumes.has(volume)));
+  }
+}
+
+function writable(disks: readonly Disk[]): readonly string[] {
+  return disks.filter(({ readOnly }) => !readOnly).map(({ volume }) => volume);
+}
+
+function namesOf(nodes: readonly ModelNode[]): string {
+  return nodes.map(({ name }) => name).join(', ');
 }
