@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { formatSaveHead, parseSaveHead, saveHeadLength } from '../../src/xen/save-file.ts';
 import { recording } from './recording.ts';
@@ -16,6 +17,17 @@ describe('the head of a saved domain', () => {
       commandLine: 'console=hvc0 labip=10.77.0.101/24 labname=vm1',
     });
     expect(saveHeadLength(head)).toBe(head.length);
+  });
+
+  it('is read as xl 4.17 has written it', () => {
+    const saved = readFileSync(new URL('../fixtures/xen/xl-4.17-save-head.bin', import.meta.url));
+    expect(parseSaveHead(saved)).toEqual({
+      type: 'pv',
+      kernel: '/boot/guest-kernel',
+      ramdisk: '/boot/guest-initramfs',
+      commandLine: 'console=hvc0 root=/dev/xvda quiet',
+    });
+    expect(saved.toString('latin1', saveHeadLength(saved))).toMatch(/^LibxlFmt/);
   });
 
   it('says it in the form of older versions, too', () => {

@@ -5,8 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { meaningOf, needsMonitor, rowsOf, runsHere } from '../../../src/xen/domain-list.ts';
+import { parseSaveHead } from '../../../src/xen/save-file.ts';
 import { lab } from '../../lab/lab.ts';
-import { askGuest, guestAnswers, guestCounts, guestsOn } from '../guest.ts';
+import type { NodeName } from '../../lab/layout.ts';
+import { askGuest, guestAnswers, guestCounts, guestInitramfs, guestKernel, guestsOn } from '../guest.ts';
 import { configure, makeGuestVolume, meaningOn, toolstackOn, untilListed, watched, type Look } from '../toolstack.ts';
 
 const address = '10.77.0.101';
@@ -41,6 +43,11 @@ function failureOf(act: Promise<unknown>): Promise<unknown> {
     () => undefined,
     (failure: unknown) => failure,
   );
+}
+
+/** What a saved guest says of itself. */
+async function headOf(node: NodeName, file: string): Promise<Buffer> {
+  return Buffer.from(await lab.output(node, `head -c 16384 ${file} | base64 -w0`), 'base64');
 }
 
 /** All that the rows of the guest meant, in their order, without repetitions. */
@@ -111,6 +118,10 @@ test('an interface whose attach failed lets a migration and a plain restore fail
   await goesOn();
   const file = '/var/tmp/one.save';
   await target.save('one', file);
+  expect(parseSaveHead(await headOf('node2', file))).toMatchObject({
+    ...{ type: 'pv', kernel: guestKernel, ramdisk: guestInitramfs },
+    commandLine: expect.stringContaining('console=hvc0') as string,
+  });
   expect(await failureOf(target.restore(file, { paused: true }))).toMatchObject({ reason: 'missingBridge' });
   expect(await guestsOn('node2')).toEqual([]);
   await target.restore(file, { paused: true, configPath: path });
