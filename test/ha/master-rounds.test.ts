@@ -73,6 +73,7 @@ describe('a migration whose cxm was killed', () => {
       const { sandbox } = current;
       const master = await joined(current);
       await running(current, vm, 'node1');
+      sandbox.link(vm, 'node1');
       for (const node of nodeNames) sandbox.setKnobs(node, { migrateCopyMs: 2000 });
       const killed = sandbox.start(['migrate', vm, 'node2']);
       const ended = once(killed, 'close');
