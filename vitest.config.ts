@@ -7,7 +7,9 @@ import { defineConfig } from 'vitest/config';
 // lab: real LVM and ssh on user-mode-linux nodes, started by test/run.ts inside the lab's namespaces;
 // xen: real Xen on QEMU, started by test/xen-lab/command.ts likewise.
 const commands = ['actions', 'balance', 'json', 'races'].map((name) => `test/cli/${name}.test.ts`);
-const daemons = ['cluster', 'failover', 'faults', 'fuzz', 'master-rounds', 'soak'].map((name) => `test/ha/${name}.test.ts`);
+const daemons = ['cluster', 'failover', 'faults', 'fuzz', 'master-rounds', 'soak'].map(
+  (name) => `test/ha/${name}.test.ts`,
+);
 
 export default defineConfig({
   test: {

@@ -108,7 +108,10 @@ export function isWell({ shells, steps }: MendPlan): boolean {
   return shells.length + steps.length === 0;
 }
 
-/** VMs whose migration was begun so long ago or longer, and of which nobody has said that it is concluded. Silent nodes are left out. */
+/**
+ * VMs whose migration was begun so long ago or longer, and of which nobody has said that it is concluded. Nodes that are
+ * silent are left out.
+ */
 export async function unfinishedMoves({ nodes }: Cluster, ageSeconds: number): Promise<readonly string[]> {
   const { answers } = await askNodes(nodes, ({ moves }) => moves.begun(ageSeconds));
   return [...new Set(answers.flatMap(({ value }) => value))].sort();

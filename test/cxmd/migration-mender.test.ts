@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { migrateVm } from '../../src/cluster/migrate.ts';
 import { migrationMender } from '../../src/cxmd/migration-mender.ts';
+import { CxmError } from '../../src/errors.ts';
 import { configPath, Stage, vm, volume } from '../cluster/model/stage.ts';
 
 const mended = { runsOn: ['node2'], domainsOn: ['node2'], activeOn: ['node2'], linkedOn: ['node2'], movesOn: [] };
@@ -93,4 +94,16 @@ test('a migration of which nothing is left is forgotten without a word', async (
   await stage.play(master.round());
   expect(stage.state).toMatchObject({ runsOn: ['node3'], movesOn: [] });
   expect([master.told, stage.hooks]).toEqual([[], []]);
+});
+
+test('a cluster that can not be opened is told of, and does not end the daemon', async () => {
+  const told: string[] = [];
+  const mender = migrationMender({
+    open: () => {
+      throw new CxmError('NOT_FOUND', 'node9 is no node of the cluster');
+    },
+  });
+  const tell = (text: string): void => void told.push(text);
+  await mender.round({ nodes: ['node9'], maintenance: [], obstacle: () => undefined, tell });
+  expect(told).toEqual(['nothing is mended: node9 is no node of the cluster']);
 });
