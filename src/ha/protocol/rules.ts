@@ -70,7 +70,7 @@ export const realRules: Rules = {
   leaseTaken: (read, epoch, self) => read.epoch > epoch || (read.epoch === epoch && read.owner !== self),
   overtaken: (epoch, own) => epoch > own,
   claimInTime: (readIssuedMs, writtenMs, timing) => writtenMs - readIssuedMs <= timing.claimDelayMs / 2,
-  claimSettled: (writtenMs, readIssuedMs, timing) => readIssuedMs - writtenMs >= timing.claimDelayMs,
+  claimSettled: (writtenMs, readIssuedMs, timing) => readIssuedMs - writtenMs >= timing.claimSettleMs,
   leaseLost: (changedMs, readIssuedMs, timing) => readIssuedMs - changedMs >= timing.leaseLostMs,
   acceptsToken: (token, epoch, owner) =>
     token.epoch > epoch || (token.epoch === epoch && (owner === -1 || owner === token.owner)),

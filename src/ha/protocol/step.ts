@@ -45,7 +45,10 @@ export function step(before: NodeState, event: Event, rules: Rules = realRules):
   state.nowMs = rules.clock(event.nowMs, wallMs);
   state.wallMs = wallMs;
   const current: Step = { state, effects: [], rules, timing: state.config.timing };
+  const couldAct = mayAct(current);
   apply(current, event);
+  // A new master does not wait for its next tick: who died with the former one has waited long enough.
+  if (!couldAct && event.kind !== 'tick') actAsMaster(current);
   flush(current);
   return { state, effects: current.effects };
 }
@@ -100,13 +103,16 @@ function tick(current: Step): void {
   state.readWanted = true;
   writeSlot(current);
   sendHeartbeat(current);
-  if (mayAct(current) && lookAround(current)) {
-    findDead(current);
-    advanceRecovery(current);
-    evacuate(current);
-  }
+  actAsMaster(current);
   expireWorks(current);
   feedWatchdog(current);
+}
+
+function actAsMaster(current: Step): void {
+  if (!mayAct(current) || !lookAround(current)) return;
+  findDead(current);
+  advanceRecovery(current);
+  evacuate(current);
 }
 
 /** What has become due by the event: at most one of each is under way. */

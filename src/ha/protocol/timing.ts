@@ -12,13 +12,17 @@
  *              who have seen no change for that long, begin to vote who of them tries first
  *     t+9      leaseLost: who wins the vote and reads the lease still unchanged may write a claim, epoch+1;
  *              the write must have ended 1.5 s after that read was issued, or the claim is void
- *     t+12     claimDelay after the write: the claim is read back unchanged: master, epoch+1
+ *     t+12     claimSettle after the write: the claim is read back unchanged: master, epoch+1
  *     t+12     a node that fell silent together with the master has been silent for more than netLost (9 s) and
- *              diskLost (8.5 s, seen at reads a second apart): the VMs are pinged, at most 1.5 s
+ *              diskLost: the VMs are pinged, at most 1.5 s
  *     t+13.5   fencing begins; with what it takes, and a second to persist that it was done, the first order to
  *              start a VM leaves at t+15 plus the time of the fence command
  *
- * Why nobody acts beside the new master: the former one stops at t+6, and a claim needs t+9, by clocks that differ by
+ * Reads begin at ticks, a period apart, and what they are to show was seen or written a few milliseconds after one. So
+ * diskLost, leaseLost and claimSettle are half a period less than the whole number of ticks at which they take effect
+ * (8.5, 8.5 and 2.5 s): otherwise each would cost one tick more.
+ *
+ * Why nobody acts beside the new master: the former one stops at t+6, and a claim needs t+8.5, by clocks that differ by
  * less than `driftBound`; between the two are at least a scheduling pause and a slow read (`marginMs`). Of two claimers the
  * one whose write lands first reads the other's claim, because that landed within claimDelay/2 of a read before its own.
  */
@@ -39,8 +43,10 @@ export interface Timing {
   readonly leaseStopMs: number;
   /** So long the lease must have been seen unchanged before it may be claimed. */
   readonly leaseLostMs: number;
-  /** From the end of the write of a claim to the read that confirms it. */
+  /** The write of a claim ends within half of this after the read it rests on was issued, or the claim is void. */
   readonly claimDelayMs: number;
+  /** At least so long after the end of that write the read is issued that confirms the claim. */
+  readonly claimSettleMs: number;
   /** A candidate waits this long for each one that goes before it. */
   readonly staggerMs: number;
   /** An own pause longer than this makes us deaf for that time: silence is counted anew from its end. */
@@ -92,8 +98,9 @@ export function deriveTiming(timerSeconds: number, options: TimingOptions = {}):
     netLostMs: 3 * timerMs,
     diskLostMs: 3 * timerMs - periodMs / 2,
     leaseStopMs: 2 * timerMs,
-    leaseLostMs: 3 * timerMs,
+    leaseLostMs: 3 * timerMs - periodMs / 2,
     claimDelayMs: timerMs,
+    claimSettleMs: timerMs - periodMs / 2,
     staggerMs: Math.round(timerMs / 2),
     gapMs: Math.round(1.5 * periodMs),
     freshMs: timerMs,
@@ -123,6 +130,10 @@ export function assertTiming(timing: Timing, watchdogMs: number): void {
     ],
     ['half a second is left for a slow read and a pause of the process', timing.marginMs >= 500],
     ['claimDelay / 2 > a heartbeat period', timing.claimDelayMs / 2 >= timing.periodMs],
+    [
+      "claimDelay / 2 < claimSettle, or a rival's claim is not seen",
+      (timing.claimDelayMs / 2) * slow < timing.claimSettleMs * (1 - driftBound),
+    ],
     ['claimDelay × 1.5 + a period < leaseStop', timing.claimDelayMs * 1.5 + timing.periodMs < timing.leaseStopMs],
     ['a second heartbeat may be lost before the lease stops', timing.leaseStopMs >= 3 * timing.periodMs],
     ['a second heartbeat may be lost before a node is', timing.diskLostMs >= 3 * timing.periodMs],
