@@ -217,9 +217,12 @@ function diskOf(element: XmlElement, index: number): Disk {
   };
 }
 
-/** Words of DISK/FORMAT and of mkimage's format argument that name no file system. */
+/** `save_as` is what oned calls the file system of an image that it saves a disk to, up to 5.x for good. */
+const noFileSystems: readonly string[] = ['raw', 'qcow2', 'vmdk', 'swap', 'iso', 'rbd', 'phy', 'save_as'];
+
+/** Words of DISK/FORMAT, IMAGE/FSTYPE and of mkimage's format argument that name no file system. */
 export function isImageFormat(format: string | undefined): boolean {
-  return format === undefined || ['raw', 'qcow2', 'vmdk', 'swap', 'iso', 'rbd'].includes(format.toLowerCase());
+  return format === undefined || noFileSystems.includes(format.toLowerCase());
 }
 
 function nicOf(element: XmlElement): Nic {

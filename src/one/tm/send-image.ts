@@ -8,7 +8,7 @@ import { formatSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
 import type { FileSystemType } from '../../transfer/archive-note.ts';
 import { compressForWire } from '../../transfer/compress.ts';
-import { measureArchive } from '../../transfer/format.ts';
+import { measureArchive, type ImageFormat } from '../../transfer/format.ts';
 import { planSend, roomFor, type SendPlan } from '../../transfer/plan.ts';
 import type { ActionContext } from '../action.ts';
 import type { DiskLocation } from '../arguments/locations.ts';
@@ -45,8 +45,15 @@ export function isPersistent({ disk, image }: DiskFacts): boolean {
   return disk !== undefined && image !== undefined && disk.save && !disk.clone;
 }
 
-/** FSTYPE of the image or FS of the disk, checked. */
-export function requestedFileSystem({ disk, image }: DiskFacts): FileSystemType | undefined {
+/**
+ * FSTYPE of the image or FS of the disk, checked; undefined for what brings its own file system.
+ * @throws CxmError INVALID_INPUT an archive is to be unpacked into one that can't be made
+ */
+export function requestedFileSystem(
+  { disk, image }: DiskFacts,
+  { container }: ImageFormat,
+): FileSystemType | undefined {
+  if (container !== 'tar') return undefined;
   const asked = image?.fileSystemAttribute ?? disk?.fileSystem ?? image?.fileSystem;
   if (asked === undefined || asked.trim() === '') return undefined;
   const type = fileSystems.find((known) => known === asked.trim().toLowerCase());
@@ -84,7 +91,7 @@ export async function sendImage(
   const what = `disk ${destination.diskId} of VM ${vmId}`;
   if (purpose === 'new') requireAllowedSize(sizeBytes, what, context.config);
   await requireRoom(source, sizeBytes);
-  const requestedType = requestedFileSystem(facts);
+  const requestedType = requestedFileSystem(facts, format);
   const plan = planSend(format, {
     purpose,
     defaultType: context.config.DEFAULT_FSTYPE,
