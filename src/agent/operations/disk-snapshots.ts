@@ -2,11 +2,13 @@
  * Snapshots that OpenNebula manages: complete copies of the disk, as volumes of their own. They cost their full size,
  * but neither slow the disk down nor break when it changes much, and survive a revert, as OpenNebula expects.
  */
+import { dirname } from 'node:path';
 import { CxmError } from '../../errors.ts';
 import { diskTags, partialTag, snapshotVolumeName } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
 import { openExtents } from '../../transfer/extents.ts';
 import type { Operation, OperationContext } from '../operation.ts';
+import { isFile } from '../owner.ts';
 import { flag, wholeNumber, type Parameters } from '../parameters.ts';
 import {
   diskSnapshots,
@@ -65,11 +67,18 @@ async function copyToSnapshot(
   }
 }
 
-/** The disk gets the snapshot's content back; the snapshot stays. */
+/**
+ * The disk gets the snapshot's content back; the snapshot stays. Refused while a saved memory of the VM lies there, which
+ * knows the disk as it is: resumed on another one, the guest would destroy its file systems.
+ */
 export const revertSnapshot: Operation<SnapshotParameters, object> = {
   name: 'revert-snapshot',
   parse: parseSnapshot,
   async run(context, { disk, snapshotId }) {
+    if (isFile(context.owner, `${dirname(disk.link)}/checkpoint`)) {
+      const sentence = `VM ${disk.vmId} is suspended: its saved memory belongs to disk ${disk.diskId} as it is now`;
+      throw new CxmError('IN_USE', sentence, { hint: 'resume the VM, power it off, and then revert' });
+    }
     const found = await requireDisk(context, disk);
     const snapshot = (await diskSnapshots(context, disk)).find(({ id }) => id === snapshotId)?.volume;
     if (snapshot === undefined) {

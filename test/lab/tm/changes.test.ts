@@ -1,4 +1,5 @@
 /** Live migration's frame, resize, snapshots, backups and capacity on real LVM. */
+import { dirname } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { lab } from '../lab.ts';
 import {
@@ -151,6 +152,20 @@ describe('snapshots', () => {
     expect((await lab.logicalVolumes('node1')).map(({ name }) => name)).toEqual(['lv-one-320-0', 'lv-one-320-0_snap1']);
     await tmOk('delete', [`node1:${diskPath(320, 0)}`, '320', '1']);
     expect(await lab.logicalVolumes('node1')).toEqual([]);
+  });
+
+  test('revert is refused while the VM is suspended: its memory belongs to the disk as it is', async () => {
+    const before = await cloneRaw(324);
+    const snapshot = (action: string) => tm(action, [`node1:${diskPath(324, 0)}`, '0', '324', '1']);
+    expect((await snapshot('snap_create')).exitCode).toBe(0);
+    const checkpoint = `${dirname(diskPath(324, 0))}/checkpoint`;
+    await lab.node('node1', `echo memory > ${checkpoint}`);
+    const refused = await snapshot('snap_revert');
+    expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining('VM 324 is suspended')]);
+    await lab.node('node1', `rm ${checkpoint}`);
+    expect((await snapshot('snap_revert')).exitCode).toBe(0);
+    await lab.node('node1', 'lvchange -ay VG0/lv-one-324-0');
+    expect(await digest('node1', 'lv-one-324-0', 16 * mib)).toBe(before);
   });
 
   test('snap_create_live copies the disk of a running VM', async () => {
