@@ -7,7 +7,7 @@ import { cxmConfTable, type CxmConf } from '../../src/config/cxm-conf.ts';
 import { parseSettingsOf, resolveOf } from '../../src/config/load.ts';
 import { Journal, type JournalEntry } from '../../src/ha/daemon/journal.ts';
 import { eventKinds, eventOf, renderLine } from '../../src/ha/daemon/log.ts';
-import { daemonSettings, isLonger, unchangeable } from '../../src/ha/daemon/settings.ts';
+import { daemonSettings, isLonger, reloaded } from '../../src/ha/daemon/settings.ts';
 import { obstacleToWork } from '../../src/ha/daemon/view.ts';
 import { VmPoll } from '../../src/ha/daemon/vm-poll.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
@@ -145,10 +145,21 @@ describe('the settings', () => {
   test('let the list of nodes only get longer, and name what has to wait', () => {
     expect(isLonger(['a', 'b'], ['a', 'b', 'c'])).toBe(true);
     for (const other of [['a'], ['b', 'a'], ['x', 'a', 'b']]) expect(isLonger(['a', 'b'], other)).toBe(false);
-    expect(unchangeable(conf(whole), conf(whole))).toEqual([]);
-    expect(unchangeable(conf(whole), conf(`${whole}TIMER = 5\nFENCE_TIMEOUT = 5\n`))).toEqual([
-      'TIMER has changed: it takes effect when cxmd is restarted',
-    ]);
+    expect(reloaded(conf(whole), conf(whole), 'node1')).toEqual({ conf: conf(whole), waiting: [] });
+    const next = reloaded(conf(whole), conf(`${whole}TIMER = 5\nFENCE_TIMEOUT = 5\n`), 'node1');
+    expect(next.waiting).toEqual(['TIMER has changed: it takes effect when cxmd is restarted']);
+    expect(next.conf).toEqual(conf(`${whole}FENCE_TIMEOUT = 5\n`));
+  });
+
+  test('a watchdog that runs is fed on when a reload finds none any more', () => {
+    const armed = conf(`${whole}WATCHDOG = '/dev/watchdog'\nWATCHDOG_TIMEOUT = 30\n`);
+    const { WATCHDOG, WATCHDOG_TIMEOUT } = reloaded(armed, conf(whole), 'node1').conf;
+    expect([WATCHDOG, WATCHDOG_TIMEOUT]).toEqual(['/dev/watchdog', 30]);
+  });
+
+  test('nothing is taken over from a file that is gone, or does not name this node', () => {
+    expect(() => reloaded(conf(whole), conf(''), 'node1')).toThrow(/CLUSTER_NAME/);
+    expect(() => reloaded(conf(whole), conf(whole.replace("'node1', 'node2'", "'node2'")), 'node1')).toThrow(/node1/);
   });
 });
 

@@ -32,3 +32,11 @@ test('a device of which no time-out is known, and one that is not there, are ref
   expect(() => Watchdog.open('/dev/null', 600)).toThrow('there is no /sys/dev/char/1:3/timeout');
   expect(() => open(30, join(directory, 'watchdog'))).toThrow(`there is no watchdog ${directory}/watchdog`);
 });
+
+test('a device that would reset the node when cxmd is ended by a person is refused', () => {
+  writeFileSync(join(directory, 'timeout'), '30\n');
+  writeFileSync(join(directory, 'nowayout'), '1\n');
+  expect(() => open(30)).toThrow("the watchdog /dev/null can't be put to rest");
+  writeFileSync(join(directory, 'nowayout'), '0\n');
+  open(30).rest();
+});

@@ -12,7 +12,7 @@ import { DiskThread } from '../disk/disk-thread.ts';
 import { bootClock } from '../effects/boot-clock.ts';
 import type { Hypervisor } from '../effects/hypervisor.ts';
 import type { MasterWork } from '../effects/master-work.ts';
-import { requireTimeout, Watchdog } from '../effects/watchdog.ts';
+import { requireUsable, Watchdog } from '../effects/watchdog.ts';
 import { readClusterKeys } from '../wire/cluster-key.ts';
 import { Rejections } from '../wire/rejections.ts';
 import { DaemonNetwork } from './network.ts';
@@ -21,7 +21,7 @@ import { createLogger, type Logger } from './log.ts';
 import { Journal } from './journal.ts';
 import { MasterRounds } from './master-rounds.ts';
 import { changingMethods, peerMethods, readingMethods } from './methods.ts';
-import { daemonSettings, fencingOf, isLonger, unchangeable } from './settings.ts';
+import { daemonSettings, fencingOf, reloaded } from './settings.ts';
 import { Shell, type ShellParts } from './shell.ts';
 import { linkToSystemd } from './systemd.ts';
 import { programsOf } from './programs.ts';
@@ -105,7 +105,7 @@ class Daemon {
     const localName = environment.localNameIn(conf);
     const settings = daemonSettings(conf, localName);
     const { cluster, diskPath } = settings;
-    if (conf.WATCHDOG !== undefined) requireTimeout(conf.WATCHDOG, conf.WATCHDOG_TIMEOUT);
+    if (conf.WATCHDOG !== undefined) requireUsable(conf.WATCHDOG, conf.WATCHDOG_TIMEOUT);
     let keys = readClusterKeys(conf.CLUSTER_KEY, cluster);
     // Not the clock of the protocol, which costs a call of the kernel: a flood is counted thousands of times a second.
     const rejections = new Rejections(
@@ -146,8 +146,11 @@ class Daemon {
     const { UNIX_PORT: path, CXMD_GROUP: group } = conf;
     this.keep(await serveLocally({ path, group, methods: all, readingMethods: reading }));
     this.takeSignals((fresh) => {
+      const next = reloaded(this.conf, fresh, localName);
       keys = readClusterKeys(fresh.CLUSTER_KEY, cluster);
-      this.reload(fresh);
+      for (const sentence of next.waiting) log('configuration', sentence);
+      this.conf = next.conf;
+      shell.reconfigure({ nodes: this.conf.ALLOWED_NODES, fencing: fencingOf(this.conf).fencing });
       network.change(this.conf);
     });
     log('started', `cxmd ${version} on ${localName}, cluster ${cluster}, disk ${diskPath}`);
@@ -199,14 +202,6 @@ class Daemon {
         this.log('configuration', `nothing was changed: ${asCxmError(error).message}`);
       }
     });
-  }
-
-  private reload(conf: CxmConf): void {
-    for (const sentence of unchangeable(this.conf, conf)) this.log('configuration', sentence);
-    const longer = isLonger(this.conf.ALLOWED_NODES, conf.ALLOWED_NODES);
-    const ALLOWED_NODES = longer ? conf.ALLOWED_NODES : this.conf.ALLOWED_NODES;
-    this.conf = { ...conf, ALLOWED_NODES };
-    this.shell?.reconfigure({ nodes: ALLOWED_NODES, fencing: fencingOf(conf).fencing });
   }
 
   /**

@@ -68,17 +68,35 @@ const fixedKeys = [
   'STATE_DIR',
   'WATCHDOG',
   'WATCHDOG_TIMEOUT',
+  'MIGRATE_TIMEOUT',
   'DAEMON_DEBUG',
 ] as const satisfies readonly (keyof CxmConf)[];
 
-/** What of a new configuration has to wait for a restart, as sentences. */
-export function unchangeable(before: CxmConf, after: CxmConf): readonly string[] {
+export interface Reloaded {
+  /** The new configuration, with what has to wait for a restart as it was. */
+  readonly conf: CxmConf;
+  /** What that is. */
+  readonly waiting: readonly string[];
+}
+
+/**
+ * What a running daemon takes over of a new configuration.
+ * @throws CxmError CONFIG one with which it could not begin: a file that is gone says nothing of what is wanted
+ */
+export function reloaded(before: CxmConf, after: CxmConf, localName: string): Reloaded {
+  daemonSettings(after, localName);
   const changed = fixedKeys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
-  const sentences = changed.map((key) => `${key} has changed: it takes effect when cxmd is restarted`);
-  if (!isLonger(before.ALLOWED_NODES, after.ALLOWED_NODES)) {
-    sentences.push('ALLOWED_NODES has not only got longer: it stays as it was until cxmd is restarted on all nodes');
+  const waiting = changed.map((key) => `${key} has changed: it takes effect when cxmd is restarted`);
+  const longer = isLonger(before.ALLOWED_NODES, after.ALLOWED_NODES);
+  if (!longer) {
+    waiting.push('ALLOWED_NODES has not only got longer: it stays as it was until cxmd is restarted on all nodes');
   }
-  return sentences;
+  const kept = Object.fromEntries(fixedKeys.map((key) => [key, before[key]])) as Pick<
+    CxmConf,
+    (typeof fixedKeys)[number]
+  >;
+  const ALLOWED_NODES = longer ? after.ALLOWED_NODES : before.ALLOWED_NODES;
+  return { conf: { ...after, ...kept, ALLOWED_NODES }, waiting };
 }
 
 /** Nodes are added at the end: the place in the list is the number of the slot. */
