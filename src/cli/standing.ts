@@ -1,6 +1,8 @@
 /**
- * Whether a node has been powered off by the cluster and is not back in it: the others may act as if nothing ran there, so
- * nothing may be started there. Told by the heartbeat disk itself, since the node's own cxmd may not run.
+ * Whether the cluster knows what is started on a node. It does not where the node has been powered off and is not back: the
+ * others may act as if nothing ran there. That is told by the heartbeat disk itself, since the node's own cxmd may not run.
+ * Nor where a member's slot does not reach the disk: when the node falls silent, too, nobody asks its new VMs whether they
+ * live, or starts them elsewhere. While that is so for all there is no master, and nobody acts by it.
  */
 import type { CxmConf } from '../config/cxm-conf.ts';
 import { CxmError } from '../errors.ts';
@@ -36,8 +38,10 @@ export interface StandingFacts {
  * @throws CxmError REFUSED when nothing may be started on this node
  */
 export async function requireStanding(node: string, { daemon, conf, commands }: StandingFacts): Promise<void> {
-  const role = daemon?.nodes.find(({ name }) => name === node)?.role;
-  if (role !== undefined && members.has(role)) return;
+  const report = daemon?.nodes.find(({ name }) => name === node);
+  if (daemon !== undefined && report !== undefined && members.has(report.role)) {
+    return requireSlot(report, daemon.nodes);
+  }
   const { HB_DISK, ALLOWED_NODES } = conf;
   if (HB_DISK === undefined || !(await wasFenced(HB_DISK, ALLOWED_NODES.indexOf(node), commands))) return;
   throw new CxmError(
@@ -47,6 +51,13 @@ export async function requireStanding(node: string, { daemon, conf, commands }: 
       hint: `start cxmd on ${node} and wait until it is let in; without cxmd for good, take HB_DISK out of cxm.conf`,
     },
   );
+}
+
+function requireSlot({ name, disk }: NodeReport, nodes: readonly NodeReport[]): void {
+  if (disk !== 'lost' || !nodes.some(({ role, net }) => role === 'active' && net === 'ok')) return;
+  throw new CxmError('REFUSED', `${name} can't write to the heartbeat disk: the cluster would not know of a VM there`, {
+    hint: `mend its path to the disk, or choose another node; cxmd_ctl --why ${name} tells more`,
+  });
 }
 
 /** False also where the disk can't be read, or is none of this cluster's. */

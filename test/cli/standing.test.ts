@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DaemonLink } from '../../src/cli/daemon.ts';
 import { requireStanding } from '../../src/cli/standing.ts';
 import {
@@ -74,4 +74,21 @@ test('others may be used, and so may all where there is no heartbeat disk, or no
   await startOn('beta', join(directory, 'missing'));
   writeFileSync(join(directory, 'other'), Buffer.alloc(diskBytes));
   await startOn('beta', join(directory, 'other'));
+});
+
+describe('a member whose slot does not reach the disk', () => {
+  const beta = { name: 'beta', role: 'passive', net: 'ok', disk: 'lost' };
+  const startBeside = (other: object): Promise<void> => {
+    const daemon = { nodes: [beta, { name: 'alpha', net: 'ok', disk: 'ok', ...other }] } as unknown as DaemonLink;
+    return requireStanding('beta', { daemon, conf: { ALLOWED_NODES, HB_DISK: undefined }, commands: localMachine });
+  };
+
+  test('gets no VM while there is a master, who would not know of it', async () => {
+    await expect(startBeside({ role: 'active' })).rejects.toThrow("beta can't write to the heartbeat disk");
+  });
+
+  test('may get one while nobody can act by what stands there', async () => {
+    await startBeside({ role: 'voting' });
+    await startBeside({ role: 'active', net: 'lost' });
+  });
 });

@@ -76,6 +76,9 @@ export function obstacleToRounds(state: NodeState, nowMs: number): string | unde
   if (cluster !== 'normal') return `the cluster is in ${cluster}`;
   if (state.switches.disarmed.on) return 'fencing is turned off: somebody is at work';
   const alive = new Set(aliveNodes(state, nowMs));
-  const lost = nodesOf(state, nowMs).find(({ name, role }) => !alive.has(name) && role !== 'off');
-  return lost === undefined ? undefined : `${lost.name} is neither alive nor off for certain`;
+  const nodes = nodesOf(state, nowMs).filter(({ role }) => role !== 'off');
+  const lost = nodes.find(({ name }) => !alive.has(name));
+  if (lost !== undefined) return `${lost.name} is neither alive nor off for certain`;
+  const mute = nodes.find(({ disk }) => disk !== 'ok');
+  return mute === undefined ? undefined : `${mute.name} is not seen on the heartbeat disk`;
 }

@@ -86,7 +86,9 @@ export function nodesOf(state: NodeState, nowMs: number): readonly NodeReport[] 
     const { slot } = peerAt(state, index);
     const isSelf = index === self;
     const disk = slot === undefined ? 'unknown' : diskChannel(step, index);
-    const channels = isSelf ? ({ net: 'ok', disk: 'ok' } as const) : { net: netChannel(step, index), disk };
+    const channels = isSelf
+      ? ({ net: 'ok', disk: ownDiskChannel(state, nowMs) } as const)
+      : { net: netChannel(step, index), disk };
     const vms = isSelf ? state.vms : (slot?.vms.map((entry) => entry.name) ?? []);
     const maintenance = isSelf ? state.maintenance : slot?.maintenance === true;
     return [
@@ -102,6 +104,11 @@ export function nodesOf(state: NodeState, nowMs: number): readonly NodeReport[] 
       },
     ];
   });
+}
+
+/** What this node says reaches the disk; as long as it has nothing to say there, what it reads. */
+function ownDiskChannel({ role, slotWrittenMs, readDoneMs, config }: NodeState, nowMs: number): 'ok' | 'lost' {
+  return nowMs - (isMember(role) ? slotWrittenMs : readDoneMs) < config.timing.diskLostMs ? 'ok' : 'lost';
 }
 
 /** `off` lets others act as if nothing ran there: only by a look at the disk a moment ago, and if it was not heard since. */
