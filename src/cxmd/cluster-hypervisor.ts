@@ -43,7 +43,8 @@ export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervi
   return {
     async list() {
       const rows = await nodeNamed(open([localName]), localName).toolstack.list();
-      return rows.flatMap((row) => (holdsVm(row) ? (row.name ?? []) : []));
+      const vms = rows.flatMap((row) => (holdsVm(row) ? (row.name ?? []) : []));
+      return { vms, others: rows.filter(({ id }) => id !== 0).length > vms.length };
     },
     start: (order) =>
       outcomeOf(async () => {

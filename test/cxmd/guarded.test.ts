@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import type { ClusterNode } from '../../src/cluster/node.ts';
-import { guarded, recent, requireNotAt } from '../../src/cxmd/cluster-hypervisor.ts';
+import { clusterHypervisor, guarded, recent, requireNotAt } from '../../src/cxmd/cluster-hypervisor.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
 import type { Hypervisor, Started } from '../../src/ha/effects/hypervisor.ts';
 import type { Result } from '../../src/ha/protocol/messages.ts';
@@ -78,6 +78,24 @@ test('a look is used for five seconds, its refusal too, and then made anew', asy
   await expect(look()).rejects.toThrow('busy has web');
   await expect(look()).rejects.toThrow('busy has web');
   expect(looks).toBe(2);
+});
+
+test.each<[string, { readonly name: string | undefined; readonly state?: object }, boolean]>([
+  ['that arrives', { name: 'mail--incoming' }, true],
+  ['that has no name', { name: undefined }, true],
+  ['that is being saved', { name: 'mail', state: { shutdown: 'suspend' } }, true],
+  ['that runs', { name: 'mail' }, false],
+])('a domain %s is told besides the VMs, unless it is one', async (_, row, others) => {
+  const flags = { paused: false, dying: false };
+  const rows = [
+    { id: 0, name: 'Domain-0', state: flags },
+    { id: 4, name: 'web', state: flags },
+    { id: 5, ...row, state: { ...flags, ...row.state } },
+  ];
+  const open = (): Cluster =>
+    ({ nodes: [{ name: 'alpha', toolstack: { list: () => Promise.resolve(rows) } }] }) as unknown as Cluster;
+  const found = await clusterHypervisor({ localName: 'alpha', open }).list();
+  expect(found).toEqual({ vms: others ? ['web'] : ['web', 'mail'], others });
 });
 
 /** A shell whose clock and state are moved by hand, and a hypervisor that prepares until it is told to go on. */

@@ -27,7 +27,7 @@ const methods: Methods = new Map<string, Method>([
     'ask',
     (params: unknown) => {
       asked.push(askShape(params, 'params'));
-      return Promise.resolve({ kind: 'survey', vms: [] });
+      return Promise.resolve({ kind: 'survey', vms: [], others: false });
     },
   ],
   ['never', () => new Promise(() => undefined)],
@@ -75,7 +75,7 @@ describe('between nodes', () => {
   }
 
   test('a call with the key is answered', async () => {
-    expect(await call()).toEqual({ kind: 'survey', vms: [] });
+    expect(await call()).toEqual({ kind: 'survey', vms: [], others: false });
     expect(asked).toEqual([{ from: 1, request: { kind: 'survey' } }]);
   });
 
@@ -91,14 +91,14 @@ describe('between nodes', () => {
   test('a key may be changed while calls go on', async () => {
     const [both] = [keysOf('11', '22')];
     serverKeys = both;
-    for (const key of both) expect(await call({ key })).toEqual({ kind: 'survey', vms: [] });
+    for (const key of both) expect(await call({ key })).toEqual({ kind: 'survey', vms: [], others: false });
   });
 
   test('a call ends by its deadline, and a second address is tried', async () => {
     const begin = performance.now();
     await expect(call({ method: 'never', deadlineMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
     expect(performance.now() - begin).toBeLessThan(1800);
-    expect(await call({ addresses: ['127.0.8.99', host] })).toEqual({ kind: 'survey', vms: [] });
+    expect(await call({ addresses: ['127.0.8.99', host] })).toEqual({ kind: 'survey', vms: [], others: false });
     await expect(call({ addresses: [] })).rejects.toMatchObject({ code: 'HOST_UNREACHABLE' });
   });
 
@@ -118,7 +118,7 @@ describe('between nodes', () => {
       return socket;
     });
     await expect.poll(() => refused.includes('too many connections'), { timeout: 20_000 }).toBe(true);
-    expect(await call()).toEqual({ kind: 'survey', vms: [] });
+    expect(await call()).toEqual({ kind: 'survey', vms: [], others: false });
     for (const socket of sockets) socket.destroy();
     expect(asked).toHaveLength(1);
   });

@@ -11,7 +11,7 @@ import { daemonSettings, isLonger, reloaded } from '../../src/ha/daemon/settings
 import { obstacleToWork } from '../../src/ha/daemon/view.ts';
 import { VmPoll } from '../../src/ha/daemon/vm-poll.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
-import type { Hypervisor, StartOrder } from '../../src/ha/effects/hypervisor.ts';
+import type { DomainNames, Hypervisor, StartOrder } from '../../src/ha/effects/hypervisor.ts';
 import type { Effect, Result } from '../../src/ha/protocol/messages.ts';
 import { createNode, type NodeState } from '../../src/ha/protocol/state.ts';
 
@@ -284,9 +284,10 @@ test('a list of VMs that was wanted is sampled after that, also while another on
   let nowMs = 0;
   let release: (() => void)[] = [];
   const listed: (readonly [readonly string[], number])[] = [];
-  const list = (): Promise<readonly string[]> => new Promise((resolve) => release.push(() => resolve(['b', 'a', 'a'])));
+  const list = (): Promise<DomainNames> =>
+    new Promise((resolve) => release.push(() => resolve({ vms: ['b', 'a', 'a'], others: false })));
   const poll = new VmPoll({ list }, () => nowMs, {
-    listed: (vms, sampledMs) => void listed.push([vms, sampledMs]),
+    listed: ({ vms }, sampledMs) => void listed.push([vms, sampledMs]),
     outcome: () => undefined,
   });
   poll.look();

@@ -31,7 +31,7 @@ export const answerShape = variant<Answer>({
     minimumIncarnation: counter,
   }),
   ping: record({ results: list(word('answer', 'silent', 'unknown'), maxVms) }),
-  survey: record({ vms: list(vm, maxVms) }),
+  survey: record({ vms: list(vm, maxVms), others: truth }),
   start: record({ outcome: word('running', 'refused', 'failed', 'unknown'), reason: text(maxReasonLength) }),
 });
 

@@ -80,7 +80,7 @@ export class Shell {
     this.state = createNode(config);
     this.reminders = new Reminders(parts.log);
     this.poll = new VmPoll(parts.hypervisor, parts.clock, {
-      listed: (vms, sampledMs) => this.happen({ kind: 'vms', vms, sampledMs }),
+      listed: (found, sampledMs) => this.happen({ kind: 'vms', ...found, sampledMs }),
       outcome: (error) => this.tellFailure('hypervisor', 'list of VMs', error),
     });
     this.work = new VmWork({

@@ -5,13 +5,13 @@
  * question is under way at a time, however slow the toolstack is.
  */
 import type { BootClock } from '../effects/boot-clock.ts';
-import type { Hypervisor } from '../effects/hypervisor.ts';
+import type { DomainNames, Hypervisor } from '../effects/hypervisor.ts';
 
 const periodMs = 1000;
 
 export interface VmPollEvents {
   /** After every `look`, and when another list than before was found. */
-  listed(vms: readonly string[], sampledMs: number): void;
+  listed(found: DomainNames, sampledMs: number): void;
   /** Of every question: the error, or undefined. */
   outcome(error: unknown): void;
 }
@@ -50,14 +50,14 @@ export class VmPoll {
     this.isWanted = false;
     const sampledMs = this.clock();
     this.hypervisor.list().then(
-      (vms) => {
+      ({ vms, others }) => {
         this.isAsking = false;
         this.events.outcome(undefined);
         const sorted = [...new Set(vms)].sort();
-        const found = sorted.join('\n');
+        const found = [others, ...sorted].join('\n');
         const isNew = found !== this.last;
         this.last = found;
-        if (wasWanted || isNew) this.events.listed(sorted, sampledMs);
+        if (wasWanted || isNew) this.events.listed({ vms: sorted, others }, sampledMs);
         if (this.isWanted) this.ask();
       },
       (error: unknown) => {

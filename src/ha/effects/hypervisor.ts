@@ -27,9 +27,16 @@ export interface Planned {
   readonly left: readonly LeftVm[];
 }
 
+export interface DomainNames {
+  /** All domains of this node but those of migrations under way. */
+  readonly vms: readonly string[];
+  /** There are others: halves of a migration, one that is being saved, one without a name. */
+  readonly others: boolean;
+}
+
 export interface Hypervisor {
-  /** Names of all domains of this node but those of migrations under way; sampled after the call. @throws CxmError */
-  list(): Promise<readonly string[]>;
+  /** Sampled after the call. @throws CxmError */
+  list(): Promise<DomainNames>;
   /** Never throws. `running` and `failed` only when the toolstack was asked and said so. */
   start(order: StartOrder): Promise<Started>;
   /** Migrates the VM from there to here. As `start`. */

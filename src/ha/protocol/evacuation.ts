@@ -3,7 +3,8 @@
  * one in maintenance. One migration at a time, each VM tried once in a while, and never instead of a recovery.
  *
  * Guarantees: a node that is cut off from the network is never fenced; one without the disk only after it has said itself,
- * a moment ago, that nothing runs or comes up on it. A failed fence changes nothing here and is only told.
+ * a moment ago and for longer than a guest takes to reboot, that it has no domain at all, and that none comes up on it. A
+ * failed fence changes nothing here and is only told.
  */
 import { withEntry, type NodeIndex } from './blocks.ts';
 import { askOne } from './asks.ts';
@@ -12,7 +13,7 @@ import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, Result } from './messages.ts';
 import { mayReceive } from './restart.ts';
 import type { Evacuation } from './parts.ts';
-import { alarm, because, nameOf, peerAt, takeId, type Step } from './state.ts';
+import { alarm, because, nameOf, never, peerAt, takeId, type Step } from './state.ts';
 import { evidenceOf, judge, otherMembers } from './verdict.ts';
 
 /** A VM that could not be moved is tried again after so many holds. */
@@ -108,10 +109,13 @@ export function evacuationAnswered(step: Step, askId: number, answer: Answer | n
     return endAttempt(step, evacuation, answer?.kind === 'start' ? answer.reason : 'no answer');
   }
   if (evacuation.phase !== 'checking') return;
-  if (answer?.kind !== 'survey' || answer.vms.length > 0) return endAttempt(step, evacuation, 'it is not empty');
+  if (answer?.kind !== 'survey' || answer.vms.length > 0 || answer.others) {
+    return endAttempt(step, evacuation, 'it is not empty');
+  }
   // A VM may have come there since it said so.
   if (!hasListenedSince(step, evacuation.sentMs)) return endAttempt(step, evacuation, 'we were asleep meanwhile');
   if (!mayAct(step) || judge(step, evacuation.node) !== 'without-disk') return endAttempt(step, evacuation, 'not now');
+  if (!wasEmptyBefore(step, evacuation)) return;
   const id = takeId(state);
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
   state.evacuation = { ...evacuation, phase: 'fencing', effectId: id, askId: 0, sentMs: state.nowMs };
@@ -119,6 +123,16 @@ export function evacuationAnswered(step: Step, askId: number, answer: Answer | n
   // That it is empty is known for a moment only.
   const notAfterMs = Math.min(actUntilMs(step), state.nowMs + timing.periodMs);
   step.effects.push({ kind: 'fence', id, node: evacuation.node, token, notAfterMs });
+}
+
+/** The first time that it says so nothing is done but to ask again. */
+function wasEmptyBefore({ state, timing }: Step, { node }: Evacuation): boolean {
+  const fromMs = state.holds[emptyKey(node)] ?? never;
+  if (state.nowMs >= fromMs && state.nowMs < fromMs + timing.holdMs) return true;
+  const againMs = state.nowMs + timing.emptyLookMs;
+  state.holds = { ...state.holds, [emptyKey(node)]: againMs, [holdKey(node, '')]: againMs };
+  state.evacuation = undefined;
+  return false;
 }
 
 export function emptyFenceDone(step: Step, id: number, result: Result): void {
@@ -162,12 +176,18 @@ function endAttempt(step: Step, evacuation: Evacuation, how: string): void {
     vm === '' ? `${name} is not fenced: ${how}` : `${vm} could not leave ${name}: ${how}`,
   );
   holdOff(step, evacuation, vm === '' ? 1 : patience);
+  if (vm === '') step.state.holds = { ...step.state.holds, [emptyKey(node)]: never };
 }
 
 function holdOff({ state, timing }: Step, { node, vm }: Evacuation, holds: number): void {
   const untilMs = state.nowMs + timing.holdMs * holds;
   state.holds = { ...state.holds, [holdKey(node, vm)]: untilMs };
   state.evacuation = undefined;
+}
+
+/** From when on its second word that it is empty counts; `never` while the first one is missing. */
+function emptyKey(node: NodeIndex): string {
+  return `empty/${String(node)}`;
 }
 
 function holdKey(node: NodeIndex, vm: string): string {

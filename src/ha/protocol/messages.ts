@@ -38,7 +38,8 @@ export type Answer =
       readonly minimumIncarnation: number;
     }
   | { readonly kind: 'ping'; readonly results: readonly PingResult[] }
-  | { readonly kind: 'survey'; readonly vms: readonly VmEntry[] }
+  /** @param others domains of which it is not known that they are one of these VMs */
+  | { readonly kind: 'survey'; readonly vms: readonly VmEntry[]; readonly others: boolean }
   | { readonly kind: 'start'; readonly outcome: StartOutcome; readonly reason: string };
 
 /** What a person or a program on this node wants. */
@@ -111,7 +112,13 @@ export type Event = Timed &
      * The domains of this node (not those of a migration under way) as they were at sampledMs or later. After every
      * `list-vms`, and whenever a poll (once a second) finds another list than before.
      */
-    | { readonly kind: 'vms'; readonly sampledMs: number; readonly vms: readonly string[] }
+    | {
+        readonly kind: 'vms';
+        readonly sampledMs: number;
+        readonly vms: readonly string[];
+        /** There are domains besides: halves of a migration, one that is being saved, one without a name. */
+        readonly others?: boolean;
+      }
     | { readonly kind: 'call'; readonly callId: number; readonly call: Call }
     | { readonly kind: 'asked'; readonly askId: number; readonly from: NodeIndex; readonly request: Request }
     | { readonly kind: 'answered'; readonly askId: number; readonly answer: Answer }

@@ -250,6 +250,6 @@ function answerOrigin(step: Step, origin: Work['origin'], answer: Answer): void 
 }
 
 /** A survey of this node: what runs here, and what is claimed. */
-export function surveyAnswer(state: NodeState): Answer {
-  return { kind: 'survey', vms: ownEntries(state) };
+export function surveyAnswer(state: NodeState, others: boolean): Answer {
+  return { kind: 'survey', vms: ownEntries(state), others };
 }

@@ -75,7 +75,7 @@ function apply(current: Step, event: Event): void {
     case 'lease-write-failed':
       return leaseWriteFailed(current);
     case 'vms':
-      return vmsListed(current, event.vms, event.sampledMs);
+      return vmsListed(current, event);
     case 'call':
       return takeCall(current, event.callId, event.call);
     case 'asked':
@@ -210,7 +210,7 @@ function worksOnLease({ role, held }: NodeState): boolean {
   return role === 'leaving' ? held !== undefined : role !== 'alone';
 }
 
-function vmsListed(current: Step, vms: readonly string[], sampledMs: number): void {
+function vmsListed(current: Step, { vms, others, sampledMs }: Extract<Event, { kind: 'vms' }>): void {
   const { state } = current;
   if (sampledMs < state.vmsSampledMs) return;
   state.vms = vms;
@@ -220,7 +220,12 @@ function vmsListed(current: Step, vms: readonly string[], sampledMs: number): vo
   for (const errand of state.errands) {
     if (errand.kind !== 'survey' || sampledMs < errand.askedMs) continue;
     state.errands = state.errands.filter((one) => one !== errand);
-    current.effects.push({ kind: 'answer', askId: errand.askId, to: errand.from, answer: surveyAnswer(state) });
+    current.effects.push({
+      kind: 'answer',
+      askId: errand.askId,
+      to: errand.from,
+      answer: surveyAnswer(state, others ?? false),
+    });
   }
 }
 

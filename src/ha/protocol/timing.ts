@@ -66,6 +66,8 @@ export interface Timing {
   readonly migrateDeadlineMs: number;
   /** A node whose VMs answer, or whose recovery isn't possible for another reason, is looked at again after this. */
   readonly holdMs: number;
+  /** Between two looks at a node that says that nothing runs on it: a guest that reboots is in no list for up to 5 s. */
+  readonly emptyLookMs: number;
   /** A named lock is freed after this. */
   readonly lockMs: number;
   /** Between the stop of a master and the first claim, beyond what clocks may differ. */
@@ -109,6 +111,7 @@ export function deriveTiming(timerSeconds: number, options: TimingOptions = {}):
     startDeadlineMs: options.startDeadlineMs ?? 360_000,
     migrateDeadlineMs: options.migrateDeadlineMs ?? 1_800_000,
     holdMs: 6 * timerMs,
+    emptyLookMs: Math.max(2 * timerMs, 6000),
     lockMs: 30_000,
     marginMs: Math.round(timerMs / 2),
     watchdogStopMs,

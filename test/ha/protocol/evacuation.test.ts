@@ -5,19 +5,42 @@ import type { Answer } from '../../../src/ha/protocol/messages.ts';
 import { Master } from './master.ts';
 
 function says(...vms: readonly VmEntry[]): Answer {
-  return { kind: 'survey', vms };
+  return { kind: 'survey', vms, others: false };
 }
 
-/** Beta's slot stands still, it is heard, and asked whether anything runs on it. */
-function asking(): { readonly alpha: Master; readonly askId: number } {
-  const alpha = new Master();
-  for (let second = 0; second < 20; second += 1) {
+/** Lives on until beta, whose slot stands still and which is heard, is asked whether anything runs on it. */
+function untilAsked(alpha: Master): { readonly alpha: Master; readonly askId: number } {
+  for (let second = 0; second < 40; second += 1) {
     alpha.live(1, { writes: false });
     const ask = alpha.take('ask').find(({ request }) => request.kind === 'survey');
     if (ask !== undefined) return { alpha, askId: ask.askId };
   }
   throw new Error('beta was not asked');
 }
+
+/** Beta has said once that it is empty, and is asked again. */
+function asking(): ReturnType<typeof untilAsked> {
+  const { alpha, askId } = untilAsked(new Master());
+  alpha.happen({ kind: 'answered', askId, answer: says() });
+  return untilAsked(alpha);
+}
+
+test('a node that says for the first time that nothing runs on it is asked again, after a reboot could have ended', () => {
+  const { alpha, askId } = untilAsked(new Master());
+  alpha.happen({ kind: 'answered', askId, answer: says() });
+  expect(alpha.take('fence')).toEqual([]);
+  const saidMs = alpha.nowMs;
+  untilAsked(alpha);
+  expect(alpha.nowMs - saidMs).toBeGreaterThanOrEqual(6000);
+});
+
+test('what it has said once does not count when something ran on it since', () => {
+  const { alpha, askId } = asking();
+  alpha.happen({ kind: 'answered', askId, answer: says({ name: 'web', phase: 'running' }) });
+  const again = untilAsked(alpha);
+  alpha.happen({ kind: 'answered', askId: again.askId, answer: says() });
+  expect(alpha.take('fence')).toEqual([]);
+});
 
 test('the fence is carried out within a period of the answer, or not at all', () => {
   const { alpha, askId } = asking();
@@ -46,5 +69,11 @@ test('nor does one that came after the master had woken', () => {
 test('a node on which something runs is not fenced', () => {
   const { alpha, askId } = asking();
   alpha.happen({ kind: 'answered', askId, answer: says({ name: 'web', phase: 'running' }) });
+  expect(alpha.take('fence')).toEqual([]);
+});
+
+test('nor is one with a domain of which nobody knows what it is: one that arrives, leaves or is saved', () => {
+  const { alpha, askId } = asking();
+  alpha.happen({ kind: 'answered', askId, answer: { kind: 'survey', vms: [], others: true } });
   expect(alpha.take('fence')).toEqual([]);
 });
