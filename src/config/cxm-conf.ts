@@ -73,7 +73,7 @@ const keys = {
     'Heartbeat',
     integer(1, 600, 'seconds'),
     '3',
-    'A node counts as lost after three times this time without a heartbeat; a master that can not renew its lease stops after twice. The same on all nodes.',
+    'A node counts as lost after three times this time without a heartbeat; a master that can not renew its lease stops after twice. The same on all nodes: a node with another one is not let in.',
   ),
   UDP_PORT: key('Heartbeat', integer(1, 65_535), '1255', 'Port of heartbeats and elections.'),
   TCP_PORT: key('Heartbeat', integer(1, 65_535), '1255', 'Port of calls from one cxmd to another.'),
@@ -134,7 +134,7 @@ const keys = {
     'Fencing',
     integer(2, 600, 'seconds'),
     '30',
-    'The time-out that the watchdog device has: 60 for xen_wdt, unless it is loaded with timeout=. cxmd does not set it, and refuses a device that waits longer. It should be at least six times TIMER (cxmd does not check that), so that a daemon that was killed is let in again in time. The same on all nodes.',
+    'The time-out that the watchdog device has: 60 for xen_wdt, unless it is loaded with timeout=. cxmd does not set it, and refuses a device that waits longer. It should be at least six times TIMER (cxmd does not check that), so that a daemon that was killed is let in again in time. It may differ between nodes: each tells the others its own.',
   ),
   NO_RESTART: key(
     'Virtual machines',

@@ -13,7 +13,7 @@ const periodMs = 1000;
 export function slotOf(names: readonly string[], index: number, sequence: number, vms: number): Slot {
   const name = names[index] ?? '';
   return {
-    ...{ index, name, incarnation: 1, sequence, epoch: 1, role: 'passive', maintenance: false, watchdogArmed: false },
+    ...{ index, name, incarnation: 1, sequence, epoch: 1, role: 'passive', maintenance: false, watchdogMs: 0 },
     partial: false,
     vms: Array.from({ length: vms }, (_, at) => ({ name: vmName(name, at), phase: 'running' })),
     ledger: emptyLedger(names.length),

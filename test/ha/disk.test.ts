@@ -45,7 +45,7 @@ const slots: fc.Arbitrary<Slot> = fc.record({
   epoch: counter,
   role: fc.constantFrom(...roles),
   maintenance: fc.boolean(),
-  watchdogArmed: fc.boolean(),
+  watchdogMs: fc.integer({ min: 0, max: 600_000 }),
   partial: fc.boolean(),
   vms: fc.array(
     fc.record({ name: fc.string({ maxLength: 60 }), phase: fc.constantFrom('running', 'starting', 'incoming') }),
@@ -74,7 +74,7 @@ function sample(index: number, sequence: number, vms: number): Slot {
     epoch: 1,
     role: 'passive',
     maintenance: false,
-    watchdogArmed: true,
+    watchdogMs: 30_000,
     partial: false,
     vms: Array.from({ length: vms }, (_, at) => ({ name: `vm${at}.example.org`, phase: 'running' })),
     ledger: { fenced: [], recovered: [0, 2], excluded: [] },

@@ -69,7 +69,7 @@ describe('a counter from which nobody could count on', () => {
     const ledger = emptyLedger(0);
     const slot: Slot = {
       ...{ index: 4, name: 'node5', incarnation: 1, sequence: 1, epoch: 1, role: 'passive' },
-      ...{ maintenance: false, watchdogArmed: false, vms: [], partial: false, ledger, switches: noSwitches() },
+      ...{ maintenance: false, watchdogMs: 0, vms: [], partial: false, ledger, switches: noSwitches() },
     };
     for (const name of ['incarnation', 'sequence', 'epoch'] as const) {
       const { head } = format.encodeSlot(diskId, { ...slot, [name]: most }, 0);

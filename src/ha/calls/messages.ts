@@ -16,7 +16,13 @@ const token = record({ epoch: counter, owner: node });
 const vm = record({ name, phase: word('running', 'starting', 'incoming') });
 
 export const requestShape = variant<Request>({
-  join: record({ name, incarnation: counter, nodes: list(name, maxNodes), diskId: text(64) }),
+  join: record({
+    name,
+    incarnation: counter,
+    nodes: list(name, maxNodes),
+    diskId: text(64),
+    timerMs: count(1, 3_600_000),
+  }),
   ping: record({ vms: list(name, maxVms) }),
   survey: record({}),
   start: record({ vm: name, token }),

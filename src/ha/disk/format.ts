@@ -12,7 +12,7 @@ import { maxNodes, readLedger, readSwitches, readTruth, readVms, roles } from '.
 import { writeLedger, writeSwitches, writeVms } from '../records.ts';
 
 export const blockBytes = 4096;
-export const formatVersion = 1;
+export const formatVersion = 2;
 export const slotCount = maxNodes;
 /** Block numbers. */
 export const leaseBlock = 16;
@@ -98,21 +98,21 @@ export interface EncodedSlot {
 export function encodeSlot(diskId: string, slot: Slot, area: 0 | 1): EncodedSlot {
   const writer = new ByteWriter(maxSlotBytes);
   writer.u16(slot.index).text(slot.name).u64(slot.incarnation).u64(slot.sequence).u64(slot.epoch);
-  writer.u8(roles.indexOf(slot.role)).u8(flagsOf(slot));
+  writer.u8(roles.indexOf(slot.role)).u8(flagsOf(slot)).u32(slot.watchdogMs);
   writeSwitches(writer, slot.switches);
   writeLedger(writer, slot.ledger);
   writeVms(writer, slot.vms);
   return encodeBlock('cxmS', diskId, area, writer.done());
 }
 
-function flagsOf({ maintenance, watchdogArmed, partial }: SlotFlags): number {
-  return (maintenance ? 1 : 0) | (watchdogArmed ? 2 : 0) | (partial ? 4 : 0);
+function flagsOf({ maintenance, partial }: SlotFlags): number {
+  return (maintenance ? 1 : 0) | (partial ? 4 : 0);
 }
 
-type SlotFlags = Pick<Slot, 'maintenance' | 'watchdogArmed' | 'partial'>;
+type SlotFlags = Pick<Slot, 'maintenance' | 'partial'>;
 
 function ofFlags(flags: number): SlotFlags {
-  return { maintenance: (flags & 1) !== 0, watchdogArmed: (flags & 2) !== 0, partial: (flags & 4) !== 0 };
+  return { maintenance: (flags & 1) !== 0, partial: (flags & 4) !== 0 };
 }
 
 /** Where the rest of a slot is, if its head leads to one. */
@@ -142,11 +142,12 @@ export function decodeSlot(diskId: string, index: number, head: Buffer, overflow
     };
     const role = wordAt(roles, reader.u8());
     const flags = reader.u8();
+    const watchdogMs = reader.u32();
     const switches = readSwitches(reader);
     const ledger = readLedger(reader);
     const vms = readVms(reader);
     reader.end();
-    return { ...start, role, ...ofFlags(flags), switches, ledger, vms };
+    return { ...start, role, ...ofFlags(flags), watchdogMs, switches, ledger, vms };
   });
 }
 

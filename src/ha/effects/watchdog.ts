@@ -76,7 +76,7 @@ export function requireUsable(path: string, expectedSeconds: number, directoryOf
     'CONFIG',
     `the watchdog ${path} resets this node after ${seconds} s, but WATCHDOG_TIMEOUT is ${expectedSeconds} s`,
     {
-      hint: `load its module with timeout=${expectedSeconds}, or set WATCHDOG_TIMEOUT = ${seconds} on all nodes: its VMs would be started elsewhere while they still run`,
+      hint: `load its module with timeout=${expectedSeconds}, or set WATCHDOG_TIMEOUT = ${seconds}: its VMs would be started elsewhere while they still run`,
     },
   );
 }

@@ -52,7 +52,8 @@ export interface Slot {
   /** `alone` is the last word of a node that left; VMs it left behind stay claimed. */
   readonly role: Role;
   readonly maintenance: boolean;
-  readonly watchdogArmed: boolean;
+  /** After so long its watchdog resets the node when nobody feeds it; 0: it has none. */
+  readonly watchdogMs: number;
   readonly vms: readonly VmEntry[];
   /** It has more VMs than it could name. */
   readonly partial: boolean;

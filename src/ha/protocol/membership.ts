@@ -111,6 +111,7 @@ export function pursueJoin(step: Step): void {
     incarnation: state.incarnation,
     nodes: state.config.nodes,
     diskId: state.config.diskId,
+    timerMs: timing.timerMs,
   };
   effects.push({ kind: 'ask', askId: state.joinAskId, to: owner, request, deadlineMs: timing.askDeadlineMs });
 }
@@ -181,6 +182,12 @@ export function judgeJoin(step: Step, from: NodeIndex, request: Extract<Request,
   };
   if (!mayAct(step)) return answer('this node is not the master');
   if (request.diskId !== state.config.diskId) return answer('another heartbeat disk', true);
+  if (request.timerMs !== timing.timerMs) {
+    return answer(
+      `TIMER is ${String(request.timerMs / 1000)} here, and ${String(timing.timerMs / 1000)} on the master`,
+      true,
+    );
+  }
   if (!isPrefix(request.nodes, state.config.nodes)) return answer('ALLOWED_NODES differs', true);
   if ((state.config.nodes[from] ?? '') !== request.name) return answer('not in ALLOWED_NODES of the master', true);
   const mode = clusterState(state);

@@ -16,6 +16,7 @@ export type Request =
       readonly incarnation: number;
       readonly nodes: readonly string[];
       readonly diskId: string;
+      readonly timerMs: number;
     }
   | { readonly kind: 'ping'; readonly vms: readonly string[] }
   | { readonly kind: 'survey' }

@@ -108,7 +108,7 @@ export function supposeLeft(state: NodeState, node: NodeIndex, incarnation: numb
     epoch: 0,
     role: 'alone',
     maintenance: false,
-    watchdogArmed: false,
+    watchdogMs: 0,
     vms: [],
     partial: false,
     ledger: state.ledger,

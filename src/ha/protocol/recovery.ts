@@ -15,6 +15,7 @@ import type { Answer, PingResult, Result } from './messages.ts';
 import { advanceStarts } from './restart.ts';
 import type { PendingAsk, Recovery, Target, Todo } from './parts.ts';
 import { alarm, because, nameOf, never, peerAt, takeId, type Step } from './state.ts';
+import { watchdogSilenceMs } from './timing.ts';
 import { evidenceOf, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const emptyRecovery: Recovery = {
@@ -222,13 +223,13 @@ function fence(step: Step, target: Target): void {
   effects.push({ kind: 'fence', id, node: target.node, token, notAfterMs: actUntilMs(step) });
 }
 
-/** With an armed watchdog, silence for long enough is a fence. */
+/** With an armed watchdog, silence for long enough is a fence: by the time-out that the node itself has told. */
 function silentBehindWatchdog({ state, timing }: Step, { node }: Target): boolean {
   const { slot, netSeenMs, slotChangedMs } = peerAt(state, node);
-  if (slot?.watchdogArmed !== true || timing.watchdogSilenceMs === 0) return false;
+  if (slot === undefined || slot.watchdogMs === 0) return false;
   // A former master may have told it that it is heard, until we became master.
   const lastMs = Math.max(netSeenMs, slotChangedMs, state.held?.sinceMs ?? state.nowMs);
-  return state.nowMs - lastMs > timing.watchdogSilenceMs;
+  return state.nowMs - lastMs > watchdogSilenceMs(timing, slot.watchdogMs);
 }
 
 /** The fence command or the question for the power state has ended. */
@@ -259,8 +260,8 @@ export function fenceDone(step: Step, id: number, result: Result): void {
 
 /** Its board may have lost power with it. An armed watchdog needs no board: then we wait for the end of its time. */
 function fenceFailed(step: Step, target: Target, failure: string): void {
-  const { state, timing } = step;
-  const isArmed = peerAt(state, target.node).slot?.watchdogArmed === true && timing.watchdogSilenceMs > 0;
+  const { state } = step;
+  const isArmed = (peerAt(state, target.node).slot?.watchdogMs ?? 0) > 0;
   if (!isArmed) return raisePanicOnce(step, failure);
   alarm(step, nameOf(state, target.node), `${failure}; waiting until its watchdog must have ended it`);
   replaceTarget(step, { ...target, phase: 'looking', decidedMs: state.nowMs, effectId: 0, failure });

@@ -144,7 +144,7 @@ function writeSlot(current: Step): void {
     epoch: state.pendingEpoch,
     role: mayWriteLastWord(current) ? 'alone' : state.role,
     maintenance: state.maintenance,
-    watchdogArmed: state.config.watchdogArmed,
+    watchdogMs: state.config.watchdogArmed ? state.config.timing.watchdogMs : 0,
     vms,
     partial,
     ledger: state.ledger,

@@ -72,8 +72,8 @@ export interface Timing {
   readonly lockMs: number;
   /** Between the stop of a master and the first claim, beyond what clocks may differ. */
   readonly marginMs: number;
-  /** A node with an armed watchdog is off when it has been silent on both channels this long. 0: no watchdog. */
-  readonly watchdogSilenceMs: number;
+  /** Timeout of the own watchdog device. 0: there is none. */
+  readonly watchdogMs: number;
   /** Without being seen for this long a node stops feeding its watchdog. */
   readonly watchdogStopMs: number;
 }
@@ -93,7 +93,6 @@ export function deriveTiming(timerSeconds: number, options: TimingOptions = {}):
   const timerMs = timerSeconds * 1000;
   const periodMs = Math.min(1000, Math.round(timerMs / 3));
   const watchdogMs = options.watchdogMs ?? 0;
-  const watchdogStopMs = 2 * timerMs;
   const timing: Timing = {
     timerMs,
     periodMs,
@@ -114,17 +113,24 @@ export function deriveTiming(timerSeconds: number, options: TimingOptions = {}):
     emptyLookMs: Math.max(2 * timerMs, 6000),
     lockMs: 30_000,
     marginMs: Math.round(timerMs / 2),
-    watchdogStopMs,
-    // Seen by us at most netLost after it was sent; then the node waits watchdogStop, then the device.
-    watchdogSilenceMs:
-      watchdogMs === 0 ? 0 : Math.ceil((watchdogStopMs + watchdogMs + 3 * timerMs) * (1 + 2 * driftBound)),
+    watchdogMs,
+    watchdogStopMs: 2 * timerMs,
   };
-  assertTiming(timing, watchdogMs);
+  assertTiming(timing);
   return timing;
 }
 
+/**
+ * A node whose watchdog has this timeout is off when it has been silent on both channels so long: it is seen by us at most
+ * netLost after it spoke, then waits watchdogStop, then the device. Both are the same on all nodes, by their TIMER.
+ */
+export function watchdogSilenceMs({ timerMs, watchdogStopMs }: Timing, watchdogMs: number): number {
+  return Math.ceil((watchdogStopMs + watchdogMs + 3 * timerMs) * (1 + 2 * driftBound));
+}
+
 /** @throws CxmError CONFIG naming the inequality that doesn't hold */
-export function assertTiming(timing: Timing, watchdogMs: number): void {
+export function assertTiming(timing: Timing): void {
+  const { watchdogMs } = timing;
   const slow = 1 + driftBound;
   const must: readonly (readonly [string, boolean])[] = [
     [
@@ -142,7 +148,8 @@ export function assertTiming(timing: Timing, watchdogMs: number): void {
     ['a second heartbeat may be lost before a node is', timing.diskLostMs >= 3 * timing.periodMs],
     [
       'watchdogStop + watchdog timeout < watchdogSilence',
-      watchdogMs === 0 || (timing.watchdogStopMs + watchdogMs) * slow < timing.watchdogSilenceMs * (1 - driftBound),
+      watchdogMs === 0 ||
+        (timing.watchdogStopMs + watchdogMs) * slow < watchdogSilenceMs(timing, watchdogMs) * (1 - driftBound),
     ],
   ];
   const broken = must.find(([, holds]) => !holds);

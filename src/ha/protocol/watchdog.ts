@@ -21,8 +21,8 @@ export function armWatchdog({ state, effects }: Step): void {
 export function feedWatchdog(step: Step): void {
   const { state, timing, rules, effects } = step;
   if (!state.config.watchdogArmed) return;
-  const isFormerArmed = hasFormerMembership(step) && peerAt(state, state.config.self).slot?.watchdogArmed === true;
-  const isHeir = state.role === 'joining' && isFormerArmed;
+  const formerMs = hasFormerMembership(step) ? (peerAt(state, state.config.self).slot?.watchdogMs ?? 0) : 0;
+  const isHeir = state.role === 'joining' && formerMs > 0;
   const isCountedOn = isMember(state.role) || state.role === 'leaving' || isHeir;
   const isSeen = heardByMasterMs(step) + timing.watchdogStopMs > state.nowMs;
   const isWritten = state.nowMs - state.slotWrittenMs < timing.watchdogStopMs;

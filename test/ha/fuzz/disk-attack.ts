@@ -39,7 +39,7 @@ function exhausted(index: number, random: Random): Slot {
     { incarnation: 3, sequence: 3, epoch: most },
     { incarnation: most, sequence: 1, epoch: 1 },
   ]);
-  const rest = { role: 'passive', maintenance: false, watchdogArmed: false, vms: [], partial: false } as const;
+  const rest = { role: 'passive', maintenance: false, watchdogMs: 0, vms: [], partial: false } as const;
   return { index, name: `node${index + 1}`, ...counters, ...rest, ledger: emptyLedger(1), switches: noSwitches() };
 }
 

@@ -2,13 +2,21 @@
 import type { Lease, Read } from '../../../src/ha/protocol/blocks.ts';
 import { Member, slotOf } from './member.ts';
 
+interface BetaDoes {
+  readonly speaks?: boolean;
+  readonly writes?: boolean;
+  /** What is read instead of alpha's own lease. */
+  readonly lease?: Read<Lease>;
+}
+
 export class Master extends Member {
   /** Counters of the other one: on the network, and in its slot. */
   private heard = 0;
   private written = 0;
 
-  constructor() {
-    super(0, ['alpha', 'beta']);
+  /** @param betaWatchdogMs time-out of beta's watchdog; alpha has one of 30 s */
+  constructor(private readonly betaWatchdogMs = 0) {
+    super(0, ['alpha', 'beta'], true);
     this.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
     this.happen({ kind: 'vms', sampledMs: this.nowMs, vms: [] });
     while (this.state.held === undefined && this.nowMs < 60_000) this.live(1, { writes: false });
@@ -16,16 +24,17 @@ export class Master extends Member {
   }
 
   /** Seconds with a tick and a read each; all of alpha's writes reach the disk. */
-  live(seconds: number, beta: { readonly writes?: boolean; readonly lease?: Read<Lease> } = {}): void {
+  live(seconds: number, beta: BetaDoes = {}): void {
     for (let at = 0; at < seconds; at += 1) {
       this.tick();
-      this.hear(1, { sequence: (this.heard += 1), epoch: 0 });
+      if (beta.speaks ?? true) this.hear(1, { sequence: (this.heard += 1), epoch: 0 });
       if (beta.writes ?? true) this.written += 1;
       for (const { slot } of this.take('write-slot')) {
         this.slot = slot;
         this.happen({ kind: 'slot-written', sequence: slot.sequence });
       }
-      const slot = this.written === 0 ? 'empty' : slotOf(1, 'beta', this.written, 0);
+      const slot =
+        this.written === 0 ? 'empty' : { ...slotOf(1, 'beta', this.written, 0), watchdogMs: this.betaWatchdogMs };
       this.read(beta.lease ?? this.lease ?? 'empty', [this.slot ?? 'empty', slot]);
       for (const { lease } of this.take('write-lease')) {
         this.lease = lease;

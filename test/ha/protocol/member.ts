@@ -103,7 +103,7 @@ export function slotOf(index: number, name: string, sequence: number, epoch: num
     epoch,
     role: 'passive',
     maintenance: false,
-    watchdogArmed: false,
+    watchdogMs: 0,
     vms: [],
     partial: false,
     ledger: emptyLedger(3),

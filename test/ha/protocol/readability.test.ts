@@ -183,7 +183,7 @@ describe('a damaged slot is written anew', () => {
     expect(slot?.incarnation).toBeGreaterThan(1_000_001);
     expect(alpha.state.ledger.fenced[2]).toBe(slot?.incarnation);
     const incarnation = slot?.incarnation ?? 0;
-    const request = { kind: 'join', name: 'gamma', incarnation, nodes: names, diskId: 'disk' } as const;
+    const request = { kind: 'join', name: 'gamma', incarnation, nodes: names, diskId: 'disk', timerMs: 3000 } as const;
     alpha.happen({ kind: 'asked', askId: 3, from: 2, request: { ...request, incarnation: incarnation + 1 } });
     expect(alpha.take('answer').at(-1)?.answer).toMatchObject({ accepted: false, reason: /written anew/ });
   });

@@ -1,4 +1,5 @@
 /** Others count on a node's watchdog: when it is fed, and by which ends it is put to rest. */
+import { Master } from './master.ts';
 import { expect, test } from 'vitest';
 import type { Lease, Slot } from '../../../src/ha/protocol/blocks.ts';
 import { leaseOf, Member, slotOf } from './member.ts';
@@ -28,13 +29,13 @@ function hearMaster(alpha: Member, ageMs: number, sequence: number): void {
 }
 
 test('a daemon that comes after one that was killed does not feed it while nobody hears of it', () => {
-  const alpha = started({ watchdogArmed: true });
+  const alpha = started({ watchdogMs: 30_000 });
   for (let second = 0; second < 60; second += 1) alpha.tick();
   expect(alpha.take('feed-watchdog')).toEqual([]);
 });
 
 test('a daemon that comes after one that was killed feeds it while the master says that it hears it', () => {
-  const alpha = started({ watchdogArmed: true });
+  const alpha = started({ watchdogMs: 30_000 });
   for (let second = 0; second < 10; second += 1) {
     hearMaster(alpha, 500, second + 1);
     alpha.tick();
@@ -61,7 +62,7 @@ function heir(): (leases: readonly Lease[]) => number {
   const alpha = new Member(0, names, true);
   alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
   alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
-  const own = { ...slotOf(0, 'alpha', 40, 3), watchdogArmed: true };
+  const own = { ...slotOf(0, 'alpha', 40, 3), watchdogMs: 30_000 };
   return (leases) => {
     for (const lease of leases) {
       alpha.read(lease, [own]);
@@ -122,7 +123,7 @@ test('who was taken out by a person puts it to rest, who is believed to be off d
 });
 
 test('who is refused for good puts it to rest only if no former daemon has let others count on it', () => {
-  for (const former of [undefined, { watchdogArmed: true }]) {
+  for (const former of [undefined, { watchdogMs: 30_000 }]) {
     const alpha = started(former);
     alpha.tick();
     const ask = alpha.take('ask').at(-1);
@@ -130,4 +131,24 @@ test('who is refused for good puts it to rest only if no former daemon has let o
     alpha.happen({ kind: 'answered', askId: ask?.askId ?? 0, answer });
     expect(alpha.take('stopped')).toMatchObject([{ atRest: former === undefined }]);
   }
+});
+
+/** Beta falls silent, and can't be fenced: after how many seconds it counts as off. */
+function secondsUntilOff(alpha: Master): number {
+  const begunMs = alpha.nowMs;
+  for (let second = 0; second < 200; second += 1) {
+    alpha.live(1, { speaks: false, writes: false });
+    for (const { id } of alpha.take('fence')) {
+      alpha.happen({ kind: 'done', id, result: { kind: 'fence', ok: false, reason: 'no power' } });
+    }
+    if ((alpha.state.ledger.fenced[1] ?? 0) > 0) return (alpha.nowMs - begunMs) / 1000;
+  }
+  return Infinity;
+}
+
+test('who can not be fenced counts as off by the time-out of its own watchdog, whatever the master has', () => {
+  expect(secondsUntilOff(new Master(60_000))).toBeGreaterThan(6 + 60);
+  expect(secondsUntilOff(new Master(60_000))).toBeLessThan(6 + 60 + 15);
+  expect(secondsUntilOff(new Master(10_000))).toBeLessThan(6 + 10 + 15);
+  expect(secondsUntilOff(new Master(0))).toBe(Infinity);
 });

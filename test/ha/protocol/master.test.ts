@@ -1,4 +1,4 @@
-/** When the master may work on the cluster without being asked: only while it sees everybody on both channels. */
+/** What a master does only while it sees everybody on both channels, and whom it lets in. */
 import { expect, test } from 'vitest';
 import { obstacleToRounds } from '../../../src/ha/daemon/master-rounds.ts';
 import { nodesOf } from '../../../src/ha/daemon/view.ts';
@@ -26,4 +26,12 @@ test('a node says of itself when its slot does not reach the disk', () => {
   expect(own(alpha)).toBe('ok');
   for (let second = 0; second < 10; second += 1) alpha.tick();
   expect(own(alpha)).toBe('lost');
+});
+
+test('nobody is let in whose TIMER is another one: what both believe of each other depends on it', () => {
+  const alpha = new Master();
+  const join = { kind: 'join', name: 'beta', incarnation: 9, nodes: ['alpha', 'beta'], diskId: 'disk' } as const;
+  alpha.happen({ kind: 'asked', askId: 3, from: 1, request: { ...join, timerMs: 5000 } });
+  const reason = 'TIMER is 5 here, and 3 on the master';
+  expect(alpha.take('answer').at(-1)?.answer).toMatchObject({ accepted: false, final: true, reason });
 });
