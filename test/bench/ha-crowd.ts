@@ -31,6 +31,7 @@ export function datagramOf(nodes: number, from: number, sequence: number, diskId
     epoch: 1,
     ballot: 1031,
     slotSequence: Math.max(0, sequence - 1),
+    unlisted: false,
     diskId,
     heardAgeMs,
     ...said,

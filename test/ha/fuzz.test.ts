@@ -16,7 +16,13 @@ const right = keyOf(1);
 
 function heartbeat(change: Partial<Datagram> = {}): Datagram {
   const counters = { incarnation: 4, sequence: 100, epoch: 2, ballot: 1002, slotSequence: 98 };
-  const said = { role: 'passive', state: 'normal', switches: noSwitches(), heardAgeMs: [0, -1, 300] } as const;
+  const said = {
+    role: 'passive',
+    state: 'normal',
+    switches: noSwitches(),
+    heardAgeMs: [0, -1, 300],
+    unlisted: false,
+  } as const;
   return { from: 1, ...counters, ...said, diskId: '00'.repeat(16), ...change };
 }
 

@@ -72,7 +72,8 @@ export class Checks {
         if (!before.journal.includes(why)) this.world.log(node, `${why.subject}: ${why.decision} (${why.evidence})`);
       }
     }
-    if (state.writtenEpoch !== before.writtenEpoch || state.role !== before.role) this.newMaster(node);
+    if (state.ownSlot.written.epoch !== before.ownSlot.written.epoch || state.role !== before.role)
+      this.newMaster(node);
     if (state.role === 'active' && before.role !== 'active') this.noOtherMaster(node, 'becomes master');
   }
 
@@ -98,7 +99,7 @@ export class Checks {
     const { state } = node;
     const { held } = state;
     if (held === undefined || state.role !== 'active') return;
-    if (this.world.rules.persistedEpoch(held.epoch) <= state.writtenEpoch) this.risingEpoch(node, held.epoch);
+    if (this.world.rules.persistedEpoch(held.epoch) <= state.ownSlot.written.epoch) this.risingEpoch(node, held.epoch);
   }
 
   /** S2 already when it is decided; when it is carried out, others look. */

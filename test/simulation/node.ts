@@ -190,7 +190,11 @@ export class SimNode {
     const before = this.state;
     const { state, effects } = step(before, event, world.rules);
     this.state = state;
-    if (state.role !== before.role || state.journal !== before.journal || state.writtenEpoch !== before.writtenEpoch)
+    if (
+      state.role !== before.role ||
+      state.journal !== before.journal ||
+      state.ownSlot.written.epoch !== before.ownSlot.written.epoch
+    )
       world.checks.changed(this, before);
     if (effects.length === 0) return;
     for (const effect of effects) world.checks.decided(this, effect);

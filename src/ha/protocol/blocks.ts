@@ -91,6 +91,8 @@ export interface Datagram {
   readonly ballot: number;
   /** Counter of the sender's last slot that is on the disk for certain. */
   readonly slotSequence: number;
+  /** The sender can't write its slot, and has VMs that do not stand there. */
+  readonly unlisted: boolean;
   /** Identity of the heartbeat disk the sender uses. */
   readonly diskId: string;
 }

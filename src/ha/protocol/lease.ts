@@ -17,7 +17,8 @@ import { armWatchdog } from './watchdog.ts';
 export function mayAct({ state, rules, timing }: Step): boolean {
   const { held } = state;
   if (held === undefined || state.role !== 'active' || held.releasing) return false;
-  if (rules.overtaken(state.epoch, held.epoch) || state.writtenEpoch < rules.persistedEpoch(held.epoch)) return false;
+  if (rules.overtaken(state.epoch, held.epoch) || state.ownSlot.written.epoch < rules.persistedEpoch(held.epoch))
+    return false;
   return rules.mayAct(held.renewedMs, state.nowMs, timing);
 }
 

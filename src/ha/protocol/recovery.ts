@@ -13,7 +13,7 @@ import { learnLedger } from './evidence.ts';
 import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, PingResult, Result } from './messages.ts';
 import { advanceStarts } from './restart.ts';
-import type { PendingAsk, Recovery, Target, Todo } from './parts.ts';
+import type { Peer, PendingAsk, Recovery, Target, Todo } from './parts.ts';
 import { alarm, because, nameOf, never, peerAt, takeId, type Step } from './state.ts';
 import { watchdogSilenceMs } from './timing.ts';
 import { evidenceOf, judge, otherMembers, raisePanicOnce } from './verdict.ts';
@@ -41,13 +41,18 @@ export function findDead(step: Step): void {
       holdOff(step, node, slot.maintenance ? 'it is in maintenance: left alone' : 'the cluster is disarmed');
       continue;
     }
-    if (slot.partial) {
+    if (slot.partial || saidUnlisted(peerAt(state, node))) {
       raisePanicOnce(step, `${nameOf(state, node)} is lost, and its slot does not name all of its VMs: no information`);
       return;
     }
     beginTarget(step, node, slot.incarnation);
   }
   for (const node of unfinished(step)) addTarget(step, offTarget(step, node));
+}
+
+/** Its last word was that it has VMs of which the disk does not know. */
+function saidUnlisted({ slot, datagram }: Peer): boolean {
+  return datagram?.unlisted === true && datagram.incarnation === slot?.incarnation;
 }
 
 function beginTarget(step: Step, node: NodeIndex, incarnation: number): void {

@@ -6,7 +6,7 @@
  * no room is not started; what runs beyond that was made past cxm, and its slot says that it does not name all: then nobody
  * takes a VM for free that may be there, and nobody is fenced whose VMs could not all be asked.
  */
-import type { VmEntry } from './blocks.ts';
+import { isMember, type VmEntry } from './blocks.ts';
 import { because, nameOf, never, ownEntries, peerAt, type NodeState, type Step } from './state.ts';
 
 /** Of 32,720 bytes at most 1844 are for the rest: a node's name of 255 bytes, and a ledger of 64 nodes. */
@@ -56,6 +56,15 @@ export function ownList(step: Step): VmList {
     because(step, nameOf(state, state.config.self), decision, `${String(entries.length)} VMs`);
   }
   return { vms: list.vms, partial };
+}
+
+/** Has the disk not been told of a VM for longer than a write takes? */
+export function hasUnlisted(state: NodeState): boolean {
+  const { written } = state.ownSlot;
+  const isMute = state.nowMs - state.slotWrittenMs >= 3 * state.config.timing.periodMs;
+  if (!isMute || !isMember(state.role)) return false;
+  const named = new Set(written.vms.map(({ name }) => name));
+  return ownEntries(state).some(({ name }) => !named.has(name));
 }
 
 /** Why no further VM may be claimed here, if so. */

@@ -35,6 +35,18 @@ import type { Timing } from './timing.ts';
 /** Long before every clock began; small enough to be a small integer of the engine, as all times here are. */
 export const never = -1e9;
 
+/** What the own slot says, as far as others need to have read it. */
+interface SlotSaid {
+  readonly epoch: number;
+  readonly vms: readonly VmEntry[];
+}
+
+interface OwnSlot {
+  /** On the disk for certain. */
+  readonly written: SlotSaid;
+  readonly pending: SlotSaid;
+}
+
 export interface NodeState {
   readonly config: NodeConfig;
   nowMs: number;
@@ -71,8 +83,7 @@ export interface NodeState {
   slotFailedMs: number;
   /** Counter of the slot that says goodbye, while it is being written. */
   lastWord: number;
-  writtenEpoch: number;
-  pendingEpoch: number;
+  ownSlot: OwnSlot;
 
   peers: readonly Peer[];
   obscure: ObscureSlots;
@@ -140,8 +151,7 @@ export function copyState(state: NodeState): NodeState {
     slotWrittenMs: state.slotWrittenMs,
     slotFailedMs: state.slotFailedMs,
     lastWord: state.lastWord,
-    writtenEpoch: state.writtenEpoch,
-    pendingEpoch: state.pendingEpoch,
+    ownSlot: state.ownSlot,
     peers: state.peers,
     obscure: state.obscure,
     leaseSeen: state.leaseSeen,
@@ -223,8 +233,7 @@ export function createNode(config: NodeConfig): NodeState {
     slotWrittenMs: never,
     slotFailedMs: never,
     lastWord: 0,
-    writtenEpoch: 0,
-    pendingEpoch: 0,
+    ownSlot: { written: { epoch: 0, vms: [] }, pending: { epoch: 0, vms: [] } },
     peers: config.nodes.map(() => unknownPeer),
     obscure: { slots: [], mending: undefined },
     leaseSeen: undefined,

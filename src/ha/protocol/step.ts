@@ -29,7 +29,7 @@ import { advanceRecovery, fenceDone, findDead, recoveryAnswered } from './recove
 import { planDone } from './restart.ts';
 import { mendSlots, observeObscure, slotMended } from './readability.ts';
 import { realRules, type Rules } from './rules.ts';
-import { ownList } from './slot-room.ts';
+import { hasUnlisted, ownList } from './slot-room.ts';
 import { copyState, never, takeId, type NodeState, type Step } from './state.ts';
 import { endIsolation, lookAround } from './verdict.ts';
 import { feedWatchdog } from './watchdog.ts';
@@ -134,14 +134,15 @@ function writeSlot(current: Step): void {
   state.slotWantedAgain = false;
   state.sequence += 1;
   state.slotPendingMs = state.nowMs;
-  state.pendingEpoch = rules.persistedEpoch(state.epoch);
+  const epoch = rules.persistedEpoch(state.epoch);
   const { vms, partial } = ownList(current);
+  state.ownSlot = { ...state.ownSlot, pending: { epoch, vms } };
   const slot: Slot = {
     index: state.config.self,
     name: state.config.nodes[state.config.self] ?? '',
     incarnation: state.incarnation,
     sequence: state.sequence,
-    epoch: state.pendingEpoch,
+    epoch,
     role: mayWriteLastWord(current) ? 'alone' : state.role,
     maintenance: state.maintenance,
     watchdogMs: state.config.watchdogArmed ? state.config.timing.watchdogMs : 0,
@@ -159,7 +160,7 @@ function slotWritten(current: Step, sequence: number): void {
   state.slotWrittenMs = state.slotPendingMs;
   state.slotPendingMs = never;
   state.slotSequence = sequence;
-  state.writtenEpoch = state.pendingEpoch;
+  state.ownSlot = { ...state.ownSlot, written: state.ownSlot.pending };
   claimsWritten(current, sequence);
   if (state.lastWord === sequence) finishLeave(current, 'its slot says so');
 }
@@ -179,6 +180,7 @@ function sendHeartbeat(current: Step): void {
     heardAgeMs: heardAges(state),
     ballot: state.role === 'joining' ? 0 : ownBallot(current),
     slotSequence: state.slotSequence,
+    unlisted: hasUnlisted(state),
     diskId: state.config.diskId,
   };
   effects.push({ kind: 'send', datagram });

@@ -7,13 +7,13 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { ByteReader, ByteWriter, MalformedRecord, wordAt } from '../bytes.ts';
 import type { Datagram } from '../protocol/blocks.ts';
-import { bounded, clusterStates, readSwitches, roles, writeSwitches } from '../records.ts';
+import { bounded, clusterStates, readSwitches, readTruth, roles, writeSwitches } from '../records.ts';
 import type { ClusterKey } from './cluster-key.ts';
 
 /** No datagram of ours is larger, so none is ever cut into fragments. */
 export const maxDatagramBytes = 1024;
 const magic = 'cxmD';
-const wireVersion = 1;
+const wireVersion = 2;
 const prefixBytes = 16;
 const macBytes = 32;
 const never = 0xffff_ffff;
@@ -32,7 +32,11 @@ export function sealDatagram(datagram: Datagram, cluster: string, key: ClusterKe
   writer.u16(datagram.from).u64(datagram.incarnation).u64(datagram.sequence);
   writer.u8(roles.indexOf(datagram.role)).u8(clusterStates.indexOf(datagram.state)).u64(datagram.epoch);
   writeSwitches(writer, datagram.switches);
-  writer.u32(datagram.ballot).u64(datagram.slotSequence).raw(Buffer.from(datagram.diskId, 'hex'));
+  writer
+    .u32(datagram.ballot)
+    .u64(datagram.slotSequence)
+    .u8(datagram.unlisted ? 1 : 0)
+    .raw(Buffer.from(datagram.diskId, 'hex'));
   writer.u8(datagram.heardAgeMs.length);
   for (const ageMs of datagram.heardAgeMs) writer.u32(ageMs < 0 ? never : Math.min(ageMs, never - 1));
   const mac = createHmac('sha256', key.datagrams).update(writer.done()).digest();
@@ -63,7 +67,11 @@ function decode(reader: ByteReader): Datagram {
   const state = wordAt(clusterStates, reader.u8());
   const epoch = reader.u64();
   const switches = readSwitches(reader);
-  const rest = { ballot: reader.u32(), slotSequence: reader.u64(), diskId: reader.raw(16).toString('hex') };
+  const ballot = reader.u32();
+  const slotSequence = reader.u64();
+  const unlisted = readTruth(reader);
+  const diskId = reader.raw(16).toString('hex');
+  const rest = { ballot, slotSequence, unlisted, diskId };
   const ages = Array.from({ length: bounded(reader.u8()) }, () => reader.u32());
   reader.end();
   return { ...start, role, state, epoch, switches, ...rest, heardAgeMs: ages.map((age) => (age === never ? -1 : age)) };

@@ -10,8 +10,9 @@ import { Member } from './member.ts';
 test('an order may begin until the very millisecond to which its master may act, and not one longer', () => {
   const { state } = new Member(0, ['alpha', 'beta']);
   const held = { epoch: 1, sinceMs: 0, renewedMs: 5000, sequence: 3, writtenLedger: emptyLedger(2), releasing: false };
+  const ownSlot = { written: { epoch: 1, vms: [] }, pending: { epoch: 1, vms: [] } };
   const at = (nowMs: number): Step => {
-    const master = { ...state, role: 'active' as const, epoch: 1, writtenEpoch: 1, held, nowMs };
+    const master = { ...state, role: 'active' as const, epoch: 1, ownSlot, held, nowMs };
     return { state: master, effects: [], rules: realRules, timing: state.config.timing };
   };
   const untilMs = actUntilMs(at(5000));

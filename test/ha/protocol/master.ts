@@ -5,6 +5,8 @@ import { Member, slotOf } from './member.ts';
 interface BetaDoes {
   readonly speaks?: boolean;
   readonly writes?: boolean;
+  /** It says that it has VMs that do not stand in its slot. */
+  readonly unlisted?: boolean;
   /** What is read instead of alpha's own lease. */
   readonly lease?: Read<Lease>;
 }
@@ -27,7 +29,8 @@ export class Master extends Member {
   live(seconds: number, beta: BetaDoes = {}): void {
     for (let at = 0; at < seconds; at += 1) {
       this.tick();
-      if (beta.speaks ?? true) this.hear(1, { sequence: (this.heard += 1), epoch: 0 });
+      if (beta.speaks ?? true)
+        this.hear(1, { sequence: (this.heard += 1), epoch: 0, unlisted: beta.unlisted ?? false });
       if (beta.writes ?? true) this.written += 1;
       for (const { slot } of this.take('write-slot')) {
         this.slot = slot;

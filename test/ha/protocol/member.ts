@@ -56,7 +56,7 @@ export class Member {
   hear(from: number, said: Partial<Datagram>): void {
     const datagram: Datagram = {
       ...{ from, incarnation: 1, sequence: 1, role: 'passive', state: 'normal', epoch: 1, switches: noSwitches() },
-      ...{ heardAgeMs: [-1, -1, -1], ballot: 0, slotSequence: 0, diskId: 'disk' },
+      ...{ heardAgeMs: [-1, -1, -1], ballot: 0, slotSequence: 0, unlisted: false, diskId: 'disk' },
       ...said,
     };
     this.happen({ kind: 'datagram', datagram });

@@ -204,6 +204,6 @@ function datagramOf(from: number, incarnation: number): Datagram {
     role: 'passive',
     state: 'normal',
     ...{ switches: { panic: { version: 0, on: false }, disarmed: { version: 0, on: false } } },
-    ...{ slotSequence: 0, diskId: 'disk' },
+    ...{ slotSequence: 0, unlisted: false, diskId: 'disk' },
   };
 }

@@ -1,11 +1,12 @@
 /** However many VMs there are and however long their names: a slot fits, and says when it does not name all. */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { encodeSlot, maxSlotBytes } from '../../../src/ha/disk/format.ts';
 import { lastingTroubles } from '../../../src/ha/daemon/view.ts';
 import type { Slot, VmEntry } from '../../../src/ha/protocol/blocks.ts';
 import { fitting, listBytes, vmRoomBytes } from '../../../src/ha/protocol/slot-room.ts';
 import { maxNodes } from '../../../src/ha/records.ts';
+import { Master } from './master.ts';
 import { leaseOf, Member, slotOf } from './member.ts';
 
 const names = ['alpha', 'beta', 'gamma'];
@@ -130,4 +131,30 @@ test('beside a node that does not name all of its VMs no VM is taken for free', 
   }
   const reason = 'beta has more VMs than its slot can name';
   expect(alpha.take('answer').at(-1)?.answer).toMatchObject({ outcome: 'refused', reason });
+});
+
+describe('a VM that the slot could not be told of', () => {
+  test('is told on the network, once a write has had its time', () => {
+    const alpha = new Master();
+    const saysSo = (): boolean | undefined => alpha.take('send').at(-1)?.datagram.unlisted;
+    alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: ['web'] });
+    alpha.live(1);
+    expect(saysSo()).toBe(false);
+    alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: ['db', 'web'] });
+    for (let second = 0; second < 4; second += 1) alpha.tick();
+    expect(saysSo()).toBe(true);
+    alpha.live(4);
+    expect(saysSo()).toBe(false);
+  });
+
+  test('keeps its node from being fenced: nobody could be asked whether it lives', () => {
+    const fencesOf = (unlisted: boolean): number => {
+      const alpha = new Master();
+      alpha.live(3, { writes: false, unlisted });
+      alpha.live(20, { speaks: false, writes: false });
+      expect(alpha.state.switches.panic.on).toBe(unlisted);
+      return alpha.take('fence').length;
+    };
+    expect([fencesOf(false), fencesOf(true)]).toEqual([1, 0]);
+  });
 });
