@@ -10,6 +10,7 @@ import type { Disk, Graphics, Nic, VirtualMachine } from '../documents/virtual-m
 import {
   interfaceName,
   ipAddress,
+  listenAddress,
   macAddress,
   matching,
   oneOfWords,
@@ -180,12 +181,7 @@ export function graphicsOf(
     throw refusal({ vmId, what: 'GRAPHICS TYPE' }, words.type, 'VNC for a guest that is not HVM');
   const graphics: { -readonly [K in keyof DomainGraphics]: DomainGraphics[K] } = { type };
   if (words.listen !== undefined) {
-    graphics.listen = matching(
-      { vmId, what: 'GRAPHICS LISTEN' },
-      words.listen,
-      /^[A-Za-z0-9.:-]{1,64}$/,
-      'an address like 0.0.0.0',
-    );
+    graphics.listen = listenAddress({ vmId, what: 'GRAPHICS LISTEN' }, words.listen);
   }
   if (words.port !== undefined)
     graphics.port = wholeNumber({ vmId, what: 'GRAPHICS PORT' }, String(words.port), 5900, 65_535);
