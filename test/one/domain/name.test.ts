@@ -20,6 +20,8 @@ describe('names of domains', () => {
     ['%V', '-a-.-b-', 'a.b'],
     ['%V', '%I', 'I'],
     ['%V', 'DB01.prod', 'DB01.prod'],
+    ['%V', 'one-12', 'one-12'],
+    ['%V', 'one-7.web', 'one-7.web'],
   ])('%s makes of %s the name %s', (template, vmName, name) => {
     expect(domainName(template, { ...parts, vmName })).toBe(name);
   });
@@ -27,6 +29,7 @@ describe('names of domains', () => {
   it.each([
     ['%V', '123', /number of a domain/],
     ['%I', 'web', /number of a domain/],
+    ['%V', 'one-7', /VM 7 is called by other drivers/],
     ['%V', 'Domain-0', /the host itself/],
     ['%V', 'domain 0', /the host itself/],
     ['%V', 'x--incoming', undefined],
