@@ -98,8 +98,8 @@ describe('deploy', () => {
     writeFileSync(`${hosts.base}/other.cfg`, "name='web-7'\nmemory=64\nkernel='/boot/x'\n");
     await hosts.xl('a', 'create', `${hosts.base}/other.cfg`);
     await expect(deploy()).rejects.toMatchObject({ code: 'NAME_TAKEN' });
-    await hosts.manager('a').cancel({ vmId, deployId: 'web-7' });
-    await hosts.manager('a').shutdown({ vmId, deployId: 'web-7' });
+    await expect(hosts.manager('a').cancel({ vmId, deployId: 'web-7' })).rejects.toMatchObject({ code: 'FOREIGN' });
+    await expect(hosts.manager('a').shutdown({ vmId, deployId: 'web-7' })).rejects.toMatchObject({ code: 'FOREIGN' });
     expect(await hosts.domains('a')).toEqual(['web-7: running']);
   });
 
