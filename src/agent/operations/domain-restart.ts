@@ -5,6 +5,7 @@
  */
 import { CxmError } from '../../errors.ts';
 import { meaningOf, monitorGraceMs, needsMonitor, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
+import { requireBootFilesIn } from './domain-boot-files.ts';
 import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -66,7 +67,7 @@ async function endsWithoutMonitor(host: DomainHost, name: string, id: number): P
 
 /**
  * Ends what is here of the domain and starts it from its configuration.
- * @throws CxmError NOT_FOUND without a configuration, REFUSED when another node has the VM; then it runs on
+ * @throws CxmError NOT_FOUND without a configuration, INVALID_INPUT for a kernel that may not be, REFUSED when another node has the VM; then it runs on
  */
 async function startAgain(host: DomainHost, vmId: number, name: string): Promise<void> {
   const path = host.files.path(name);
@@ -78,6 +79,7 @@ async function startAgain(host: DomainHost, vmId: number, name: string): Promise
   }
   const diskIds = diskIdsIn(vmId, text, volumeNames(host));
   await host.guard.starting({ name, volumes: namesInGroup(host, vmId, diskIds) }, async (requireHeld) => {
+    requireBootFilesIn(host, vmId, text);
     noteRestart(host, vmId);
     for (const row of rowsOf(await host.toolstack.list(), name)) await destroyRow(host, row);
     requireHeld();
