@@ -124,8 +124,9 @@ async function nameByDisks(host: DomainHost, vmId: number): Promise<string | und
 
 /** Domains that bear the deploy id, and of which neither a configuration nor a volume says which VM they are. */
 async function unmarkedRows(host: DomainHost, deployId: string | undefined): Promise<readonly DomainRow[]> {
-  if (deployId === undefined || nameFault(deployId) !== undefined) return [];
-  if (typeof host.files.vmIdOf(deployId) === 'number') return [];
+  if (deployId === undefined) return [];
+  // Others may give names that no VM of ours can have.
+  if (nameFault(deployId) === undefined && typeof host.files.vmIdOf(deployId) === 'number') return [];
   const rows = rowsOf(await host.toolstack.list(), deployId);
   if (rows.length === 0) return [];
   const names = volumeNames(host);

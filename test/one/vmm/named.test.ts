@@ -59,6 +59,12 @@ describe('a domain that bears the deploy id, of which nothing says whose it is',
     expect(await hosts.domains('a')).toEqual(['wild--migratedaway: leaving']);
   });
 
+  it.each(['shutdown', 'cancel'] as const)('%s fails, too, for a name that no VM of ours can have', async (action) => {
+    await startByHand('my_vm.cfg');
+    await expect(actions[action]('my_vm.cfg')).rejects.toMatchObject({ code: 'FOREIGN' });
+    expect(await hosts.domains('a')).toEqual(['my_vm.cfg: running']);
+  });
+
   it.each(['shutdown', 'cancel'] as const)('%s succeeds when it has ended', async (action) => {
     await startByHand('wild');
     await hosts.xl('a', 'destroy', 'wild');
