@@ -8,7 +8,7 @@
  * apart by the marker in the configuration file, and the second one is refused.
  */
 import { CxmError } from '../../errors.ts';
-import { nameFault } from '../../xen/domain-name.ts';
+import { newNameFault } from '../../xen/domain-name.ts';
 import { shown } from './checks.ts';
 
 export interface NameParts {
@@ -64,7 +64,7 @@ export function domainName(template: string, parts: NameParts): string {
         return field;
     }
   });
-  const fault = nameFault(name) ?? othersName(name, parts.vmId);
+  const fault = newNameFault(name) ?? othersName(name, parts.vmId);
   if (fault === undefined) return name;
   const called = parts.vmName === undefined ? '' : ` (${shown(parts.vmName)})`;
   throw new CxmError(
