@@ -102,7 +102,7 @@ const keys = {
     'Virtual machines',
     text('a name of letters, digits, - and . with %U, %V, %I and %%', /^([A-Za-z0-9.-]|%[UVI%])+$/),
     'one-%I',
-    'Name of the VM within Xen: %U is the user, %V the name of the VM, %I its id. In a cluster it should resolve.',
+    'Name of the VM within Xen: %U is the user, %V the name of the VM, %I its id. In a cluster it should resolve. Where users choose a part of it, end it in a domain that has nothing but VMs, as %V.vms.example.com.',
   ),
   SHUTDOWN_TIMEOUT: key(
     'Virtual machines',

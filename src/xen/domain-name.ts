@@ -28,3 +28,20 @@ export function nameFault(name: string): string | undefined {
   }
   return reservedNames.find(({ pattern }) => pattern.test(name))?.because;
 }
+
+/** Names of this machine itself, wherever they are resolved. */
+const loopbackPattern = /(^|\.)(localhost|localdomain)$|^(localhost[46]|ip6-(localhost|loopback))(\.|$)/i;
+/** A label of an address: resolvers take 127.1, 0x7f.1 and 017700000001 for addresses, too (inet_aton(3)). */
+const numberPattern = /^(\d+|0x[0-9a-f]*)$/i;
+
+/**
+ * Why a VM must not be given the name, as half a sentence; undefined if it may. cxmd pings VMs by their names before it
+ * fences a node: what answers to such a name is never the VM. Unlike `nameFault` this is asked for new names only, so that
+ * a VM that has one already can still be worked on.
+ */
+export function newNameFault(name: string): string | undefined {
+  const fault = nameFault(name);
+  if (fault !== undefined) return fault;
+  if (loopbackPattern.test(name)) return 'it is the name of the host itself';
+  return name.split('.').every((label) => numberPattern.test(label)) ? 'it reads like an IP address' : undefined;
+}

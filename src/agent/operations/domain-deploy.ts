@@ -3,18 +3,14 @@
  * deploy, so everything made on the way is taken back here. A domain of this VM that runs here already (moved or
  * restarted by the cluster) is taken over: its name is the answer.
  */
-import { lstatSync } from 'node:fs';
 import { asCxmError, CxmError } from '../../errors.ts';
 import { readPayload } from '../../one/documents/payload.ts';
 import { parseVirtualMachine } from '../../one/documents/virtual-machine.ts';
-import { hostBootFiles, ownBootFiles } from '../../one/domain/boot.ts';
 import { domainFile, domainSettings, type DomainFile } from '../../one/domain/deployment.ts';
-import type { DomainBoot } from '../../one/domain/description.ts';
 import { isToolstackError } from '../../xen/toolstack-error.ts';
 import { meaningOf, rowsOf } from '../../xen/domain-list.ts';
-import { asOwner } from '../owner.ts';
+import { requireBootFiles, requireBootFilesIn } from './domain-boot-files.ts';
 import { begunAt, requireWanted, type Start } from './domain-cancelled.ts';
-import { requirePublicFiles } from './domain-files.ts';
 import type { DomainHost } from './domain-host.ts';
 import { destroyRow } from './domain-end.ts';
 import { withDomainLock } from './domain-lock.ts';
@@ -45,7 +41,7 @@ export interface DeployResult {
 export async function deploy(host: DomainHost, parameters: DeployParameters): Promise<DeployResult> {
   const begunMs = begunAt(parameters.begunMs);
   const file = configurationOf(host, parameters);
-  requireOwnFiles(host, file.description.boot, parameters.directory);
+  requireBootFiles(host, file.description.boot, parameters.directory);
   return withDomainLock(host, parameters.vmId, () => deployLocked(host, file, begunMs));
 }
 
@@ -54,19 +50,6 @@ function configurationOf(host: DomainHost, { vmId, directory, deployment, docume
   const payload = readPayload(deployment, 'the deployment file');
   const vm = document === undefined ? undefined : parseVirtualMachine(document, `the document of VM ${vmId}`);
   return domainFile(payload, { vmId, vmDirectory: directory, document: vm }, domainSettings(host.settings));
-}
-
-/**
- * Kernel images lie in a directory that the user oned runs as can write: a link there would make root read anything.
- * @throws CxmError INVALID_INPUT
- */
-export function requireOwnFiles({ owner }: Pick<DomainHost, 'owner'>, boot: DomainBoot, directory: string): void {
-  requirePublicFiles(hostBootFiles(boot, directory));
-  for (const path of ownBootFiles(boot, directory)) {
-    const found = asOwner(owner, () => lstatSync(path, { throwIfNoEntry: false }));
-    if (found?.isFile() === true) continue;
-    throw new CxmError('INVALID_INPUT', `the VM boots from ${path}, which is ${found ? 'no plain file' : 'missing'}`);
-  }
 }
 
 async function deployLocked(
@@ -87,6 +70,8 @@ async function deployLocked(
   await removeRemains(host, vmId, found, name);
   const start = async (path: string): Promise<void> => {
     host.files.setAutostart(name);
+    // Since the first look the lock and the disks may have taken long.
+    requireBootFilesIn(host, vmId, config.toString());
     await host.toolstack.create(path);
     requireWanted(host, { vmId, begunMs });
   };

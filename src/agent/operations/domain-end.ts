@@ -12,7 +12,7 @@ import { noteCancelled } from './domain-cancelled.ts';
 import { holding, requireNotElsewhere } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
-import { findDomain, type FoundDomain } from './domain-lookup.ts';
+import { findDomainOrNamed, type FoundDomain } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
 import { tryDeactivateAll, volumesOf } from './domain-volumes.ts';
 
@@ -40,7 +40,8 @@ interface Beginning {
 
 /**
  * Asks the guest to shut down, waits SHUTDOWN_TIMEOUT, then destroys it.
- * @throws CxmError XEN when it may run on another host, since only what a migration has left is here, or can't be ended
+ * @throws CxmError XEN when it may run on another host, since only what a migration has left is here, or can't be ended;
+ * FOREIGN when nobody can tell whether a domain is the VM
  */
 export async function shutdown(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<EndResult> {
   const domain = { vmId, deployId };
@@ -73,7 +74,7 @@ export async function shutdown(host: DomainHost, { vmId, deployId }: DomainParam
 
 async function begin(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<Beginning> {
   const generation = host.files.generation(vmId);
-  const found = await findDomain(host, vmId, deployId);
+  const found = await findDomainOrNamed(host, vmId, deployId);
   return { found, generation, holder: found.name === undefined ? undefined : host.guard.lastHold(found.name) };
 }
 
@@ -125,7 +126,7 @@ async function finishHeld(
   { vmId, deployId }: DomainParameters,
   { ended, beginning, endedHere }: End,
 ): Promise<EndResult> {
-  const { name, rows } = await findDomain(host, vmId, deployId);
+  const { name, rows } = await findDomainOrNamed(host, vmId, deployId);
   if (beginning !== undefined) {
     if (startedAnew(host, vmId, rows, beginning)) return leaveAlone(host, vmId, rows, ended);
     const leftBefore = beginning.found.rows.filter(isAway).map(({ id }) => id);

@@ -1,11 +1,12 @@
 /**
  * Which domain of this host is a VM's. oned's deploy id may be the name that deploy printed, or `one-7` of other
  * drivers, or nothing; so the VM's own marks decide: first the configuration file with its marker, then the disks that
- * a domain holds. A domain that shows neither is somebody else's, whatever it is called.
+ * a domain holds. A domain that shows neither may still be the VM where it bears oned's deploy id: it is never said to be
+ * gone then. Only `one-7`, as older drivers name VM 7, is taken for it, and only by what needs nothing but the domain.
  */
 import { CxmError } from '../../errors.ts';
 import { domainSettings } from '../../one/domain/deployment.ts';
-import { diskIdOfDevice, type VolumeNames } from '../../one/domain/render.ts';
+import { diskIdOfDevice, vmIdOfDevice, type VolumeNames } from '../../one/domain/render.ts';
 import { nameFault } from '../../xen/domain-name.ts';
 import { runsHere, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
 import type { DomainHost } from './domain-host.ts';
@@ -29,14 +30,35 @@ export async function findDomain(host: DomainHost, vmId: number, deployId: strin
   return { name, rows: own, running: own.find(runsHere) };
 }
 
-/** @throws CxmError NOT_FOUND when the VM does not run here */
+/**
+ * `findDomain` for what ends, restarts or watches a domain: also one that older drivers have started, whose disks may be
+ * in no volume group of ours, by its name alone.
+ * @throws CxmError FOREIGN when nobody can tell whether the domain that bears the deploy id is the VM's
+ */
+export async function findDomainOrNamed(
+  host: DomainHost,
+  vmId: number,
+  deployId: string | undefined,
+): Promise<FoundDomain> {
+  const found = await findDomain(host, vmId, deployId);
+  const rows = found.rows.length > 0 ? [] : await unmarkedRows(host, deployId);
+  if (rows[0] === undefined || deployId === undefined) return found;
+  if (deployId !== `one-${vmId}`) throw unknownOwner(vmId, rows[0]);
+  host.log('INFO', `${deployId} is taken for VM ${vmId} by its name: nothing marks it as another VM's`);
+  return { name: deployId, rows, running: rows.find(runsHere) };
+}
+
+/** @throws CxmError NOT_FOUND when the VM does not run here, FOREIGN when only a domain that bears its deploy id does */
 export async function requireRunning(
   host: DomainHost,
   vmId: number,
   deployId: string | undefined,
+  find = findDomain,
 ): Promise<{ readonly name: string; readonly row: DomainRow }> {
-  const { name, running } = await findDomain(host, vmId, deployId);
+  const { name, running } = await find(host, vmId, deployId);
   if (name !== undefined && running !== undefined) return { name, row: running };
+  const unmarked = (await unmarkedRows(host, deployId))[0];
+  if (unmarked !== undefined) throw unknownOwner(vmId, unmarked);
   throw new CxmError('NOT_FOUND', `VM ${vmId} does not run on this host`, {
     hint: 'look where it runs with `xl list`; `onevm recover` tells OpenNebula',
   });
@@ -98,6 +120,31 @@ async function nameByDisks(host: DomainHost, vmId: number): Promise<string | und
     if (domain.id !== 0 && holds && name !== undefined && nameFault(name) === undefined) return name;
   }
   return undefined;
+}
+
+/** Domains that bear the deploy id, and of which neither a configuration nor a volume says which VM they are. */
+async function unmarkedRows(host: DomainHost, deployId: string | undefined): Promise<readonly DomainRow[]> {
+  if (deployId === undefined) return [];
+  // Others may give names that no VM of ours can have.
+  if (nameFault(deployId) === undefined && typeof host.files.vmIdOf(deployId) === 'number') return [];
+  const rows = rowsOf(await host.toolstack.list(), deployId);
+  if (rows.length === 0) return [];
+  const names = volumeNames(host);
+  const details = await host.toolstack.details();
+  return rows.filter((row) => {
+    const disks = details.find(({ id }) => id === row.id)?.disks ?? [];
+    return !disks.some(({ target }) => vmIdOfDevice(target, names) !== undefined);
+  });
+}
+
+function unknownOwner(vmId: number, { id, name = '' }: DomainRow): CxmError {
+  return new CxmError(
+    'FOREIGN',
+    `domain ${id} (${name}) bears the deploy id of VM ${vmId}, but nothing else says that it is this VM, so it is left alone`,
+    {
+      hint: `cxm works on VMs that it has started; an imported one is looked after with xl. To end it, run \`xl shutdown ${id}\` on this host, then this action again`,
+    },
+  );
 }
 
 function taken(host: DomainHost, name: string, by: string, suffix = ''): CxmError {

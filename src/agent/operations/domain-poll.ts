@@ -4,7 +4,7 @@
  */
 import { meaningOf, runsHere } from '../../xen/domain-list.ts';
 import type { DomainHost } from './domain-host.ts';
-import { findDomain } from './domain-lookup.ts';
+import { findDomainOrNamed } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
 import { look, uptimeSeconds } from './monitor.ts';
 
@@ -19,8 +19,9 @@ export interface PollResult {
   readonly sentBytes?: number;
 }
 
+/** @throws CxmError FOREIGN when nobody can tell whether a domain is the VM: OpenNebula takes one that is absent for ended */
 export async function poll(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<PollResult> {
-  const { name, rows, running } = await findDomain(host, vmId, deployId);
+  const { name, rows, running } = await findDomainOrNamed(host, vmId, deployId);
   const row = running ?? rows[0];
   if (name === undefined || row === undefined) return { state: 'absent' };
   if (!runsHere(row)) {

@@ -5,10 +5,11 @@
  */
 import { CxmError } from '../../errors.ts';
 import { meaningOf, monitorGraceMs, needsMonitor, rowsOf, type DomainRow } from '../../xen/domain-list.ts';
+import { requireBootFilesIn } from './domain-boot-files.ts';
 import { destroyRow } from './domain-end.ts';
 import type { DomainHost } from './domain-host.ts';
 import { withDomainLock } from './domain-lock.ts';
-import { findDomain, requireRunning, volumeNames } from './domain-lookup.ts';
+import { findDomainOrNamed, requireRunning, volumeNames } from './domain-lookup.ts';
 import type { DomainParameters } from './domain-parameters.ts';
 import { forgetRestart, isRestartCutOff, noteRestart } from './domain-restarting.ts';
 import { diskIdsIn } from './domain-save.ts';
@@ -20,7 +21,7 @@ const pollMs = 1000;
 
 export function reboot(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<object> {
   return withDomainLock(host, vmId, async () => {
-    const { name, row } = await requireRunning(host, vmId, deployId);
+    const { name, row } = await requireRunning(host, vmId, deployId, findDomainOrNamed);
     await host.toolstack.reboot(row.id);
     const abandoned = await endsWithoutMonitor(host, name, row.id);
     if (abandoned) await startAgain(host, vmId, name);
@@ -34,7 +35,7 @@ export function reboot(host: DomainHost, { vmId, deployId }: DomainParameters): 
  */
 export function reset(host: DomainHost, { vmId, deployId }: DomainParameters): Promise<object> {
   return withDomainLock(host, vmId, async () => {
-    const { name, rows } = await findDomain(host, vmId, deployId);
+    const { name, rows } = await findDomainOrNamed(host, vmId, deployId);
     const isHere = rows.some((row) => ['running', 'paused', 'shutDown'].includes(meaningOf(row)));
     if (name === undefined || !(isHere || (rows.every(isDying) && isRestartCutOff(host, vmId, name)))) {
       host.log('INFO', `VM ${vmId} is not on this host: nothing to reset`);
@@ -66,18 +67,19 @@ async function endsWithoutMonitor(host: DomainHost, name: string, id: number): P
 
 /**
  * Ends what is here of the domain and starts it from its configuration.
- * @throws CxmError NOT_FOUND without a configuration, REFUSED when another node has the VM; then it runs on
+ * @throws CxmError NOT_FOUND without a configuration, INVALID_INPUT for a kernel that may not be, REFUSED when another node has the VM; then it runs on
  */
 async function startAgain(host: DomainHost, vmId: number, name: string): Promise<void> {
   const path = host.files.path(name);
-  const text = host.files.read(name);
+  const text = host.files.vmIdOf(name) === vmId ? host.files.read(name) : undefined;
   if (text === undefined) {
-    throw new CxmError('NOT_FOUND', `${path} is missing, so ${name} could not be started again`, {
+    throw new CxmError('NOT_FOUND', `${path} is not there or not cxm's, so ${name} could not be started again`, {
       hint: 'power the VM off and on in OpenNebula, which writes it anew',
     });
   }
   const diskIds = diskIdsIn(vmId, text, volumeNames(host));
   await host.guard.starting({ name, volumes: namesInGroup(host, vmId, diskIds) }, async (requireHeld) => {
+    requireBootFilesIn(host, vmId, text);
     noteRestart(host, vmId);
     for (const row of rowsOf(await host.toolstack.list(), name)) await destroyRow(host, row);
     requireHeld();

@@ -27,8 +27,9 @@ import {
   usedPath,
   waitingRow,
 } from './domain-checkpoint.ts';
+import { requireBootFiles, requireBootFilesIn } from './domain-boot-files.ts';
 import { begunAt, requireWanted } from './domain-cancelled.ts';
-import { removeRemains, requireOwnFiles, startDomain, type StartedDomain } from './domain-deploy.ts';
+import { removeRemains, startDomain, type StartedDomain } from './domain-deploy.ts';
 import { destroyRow } from './domain-end.ts';
 import { withDomainHeld } from './domain-hold.ts';
 import type { DomainHost } from './domain-host.ts';
@@ -257,13 +258,15 @@ function restoredDomain(
     // The guest keeps the name it was saved with, also when the VM was renamed since.
     const kept = deployId !== undefined && nameFault(deployId) === undefined && !/^one-\d+$/.test(deployId);
     const description = { ...made, name: found ?? (kept ? deployId : made.name) };
-    requireOwnFiles(host, description.boot, directory);
+    requireBootFiles(host, description.boot, directory);
     const diskIds = description.disks.map(({ diskId }) => diskId);
     return { vmId, name: description.name, text: renderDomain(description, settings).toString(), diskIds };
   }
   const text = found === undefined ? undefined : host.files.read(found);
-  if (found !== undefined && text !== undefined)
+  if (found !== undefined && text !== undefined) {
+    requireBootFilesIn(host, vmId, text);
     return { vmId, name: found, text, diskIds: diskIdsIn(vmId, text, names) };
+  }
   throw new CxmError(
     'NOT_FOUND',
     `this host has no configuration of VM ${vmId}, and OpenNebula sent no document of it`,

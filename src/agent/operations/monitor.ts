@@ -6,6 +6,8 @@
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { asCxmError, CxmError } from '../../errors.ts';
+import { domainSettings } from '../../one/domain/deployment.ts';
+import { vmIdOfDevice } from '../../one/domain/render.ts';
 import { nameFault } from '../../xen/domain-name.ts';
 import {
   meaningOf,
@@ -177,12 +179,9 @@ function markedVm(host: MonitoringHost, name: string): number | undefined {
 
 /** The VM whose volumes `<LV_PREFIX>-<VM id>-<disk id>` the domain holds, if they are one VM's. */
 function vmOfDisks(details: DomainDetails | undefined, { settings }: MonitoringHost): number | undefined {
-  const prefix = `/dev/${settings.VG_NAME}/${settings.LV_PREFIX}-`;
-  const ids = (details?.disks ?? []).flatMap(({ target }) => {
-    const numbers = target.startsWith(prefix) ? target.slice(prefix.length) : '';
-    return /^(0|[1-9]\d{0,8})-(?:0|[1-9]\d{0,8})$/.exec(numbers)?.[1] ?? [];
-  });
-  return new Set(ids).size === 1 ? Number(ids[0]) : undefined;
+  const names = domainSettings(settings);
+  const ids = new Set((details?.disks ?? []).flatMap(({ target }) => vmIdOfDevice(target, names) ?? []));
+  return ids.size === 1 ? [...ids][0] : undefined;
 }
 
 async function readUsage(host: MonitoringHost): Promise<readonly DomainUsage[]> {

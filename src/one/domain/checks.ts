@@ -108,10 +108,34 @@ export function ownInterfaceName(subject: Subject, text: string): string {
 /** IPv4 or IPv6 address, for the anti-spoofing rules of the vif scripts. */
 export function ipAddress(subject: Subject, text: string): string {
   const ip = text.trim();
-  const parts = ip.split('.');
-  if (parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255)) return ip;
+  if (isIpv4(ip)) return ip;
   if (/^[0-9a-f:]{2,39}$/i.test(ip) && ip.includes(':')) return ip;
   throw refusal(subject, text, 'an IP address');
+}
+
+function isIpv4(text: string): boolean {
+  const parts = text.split('.');
+  return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255);
+}
+
+/** A host name with a letter in its last part, which no short form of an address has. */
+const hostName = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+
+/**
+ * Where a console listens: an IPv4 address or a host name. libxl gives one with a colon to QEMU as the whole argument of
+ * -vnc (libxl_dm.c, Xen 4.17), and joins any other with the display by a colon: so a colon, and the words that QEMU
+ * reads before one, could name a file, which root's QEMU replaces by a socket.
+ */
+export function listenAddress(subject: Subject, text: string): string {
+  const address = text.trim();
+  if (isIpv4(address)) return address;
+  if (hostName.test(address) && !/^(unix|fd|vsock|none)$/i.test(address)) return address;
+  throw refusal(
+    subject,
+    text,
+    'an IPv4 address like 0.0.0.0, or a host name',
+    'xl can make no console listen on an IPv6 address at every display; 0.0.0.0 is all IPv4 addresses of the host',
+  );
 }
 
 /** A UUID in lower case. */

@@ -10,6 +10,7 @@ import type { Disk, Graphics, Nic, VirtualMachine } from '../documents/virtual-m
 import {
   interfaceName,
   ipAddress,
+  listenAddress,
   macAddress,
   matching,
   oneOfWords,
@@ -180,12 +181,7 @@ export function graphicsOf(
     throw refusal({ vmId, what: 'GRAPHICS TYPE' }, words.type, 'VNC for a guest that is not HVM');
   const graphics: { -readonly [K in keyof DomainGraphics]: DomainGraphics[K] } = { type };
   if (words.listen !== undefined) {
-    graphics.listen = matching(
-      { vmId, what: 'GRAPHICS LISTEN' },
-      words.listen,
-      /^[A-Za-z0-9.:-]{1,64}$/,
-      'an address like 0.0.0.0',
-    );
+    graphics.listen = listenAddress({ vmId, what: 'GRAPHICS LISTEN' }, words.listen);
   }
   if (words.port !== undefined)
     graphics.port = wholeNumber({ vmId, what: 'GRAPHICS PORT' }, String(words.port), 5900, 65_535);
@@ -226,10 +222,17 @@ export function featureKeys(vm: VirtualMachine, vmId: number, guest: GuestType):
   return keys;
 }
 
-/** FEATURES/DEVICE_MODEL names a program in old templates; of it only the kind is taken. */
+/**
+ * FEATURES/DEVICE_MODEL names a program in old templates; of it only the kind is taken. The traditional QEMU of 2008 has
+ * holes that its upstream mended long ago, and works as root: no template may choose it.
+ */
 export function deviceModelVersion(text: string, vmId: number): string {
   const name = text.slice(text.lastIndexOf('/') + 1).toLowerCase();
-  if (name === 'qemu-dm' || name === 'qemu-xen-traditional') return 'qemu-xen-traditional';
   if (name === 'qemu-xen' || name.startsWith('qemu-system-')) return 'qemu-xen';
-  throw refusal({ vmId, what: 'FEATURES DEVICE_MODEL' }, text, 'qemu-xen or qemu-xen-traditional');
+  throw refusal(
+    { vmId, what: 'FEATURES DEVICE_MODEL' },
+    text,
+    'qemu-xen',
+    'leave DEVICE_MODEL out: qemu-xen is what the host takes by itself',
+  );
 }

@@ -8,7 +8,7 @@
  * apart by the marker in the configuration file, and the second one is refused.
  */
 import { CxmError } from '../../errors.ts';
-import { nameFault } from '../../xen/domain-name.ts';
+import { newNameFault } from '../../xen/domain-name.ts';
 import { shown } from './checks.ts';
 
 export interface NameParts {
@@ -64,7 +64,7 @@ export function domainName(template: string, parts: NameParts): string {
         return field;
     }
   });
-  const fault = nameFault(name);
+  const fault = newNameFault(name) ?? othersName(name, parts.vmId);
   if (fault === undefined) return name;
   const called = parts.vmName === undefined ? '' : ` (${shown(parts.vmName)})`;
   throw new CxmError(
@@ -72,6 +72,12 @@ export function domainName(template: string, parts: NameParts): string {
     `VM ${parts.vmId}${called} can't be named ${shown(name)}, which VM_FQDN_TEMPLATE ${shown(template)} makes of it: ${fault}`,
     { hint: 'rename the VM or change VM_FQDN_TEMPLATE, for instance to %V-%I' },
   );
+}
+
+/** Older drivers name VM 7 `one-7`, and by that name alone a domain without marks is taken for it. */
+function othersName(name: string, vmId: number): string | undefined {
+  const id = /^one-(0|[1-9]\d{0,8})$/.exec(name)?.[1];
+  return id === undefined || Number(id) === vmId ? undefined : `so VM ${id} is called by other drivers`;
 }
 
 function sanitised(value: string | undefined, what: string, template: string, parts: NameParts): string {

@@ -31,6 +31,14 @@ export function diskIdOfDevice(
   return /^(0|[1-9]\d{0,8})$/.test(digits) ? Number(digits) : undefined;
 }
 
+/** The id of the VM whose disk is behind a device; undefined for what is no volume of a VM. */
+export function vmIdOfDevice(device: string, { deviceDirectory, volumePrefix }: VolumeNames): number | undefined {
+  const prefix = `${deviceDirectory}/${volumePrefix}-`;
+  const numbers = device.startsWith(prefix) ? device.slice(prefix.length) : '';
+  const id = /^(0|[1-9]\d{0,8})-(?:0|[1-9]\d{0,8})$/.exec(numbers)?.[1];
+  return id === undefined ? undefined : Number(id);
+}
+
 /** One item of `disk = [...]`. */
 export function diskLine(disk: DomainDisk, vmId: number, names: VolumeNames): string {
   const device = diskDevice(vmId, disk.diskId, names);

@@ -79,7 +79,9 @@ function report(context: ActionContext, call: MigrateCall, { alreadyThere }: Mig
 
 /**
  * One line in the words of OpenNebula 3.8. A VM that is paused or on the move counts as active: 3.8 would suspend the
- * one and forget the other; one that has ended is UNKNOWN there, since `e` would make it FAILED for good.
+ * one and forget the other; one that has ended is UNKNOWN there, since `e` would make it FAILED for good. CPU and MEMORY,
+ * by which 4.14 and later know the use, are left out: 3.8 writes what it does not know into the VM's template, where they
+ * are its capacity. Those versions have the use from collectd's reports.
  */
 export async function poll(context: ActionContext): Promise<string> {
   const call = parseDomain('poll', context.argv);

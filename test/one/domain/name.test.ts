@@ -20,6 +20,11 @@ describe('names of domains', () => {
     ['%V', '-a-.-b-', 'a.b'],
     ['%V', '%I', 'I'],
     ['%V', 'DB01.prod', 'DB01.prod'],
+    ['%V', 'one-12', 'one-12'],
+    ['%V', '10.0.0.1a', '10.0.0.1a'],
+    ['%V.vms.example.com', '127.0.0.1', '127.0.0.1.vms.example.com'],
+    ['%V', 'localhost.vms.example.com', 'localhost.vms.example.com'],
+    ['%V', 'one-7.web', 'one-7.web'],
   ])('%s makes of %s the name %s', (template, vmName, name) => {
     expect(domainName(template, { ...parts, vmName })).toBe(name);
   });
@@ -27,6 +32,13 @@ describe('names of domains', () => {
   it.each([
     ['%V', '123', /number of a domain/],
     ['%I', 'web', /number of a domain/],
+    ...['127.0.0.1', '127.1', '0x7f.1', '0X7F000001', '10.0.0.0x1', '192.168.0.300', '1.2.3.4.5'].map(
+      (vmName): [string, string, RegExp] => ['%V', vmName, /IP address/],
+    ),
+    ...['localhost', 'LocalHost', 'web.localhost', 'localhost.localdomain', 'localhost6', 'ip6 loopback'].map(
+      (vmName): [string, string, RegExp] => ['%V', vmName, /name of the host itself/],
+    ),
+    ['%V', 'one-7', /VM 7 is called by other drivers/],
     ['%V', 'Domain-0', /the host itself/],
     ['%V', 'domain 0', /the host itself/],
     ['%V', 'x--incoming', undefined],

@@ -106,6 +106,11 @@ export function expectSafe(config: DomainConfig): void {
   for (const disk of parsed.getList('disk') ?? []) {
     expect(blockDeviceOf(parseDiskSpec(String(disk)))).toMatch(/^\/dev\/VG0\/lv-one-7-\d+$/);
   }
+  const frameBuffer = String(parsed.getList('vfb')?.[0] ?? '');
+  const frameListen = /vnclisten=([^,]*)/.exec(frameBuffer)?.[1];
+  for (const listen of [frameListen, parsed.getString('vnclisten'), parsed.getString('spicehost')]) {
+    expect(listen ?? '0.0.0.0').toMatch(/^(?!(unix|fd|vsock)$)[a-z0-9.-]+$/i);
+  }
   for (const vif of parsed.getList('vif') ?? []) {
     expect(vif).toMatch(/^mac=[0-9a-f:]{17}, bridge=[\w.-]+(, [a-z]+=[\w.: -]+)*$/);
     expect(/script=([^,]*)/.exec(String(vif))?.[1] ?? 'vif-openvswitch').toBe('vif-openvswitch');

@@ -246,6 +246,7 @@ describe("OpenNebula's own client", () => {
     expect(stdout.match(/^HYPERVISOR=xen$/gm)).toHaveLength(1);
     expect(stdout.match(/^VM_POLL=YES$/gm)).toHaveLength(1);
     expect(stdout).toMatch(/^VM=\[ ID=12, DEPLOY_ID="vm1", /m);
+    expect(stdout.match(/^VERSION="7\.0\.1"$/gm)).toHaveLength(1);
     expect(calls()).toEqual(['xentop -b -f -i 1', 'xl info', 'xl list -l', 'xl list -v']);
   });
 });

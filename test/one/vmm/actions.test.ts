@@ -252,6 +252,14 @@ describe('migrate_local, on the frontend', () => {
 });
 
 describe('poll', () => {
+  it('says nothing that 3.8 would write into the template of the VM', () => {
+    const result = { state: 'running', cpuPercent: 1, memoryKib: 2, receivedBytes: 3, sentBytes: 4 } as const;
+    const keys = pollLine(result)
+      .split(' ')
+      .map((word) => word.split('=')[0]);
+    expect(keys).toEqual(['STATE', 'USEDCPU', 'USEDMEMORY', 'NETRX', 'NETTX']);
+  });
+
   it.each([
     [{ state: 'absent' }, 'STATE=d'],
     [{ state: 'ended', name: 'x' }, 'STATE=d'],

@@ -1,7 +1,7 @@
 /** What a host looks at before it starts or takes in a VM: files that the guest would read, names that others have. */
-import { chmodSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { TestHosts, vmDocument, type HostName } from './hosts.ts';
+import { owner, TestHosts, vmDocument, type HostName } from './hosts.ts';
 
 let hosts: TestHosts;
 const vmId = 7;
@@ -59,6 +59,7 @@ describe('kernels and ramdisks of the host', () => {
   it('do not count for the kernel of the VM itself, which only oneadmin may read', async () => {
     writeFileSync(`${hosts.directory(vmId)}/kernel`, 'kernel');
     chmodSync(`${hosts.directory(vmId)}/kernel`, 0o640);
+    chownSync(`${hosts.directory(vmId)}/kernel`, owner.uid, owner.gid);
     expect(await boot('<KERNEL_DS>x</KERNEL_DS>')).toMatchObject({ deployId: 'web-7' });
   });
 });
