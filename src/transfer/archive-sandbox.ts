@@ -33,6 +33,9 @@ export const sandboxExit = { setup: 101, mount: 102, filter: 103, flush: 104, to
 /** Address space of one program while unpacking: a pax header can ask tar for as much memory as it likes. */
 const unpackMemoryKib = 1024 * 1024;
 
+/** The same of tar while packing, which keeps the names of a directory and of files with several names in memory. */
+const packMemoryKib = 2 * 1024 * 1024;
+
 /**
  * Positional parameters: purpose, mount point, device, type of the mount, its options, number of words of the filter,
  * the filter's words, the program's words. Status of a pipeline: SIGPIPE (141) of the filter means that the other end
@@ -62,13 +65,15 @@ if [ "$purpose" = unpack ]; then
   [ "$filtered" != 141 ] || filtered=0
 else
   if [ "$purpose" = pack ]; then
-    if [ "$type" = ext4 ] && [ -d disk/lost+found ] && [ ! -h disk/lost+found ] && [ -z "$(ls -A disk/lost+found)" ]; then
+    if [ "$type" = ext4 ] && [ -d disk/lost+found ] && [ ! -h disk/lost+found ] &&
+      lost=$(find disk/lost+found -mindepth 1 -maxdepth 1 -print -quit) && [ -z "$lost" ]; then
       set -- "$@" --exclude=./lost+found
     fi
     set -- "$@" .
   fi
-  if [ "$words" = 0 ]; then confined "$@"; both=($? 0)
-  else confined "$@" | confined "\${filter[@]}"; both=("\${PIPESTATUS[@]}"); fi
+  limited() { ulimit -v ${packMemoryKib}; confined "$@"; }
+  if [ "$words" = 0 ]; then limited "$@"; both=($? 0)
+  else limited "$@" | confined "\${filter[@]}"; both=("\${PIPESTATUS[@]}"); fi
   status=\${both[0]} filtered=\${both[1]}
   [ "$status" != ${tarTooLarge.exitCode} ] || stop ${sandboxExit.tooLarge} 'the archive is too large'
 fi

@@ -2,11 +2,13 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sandboxLine } from '../../src/transfer/archive-sandbox.ts';
 import { largestArchiveBytes, sumOfEntries, worthwhileArchiveBytes } from '../../src/transfer/archive-size.ts';
 import { rootFileSystemTools as tools } from '../../src/transfer/filesystem.ts';
+import { throughProcess } from '../../src/transfer/process.ts';
 import type { FileSystemType } from '../../src/transfer/archive-note.ts';
 import { device, mounted, note, use, why } from './devices.ts';
-import { chunked, failure, run } from './helpers.ts';
+import { chunked, collect, failure, run } from './helpers.ts';
 
 const mib = 2 ** 20;
 const volumeBytes = note('ext4').sizeBytes;
@@ -98,4 +100,15 @@ describe.skipIf(why !== undefined)(`archives that outgrow their device (${why ??
     expect(bytes).toBeGreaterThan(50 * mib);
     expect(sum).toBeGreaterThan(bytes * 0.8);
   }, 60_000);
+
+  it('get no endless memory for their names', async () => {
+    await tools.make(device, { type: 'ext4', zeroed: false });
+    for (const purpose of ['pack', 'list', 'unpack'] as const) {
+      const words = ['sh', '-c', 'test "$(ulimit -v)" -le 2097152'];
+      const [program, ...args] = sandboxLine({ purpose, device, type: 'ext4', mountPoint: '/mnt', program: words });
+      await collect(
+        throughProcess(program, args, { explain: ({ stderr }) => new Error(stderr || 'no limit') as never }),
+      );
+    }
+  });
 });

@@ -96,6 +96,11 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
     };
     expect(await packed()).toContain('./lost+found/found');
     await mounted(device, 'rw', (root) => {
+      rmSync(join(root, 'lost+found', 'found'));
+      writeFileSync(join(root, 'lost+found', '\n'), 'precious');
+    });
+    expect(await packed()).toContain('./lost+found/\\n');
+    await mounted(device, 'rw', (root) => {
       rmSync(join(root, 'lost+found'), { recursive: true });
       execFileSync('ln', ['-s', '/etc', join(root, 'lost+found')]);
     });
