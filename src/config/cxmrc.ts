@@ -45,7 +45,7 @@ const keys = {
     'Volumes',
     size(1024 ** 2, 1024 ** 5),
     '1P',
-    'No disk becomes larger. The SIZE of an image, what an archive says of itself and the virtual size of a qcow2 are up to the users, and the quotas of OpenNebula do not count them.',
+    'No disk becomes larger, nor the CD of a context. The action decides: what the /etc/cxm/cxmrc of a host says of it has no effect. The SIZE of an image, what an archive says of itself and the virtual size of a qcow2 are up to the users, and the quotas of OpenNebula do not count them.',
   ),
   DEFAULT_FSTYPE: key(
     'Volumes',
