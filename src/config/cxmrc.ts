@@ -94,7 +94,7 @@ const keys = {
     'Transfers',
     path(),
     '/var/tmp',
-    'Directory on the hosts over which file systems are mounted, in a mount namespace of their own that nobody else sees.',
+    'Directory on the hosts over which file systems are mounted, in a mount namespace of their own that nobody else sees. Nobody but root may be able to replace it or a directory above it.',
   ),
   CFG_DIR: key('Virtual machines', path(), '/etc/xen/vm', 'Where the configuration files of the VMs are written.'),
   AUTO_DIR: key('Virtual machines', path(), '/etc/xen/auto', 'Where the autostart links stand.'),

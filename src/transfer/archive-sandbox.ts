@@ -19,7 +19,7 @@ export interface SandboxOptions {
   readonly purpose: SandboxPurpose;
   readonly device: string;
   readonly type: FileSystemType;
-  /** Any existing directory; the tmpfs covers it inside the namespace. Nothing is written to it. */
+  /** Any existing directory, see `trustedMountPoint`; the tmpfs covers it in the namespace. Nothing is written to it. */
   readonly mountPoint: string;
   /** tar, or what lists; the file system is /disk for it. It reads standard input or writes standard output. */
   readonly program: readonly string[];

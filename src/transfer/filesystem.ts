@@ -14,6 +14,7 @@ import { packFailed, packTooLarge, saysFull, tarCreate, tarExtract, unpackFailed
 import { compressor, damaged, decompressors } from './compress.ts';
 import { identify } from './identify.ts';
 import { makeFileSystem, makeSwapSpace } from './make-filesystem.ts';
+import { trustedMountPoint } from './mount-point.ts';
 import { drain, firstLines, isProgramInput, throughProcess } from './process.ts';
 import type { ProcessEnd, ProgramInput } from './process.ts';
 import { endingWithZeros } from './archive-end.ts';
@@ -87,7 +88,7 @@ export const rootFileSystemTools: FileSystemTools = createRootFileSystemTools(lo
 
 /**
  * @param mountPoint covered by an empty tmpfs inside a private mount namespace, never touched outside: any existing
- * directory will do but one in which programs or the device lie
+ * directory that only root can replace will do, but one in which programs or the device lie
  */
 export function createRootFileSystemTools(commands: Commands, mountPoint = '/mnt'): FileSystemTools {
   return {
@@ -112,7 +113,7 @@ async function unpack(device: string, mountPoint: string, options: UnpackOptions
     purpose: 'unpack',
     device,
     type: options.type,
-    mountPoint,
+    mountPoint: await trustedMountPoint(mountPoint),
     program: tarExtract(diskDirectory),
     filter: compression === 'none' ? undefined : decompressors[compression],
   });
@@ -130,7 +131,7 @@ async function measure(device: string, mountPoint: string, options: MeasureOptio
     purpose: options.replayJournal ? 'listReplayed' : 'list',
     device,
     type: options.type,
-    mountPoint,
+    mountPoint: await trustedMountPoint(mountPoint),
     program: listEntries(diskDirectory),
   });
   const listing = throughProcess(program, args, {
@@ -150,7 +151,7 @@ async function* pack(
     purpose: options.replayJournal ? 'packReplayed' : 'pack',
     device,
     type: options.type,
-    mountPoint,
+    mountPoint: await trustedMountPoint(mountPoint),
     program: tarCreate(diskDirectory, options.note),
     filter: compressor(options.compression, options.level),
   });
