@@ -39,7 +39,6 @@ export function guardedVolumes(volumes: Volumes, group: string, guard: ClusterGu
     find: (name) => volumes.find(name),
     require: (name) => volumes.require(name),
     create: (volume) => make(volume.name, volumes.create(volume)),
-    extend: (name, sizeBytes) => volumes.extend(name, sizeBytes),
     absorb: (name, other) => volumes.absorb(name, other),
     snapshot: (origin, name, sizeBytes, tags) => make(name, volumes.snapshot(origin, name, sizeBytes, tags)),
     changeTags: (name, change) => volumes.changeTags(name, change),

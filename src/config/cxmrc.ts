@@ -45,7 +45,7 @@ const keys = {
     'Volumes',
     size(1024 ** 2, 1024 ** 5),
     '1P',
-    'No disk becomes larger. The SIZE of an image, what an archive says of itself and the virtual size of a qcow2 are up to the users, and the quotas of OpenNebula do not count them.',
+    'No disk becomes larger, nor the CD of a context. The action decides: what the /etc/cxm/cxmrc of a host says of it has no effect. The SIZE of an image, what an archive says of itself and the virtual size of a qcow2 are up to the users, and the quotas of OpenNebula do not count them.',
   ),
   DEFAULT_FSTYPE: key(
     'Volumes',
@@ -94,7 +94,7 @@ const keys = {
     'Transfers',
     path(),
     '/var/tmp',
-    'Directory on the hosts over which file systems are mounted, in a mount namespace of their own that nobody else sees.',
+    'Directory on the hosts over which file systems are mounted, in a mount namespace of their own that nobody else sees. Nobody but root may be able to replace it or a directory above it.',
   ),
   CFG_DIR: key('Virtual machines', path(), '/etc/xen/vm', 'Where the configuration files of the VMs are written.'),
   AUTO_DIR: key('Virtual machines', path(), '/etc/xen/auto', 'Where the autostart links stand.'),

@@ -74,13 +74,6 @@ export class LvmVolumes implements Volumes {
     await this.change('lvremove', ['--yes', this.qualified(name)]);
   }
 
-  async extend(name: string, sizeBytes: number): Promise<LogicalVolume> {
-    const volume = await this.require(name);
-    if (sizeBytes <= volume.sizeBytes) return volume;
-    await this.change('lvextend', ['--yes', '--size', sizeArgument(sizeBytes), this.qualified(name)]);
-    return this.require(name);
-  }
-
   async absorb(name: string, other: string): Promise<LogicalVolume> {
     const command = ['--noheadings', '-o', 'seg_pe_ranges', this.qualified(other)];
     const result = await this.lvm('lvs', command, 'any');

@@ -31,9 +31,10 @@ export interface Volumes {
   create(volume: NewVolume): Promise<void>;
   /** *metadata*. Deactivates and removes; absence is success. @throws CxmError IN_USE */
   remove(name: string): Promise<void>;
-  /** *metadata*. Grows to at least `sizeBytes`; the new part's content is undefined. Never shrinks. */
-  extend(name: string, sizeBytes: number): Promise<LogicalVolume>;
-  /** *metadata*. Grows by the extents of another volume, with what they hold; the other one is gone. */
+  /**
+   * *metadata*. Grows by the extents of another volume, with what they hold; the other one is gone. The only way to grow: what
+   * lies in free extents belongs to former tenants.
+   */
   absorb(name: string, other: string): Promise<LogicalVolume>;
   /** *metadata*. A copy-on-write snapshot with room for `sizeBytes` of changes. */
   snapshot(origin: string, name: string, sizeBytes: number, tags: readonly string[]): Promise<void>;

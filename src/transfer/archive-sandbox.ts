@@ -8,32 +8,38 @@
  * mounts when we end. The script is fixed text; everything that varies comes as positional parameters.
  */
 import type { FileSystemType } from './archive-note.ts';
+import { tarTooLarge } from './archive-tar.ts';
 import { withoutPrivileges } from './compress.ts';
 import type { Line } from './compress.ts';
 
-export type SandboxPurpose = 'unpack' | 'pack' | 'packReplayed';
+/** `list` looks at the names and sizes in a file system that is packed afterwards. */
+export type SandboxPurpose = 'unpack' | 'pack' | 'packReplayed' | 'list' | 'listReplayed';
 
 export interface SandboxOptions {
   readonly purpose: SandboxPurpose;
   readonly device: string;
   readonly type: FileSystemType;
-  /** Any existing directory; the tmpfs covers it inside the namespace. Nothing is written to it. */
+  /** Any existing directory, see `trustedMountPoint`; the tmpfs covers it in the namespace. Nothing is written to it. */
   readonly mountPoint: string;
-  /** What tar does; it runs in /disk, reading standard input or writing standard output. */
-  readonly tar: readonly string[];
+  /** tar, or what lists; the file system is /disk for it. It reads standard input or writes standard output. */
+  readonly program: readonly string[];
   /** Decompresses before tar (unpack) or compresses behind it (pack); none when left out. */
   readonly filter?: Line | undefined;
 }
 
 /** Exit codes of the script itself; others are those of tar. */
-export const sandboxExit = { setup: 101, mount: 102, filter: 103, flush: 104 } as const;
+export const sandboxExit = { setup: 101, mount: 102, filter: 103, flush: 104, tooLarge: 105 } as const;
 
 /** Address space of one program while unpacking: a pax header can ask tar for as much memory as it likes. */
 const unpackMemoryKib = 1024 * 1024;
 
+/** The same of tar while packing, which keeps the names of a directory and of files with several names in memory. */
+const packMemoryKib = 2 * 1024 * 1024;
+
 /**
  * Positional parameters: purpose, mount point, device, type of the mount, its options, number of words of the filter,
- * the filter's words, tar's words. Status of a pipeline: SIGPIPE (141) of the filter means that the other end failed.
+ * the filter's words, the program's words. Status of a pipeline: SIGPIPE (141) of the filter means that the other end
+ * failed; tar ends itself (tarCreate) when the archive becomes too large.
  */
 const script = `
 purpose=$1 root=$2 device=$3 type=$4 options=$5 words=$6; shift 6
@@ -58,13 +64,18 @@ if [ "$purpose" = unpack ]; then
   status=\${both[1]} filtered=\${both[0]}
   [ "$filtered" != 141 ] || filtered=0
 else
-  set -- "$@" .
-  if [ "$type" = ext4 ] && [ -d disk/lost+found ] && [ ! -h disk/lost+found ] && [ -z "$(ls -A disk/lost+found)" ]; then
-    set -- "\${@:1:$#-1}" --exclude=./lost+found .
+  if [ "$purpose" = pack ]; then
+    if [ "$type" = ext4 ] && [ -d disk/lost+found ] && [ ! -h disk/lost+found ] &&
+      lost=$(find disk/lost+found -mindepth 1 -maxdepth 1 -print -quit) && [ -z "$lost" ]; then
+      set -- "$@" --exclude=./lost+found
+    fi
+    set -- "$@" .
   fi
-  if [ "$words" = 0 ]; then confined "$@"; both=($? 0)
-  else confined "$@" | confined "\${filter[@]}"; both=("\${PIPESTATUS[@]}"); fi
+  limited() { ulimit -v ${packMemoryKib}; confined "$@"; }
+  if [ "$words" = 0 ]; then limited "$@"; both=($? 0)
+  else limited "$@" | confined "\${filter[@]}"; both=("\${PIPESTATUS[@]}"); fi
   status=\${both[0]} filtered=\${both[1]}
+  [ "$status" != ${tarTooLarge.exitCode} ] || stop ${sandboxExit.tooLarge} 'the archive is too large'
 fi
 [ "$filtered" = 0 ] || exit ${sandboxExit.filter}
 [ "$status" = 0 ] || exit "$status"
@@ -101,8 +112,7 @@ const tarCapabilities: Readonly<Record<'unpack' | 'pack', string>> = {
 /** Program and arguments that unpack from standard input, or pack to standard output. */
 export function sandboxLine(options: SandboxOptions): Line {
   const filter = options.filter === undefined ? [] : [...withoutPrivileges, ...options.filter];
-  const purpose = options.purpose === 'unpack' ? 'unpack' : 'pack';
-  const capabilities = tarCapabilities[purpose];
+  const capabilities = options.purpose === 'unpack' ? tarCapabilities.unpack : tarCapabilities.pack;
   return [
     ...namespaces,
     '/bin/bash',
@@ -111,7 +121,7 @@ export function sandboxLine(options: SandboxOptions): Line {
     '-c',
     script,
     'cxm-sandbox',
-    purpose,
+    options.purpose.replace('Replayed', ''),
     options.mountPoint,
     options.device,
     mountType(options.type),
@@ -122,7 +132,7 @@ export function sandboxLine(options: SandboxOptions): Line {
     `--bounding-set=${capabilities}`,
     '--inh-caps=-all',
     '--no-new-privs',
-    ...options.tar,
+    ...options.program,
   ];
 }
 
@@ -142,8 +152,10 @@ export function mountOptions(type: FileSystemType, purpose: SandboxPurpose): str
     case 'unpack':
       return `rw,${always}${extended}${type === 'xfs' ? ',nouuid' : ''}`;
     case 'pack':
+    case 'list':
       return `ro,${always}${extended}${type === 'xfs' ? ',nouuid,norecovery' : ',noload'}`;
     case 'packReplayed':
+    case 'listReplayed':
       return `ro,${always}${extended}${type === 'xfs' ? ',nouuid' : ''}`;
   }
 }

@@ -7,6 +7,7 @@
 import { CxmError } from '../errors.ts';
 import { notePaxOption } from './archive-note.ts';
 import type { ArchiveNote } from './archive-note.ts';
+import { largestArchiveBytes } from './archive-size.ts';
 import type { Line } from './compress.ts';
 import { firstLines } from './process.ts';
 import type { ProcessEnd } from './process.ts';
@@ -36,6 +37,20 @@ export function tarExtract(directory: string): Line {
   ];
 }
 
+/** How tar is ended when it has written too much, and what a shell sees of that. */
+export const tarTooLarge = { signal: 'ALRM', exitCode: 142 } as const;
+
+const recordBytes = 10_240;
+/** tar counts records up to here; volumes of more than 20 TiB have no limit. */
+const maxRecords = 2 ** 32 - 1;
+
+/** Has tar end itself when it has written more than a volume of this size can need. */
+function endAtLimit(volumeBytes: number): string[] {
+  const records = Math.ceil(largestArchiveBytes(volumeBytes) / recordBytes);
+  if (records > maxRecords) return [];
+  return [`--checkpoint=${records}`, `--checkpoint-action=exec=kill -${tarTooLarge.signal} $PPID`];
+}
+
 /** Packs `directory` to standard output; `.` and excludes are to be added behind. */
 export function tarCreate(directory: string, note: ArchiveNote): Line {
   return [
@@ -49,6 +64,7 @@ export function tarCreate(directory: string, note: ArchiveNote): Line {
     '--one-file-system',
     '--sort=inode',
     '--warning=no-file-ignored',
+    ...endAtLimit(note.sizeBytes),
     ...fidelity,
   ];
 }
@@ -65,6 +81,13 @@ export function unpackFailed(end: ProcessEnd): CxmError {
   return new CxmError('INVALID_INPUT', `the archive could not be unpacked: ${said}`, {
     hint: 'check the image: `tar -t` must read it without a message, and no name in it may lead outside',
     changed: 'maybe',
+  });
+}
+
+/** The error for a tar that was ended because it wrote too much. */
+export function packTooLarge(device: string): CxmError {
+  return new CxmError('REFUSED', `an archive of the files on ${device} would be far larger than the device`, {
+    hint: 'nothing was changed; check the file system with fsck: several of its files have the same blocks',
   });
 }
 

@@ -13,9 +13,16 @@ import type { ProcessEnd } from './process.ts';
 /** Programs and arguments; also used inside the sandbox of archives. */
 export type Line = readonly [program: string, ...args: string[]];
 
+/**
+ * Address space of a decompressor. zstd needs about 200 MiB for the largest window that it takes (128 MiB); but it knows
+ * xz as well, behind an empty zstd frame, whose dictionary can be as large as 4 GiB.
+ */
+const decompressorBytes = 512 * 1024 * 1024;
+const withinMemory = ['prlimit', `--as=${decompressorBytes}`] as const;
+
 export const decompressors: Readonly<Record<'gzip' | 'zstd', Line>> = {
-  gzip: ['gzip', '-dc'],
-  zstd: ['zstd', '-dcq', '--no-progress'],
+  gzip: [...withinMemory, 'gzip', '-dc'],
+  zstd: [...withinMemory, 'zstd', '-dcq', '--no-progress'],
 };
 
 /** As user and group nobody, without any capability, and gone when we are gone. */

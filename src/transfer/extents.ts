@@ -262,6 +262,7 @@ async function zeroWhole(rdev: number, { deviceBytes, zeroRange }: ExtentWriterO
 
 /** Owns the open device; one writer a device. */
 export class ExtentWriter {
+  /** What gaps are looked for between; nothing where they need no work. */
   private readonly written: { start: number; end: number }[] = [];
   private readonly device: WriteBehind;
   private bytes = 0;
@@ -293,6 +294,7 @@ export class ExtentWriter {
     if (data.length === 0) return;
     await this.device.write(offset, data, release);
     this.bytes += data.length;
+    if (this.options.alreadyZero === true) return;
     const last = this.written.at(-1);
     if (last?.end === offset) last.end = end;
     else this.written.push({ start: offset, end });

@@ -9,10 +9,12 @@ import { CxmError } from '../errors.ts';
 import { localCommands } from '../host/commands.ts';
 import type { Commands } from '../host/commands.ts';
 import { sandboxExit, sandboxLine } from './archive-sandbox.ts';
-import { packFailed, saysFull, tarCreate, tarExtract, unpackFailed } from './archive-tar.ts';
+import { listEntries, sumOfEntries } from './archive-size.ts';
+import { packFailed, packTooLarge, saysFull, tarCreate, tarExtract, unpackFailed } from './archive-tar.ts';
 import { compressor, damaged, decompressors } from './compress.ts';
 import { identify } from './identify.ts';
 import { makeFileSystem, makeSwapSpace } from './make-filesystem.ts';
+import { trustedMountPoint } from './mount-point.ts';
 import { drain, firstLines, isProgramInput, throughProcess } from './process.ts';
 import type { ProcessEnd, ProgramInput } from './process.ts';
 import { endingWithZeros } from './archive-end.ts';
@@ -51,6 +53,11 @@ export interface UnpackOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface MeasureOptions extends Pick<PackOptions, 'type' | 'replayJournal' | 'signal'> {
+  /** Counting may end beyond it. */
+  readonly limitBytes: number;
+}
+
 export interface PackOptions {
   readonly type: FileSystemType;
   readonly compression: Compression;
@@ -68,6 +75,8 @@ export interface FileSystemTools {
   identify(device: string): Promise<DeviceContent>;
   /** @throws CxmError TOO_SMALL (device full), INVALID_INPUT (damaged or hostile archive), INTERRUPTED, COMMAND */
   unpack(device: string, options: UnpackOptions): Promise<void>;
+  /** About how long the archive becomes, without compression; where that can be told. @throws as packing does */
+  readonly measure?: (device: string, options: MeasureOptions) => Promise<number>;
   /** The archive's bytes; iterating throws when packing failed, so an end without error is the whole archive. */
   pack(device: string, options: PackOptions): AsyncIterable<Uint8Array>;
   /** The same, written to a descriptor by the programs that make it; where they can. */
@@ -79,7 +88,7 @@ export const rootFileSystemTools: FileSystemTools = createRootFileSystemTools(lo
 
 /**
  * @param mountPoint covered by an empty tmpfs inside a private mount namespace, never touched outside: any existing
- * directory will do but one in which programs or the device lie
+ * directory that only root can replace will do, but one in which programs or the device lie
  */
 export function createRootFileSystemTools(commands: Commands, mountPoint = '/mnt'): FileSystemTools {
   return {
@@ -87,6 +96,7 @@ export function createRootFileSystemTools(commands: Commands, mountPoint = '/mnt
     makeSwap: (device, options) => makeSwapSpace(commands, device, options),
     identify: (device) => identify(commands, device),
     unpack: (device, options) => unpack(device, mountPoint, options),
+    measure: (device, options) => measure(device, mountPoint, options),
     pack: (device, options) => pack(device, mountPoint, options),
     packTo: (device, options, descriptor) => drain(pack(device, mountPoint, options, descriptor)),
   };
@@ -103,8 +113,8 @@ async function unpack(device: string, mountPoint: string, options: UnpackOptions
     purpose: 'unpack',
     device,
     type: options.type,
-    mountPoint,
-    tar: tarExtract(diskDirectory),
+    mountPoint: await trustedMountPoint(mountPoint),
+    program: tarExtract(diskDirectory),
     filter: compression === 'none' ? undefined : decompressors[compression],
   });
   const unpacking = throughProcess(program, args, {
@@ -114,6 +124,21 @@ async function unpack(device: string, mountPoint: string, options: UnpackOptions
     explain: (end) => sandboxFailed(end, device, compression) ?? unpackFailed(end),
   });
   await drain(freeing(device, unpacking));
+}
+
+async function measure(device: string, mountPoint: string, options: MeasureOptions): Promise<number> {
+  const [program, ...args] = sandboxLine({
+    purpose: options.replayJournal ? 'listReplayed' : 'list',
+    device,
+    type: options.type,
+    mountPoint: await trustedMountPoint(mountPoint),
+    program: listEntries(diskDirectory),
+  });
+  const listing = throughProcess(program, args, {
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    explain: (end) => sandboxFailed(end, device, 'none') ?? packFailed(end),
+  });
+  return sumOfEntries(freeing(device, listing), options.limitBytes);
 }
 
 async function* pack(
@@ -126,8 +151,8 @@ async function* pack(
     purpose: options.replayJournal ? 'packReplayed' : 'pack',
     device,
     type: options.type,
-    mountPoint,
-    tar: tarCreate(diskDirectory, options.note),
+    mountPoint: await trustedMountPoint(mountPoint),
+    program: tarCreate(diskDirectory, options.note),
     filter: compressor(options.compression, options.level),
   });
   const packing = throughProcess(program, args, {
@@ -176,6 +201,8 @@ function sandboxFailed(end: ProcessEnd, device: string, compression: Compression
       });
     case sandboxExit.filter:
       return damaged(compression, end);
+    case sandboxExit.tooLarge:
+      return packTooLarge(device);
     case sandboxExit.flush:
       return new CxmError('IO', `the file system on ${device} could not be written out: ${said}`, { changed: 'maybe' });
     default:

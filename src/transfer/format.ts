@@ -106,28 +106,30 @@ export async function inspectHead(head: Uint8Array): Promise<ImageFormat> {
 }
 
 /**
- * Bytes that the files of an archive need, counted by reading it through (decompressing, not unpacking).
+ * Bytes that the files of an archive need, counted by reading it through (decompressing, not unpacking). What needs more than
+ * the limit is read no further: a small file can hold an archive without end.
  * @throws CxmError INVALID_INPUT when it is no sound archive, NOT_FOUND, IO
  */
-export async function measureArchive(path: string, compression: Compression): Promise<number> {
+export async function measureArchive(path: string, compression: Compression, limitBytes = Infinity): Promise<number> {
   const handle = await open(path, 'r').catch((error: unknown) => {
     throw ioError(error, `cannot open the image ${path}`);
   });
   try {
     if (compression === 'none') {
       let at = 0;
-      return await measureTar({
+      const bytes: TarBytes = {
         async read(lengthBytes) {
           const { buffer, bytesRead } = await handle.read(Buffer.alloc(lengthBytes), 0, lengthBytes, at);
           at += bytesRead;
           return buffer.subarray(0, bytesRead);
         },
         skip: (lengthBytes) => Promise.resolve(void (at += lengthBytes)),
-      });
+      };
+      return await measureTar(bytes, limitBytes);
     }
     const bytes = decompress(handle.createReadStream({ autoClose: false }), compression);
     try {
-      return await measureTar(streamed(bytes));
+      return await measureTar(streamed(bytes), limitBytes);
     } finally {
       await bytes.return(undefined);
     }

@@ -60,6 +60,8 @@ export interface FetchSituation {
   /** A saved memory image of the VM exists: it refers to the disk block by block. */
   readonly checkpointPresent: boolean;
   readonly mode: TransferMode;
+  /** Its archive would be larger than the volume, since files share blocks. */
+  readonly archiveTooLarge?: boolean;
 }
 
 /** How an image of this format travels and lands. */
@@ -106,6 +108,7 @@ export function planFetch(situation: FetchSituation): FetchPlan {
   if (content.kind === 'other') return image(`the volume holds ${content.description}`);
   if (situation.checkpointPresent) return image('the saved memory of the VM refers to the blocks of this disk');
   if (content.exactOnly !== undefined) return image(`the file system has ${content.exactOnly}`);
+  if (situation.archiveTooLarge) return image('an archive of its files would be larger than the volume');
   const { type, uuid, label } = content;
   const note = {
     fileSystemType: type,

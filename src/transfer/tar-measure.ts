@@ -1,6 +1,6 @@
 /**
- * What the files of an archive need, summed up from its headers. Bodies are skipped, not looked at; every step goes
- * forward, so it ends with the archive whatever the headers say.
+ * What the files of an archive need, summed up from its headers, or up to a limit. Bodies are skipped, not looked at; every
+ * step goes forward, so it ends with the archive whatever the headers say.
  */
 import { CxmError } from '../errors.ts';
 import { blockLooksLikeTar, parseTarHeader, paxRecords, tarBlockBytes } from './tar-header.ts';
@@ -20,8 +20,8 @@ const maxPaxBytes = 1024 * 1024;
 /** Types that carry data of a file: regular (also contiguous) ones and GNU's sparse ones. */
 const fileTypes = ['0', '7', 'S'];
 
-/** @throws CxmError INVALID_INPUT */
-export async function measureTar(bytes: TarBytes): Promise<number> {
+/** Bytes of files; some number beyond the limit when there are more. @throws CxmError INVALID_INPUT */
+export async function measureTar(bytes: TarBytes, limitBytes = Infinity): Promise<number> {
   let total = 0;
   let paxSize: number | undefined;
   for (;;) {
@@ -38,6 +38,7 @@ export async function measureTar(bytes: TarBytes): Promise<number> {
     await skipSparseMap(bytes, header);
     const sizeBytes = header.type === '1' ? 0 : (paxSize ?? header.sizeBytes);
     if (fileTypes.includes(header.type)) total += sizeBytes;
+    if (total > limitBytes) return total;
     // Names in blocks of their own (GNU) belong to the next header, as a pax header does.
     if (header.type !== 'L' && header.type !== 'K') paxSize = undefined;
     await bytes.skip(padded(sizeBytes));

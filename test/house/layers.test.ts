@@ -52,6 +52,7 @@ const pure = [
   'src/lvm/report.ts',
   'src/transfer/plan.ts',
   'src/transfer/archive-note.ts',
+  'src/transfer/archive-size.ts',
   'src/one/tm/size.ts',
   'src/one/tm/progress.ts',
   'src/xen/config-file.ts',

@@ -9,7 +9,7 @@ import { inspectImage } from '../../src/transfer/format.ts';
 import type { Compression } from '../../src/transfer/format.ts';
 import { gzipSizeNote, readGzipSizeNote } from '../../src/transfer/gzip-note.ts';
 import { firstLines, printable, throughProcess } from '../../src/transfer/process.ts';
-import { chunked, collect, failure, temporaryDirectory } from './helpers.ts';
+import { chunked, collect, failure, has, temporaryDirectory } from './helpers.ts';
 
 describe.each<Compression>(['none', 'gzip', 'zstd'])('compression %s', (compression) => {
   it('gives back what was put in', async () => {
@@ -134,6 +134,26 @@ describe('the length of a compressed disk', () => {
 });
 
 it('decompressors are programs, not shell text', () => {
-  expect(decompressors.gzip[0]).toBe('gzip');
-  expect(decompressors.zstd[0]).toBe('zstd');
+  expect(decompressors.gzip.slice(2)).toEqual(['gzip', '-dc']);
+  expect(decompressors.zstd[2]).toBe('zstd');
+});
+
+describe('memory of a decompressor', () => {
+  const inZstd = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from('502a4d1800000000', 'hex'), bytes]);
+  const xz = (dictionary: string): Buffer =>
+    execFileSync('xz', ['-c', `--lzma2=preset=0,dict=${dictionary}`], { input: 'content' });
+
+  it('is enough for the largest window of zstd', async () => {
+    const command = 'head -c 300M /dev/zero | zstd -qc -1 --long=27';
+    const packed = execFileSync('bash', ['-c', command], { maxBuffer: 2 ** 28 });
+    expect(packed.readUInt8(5) >> 3).toBe(17); // RFC 8878: a window of 2^(10 + 17) bytes
+    let length = 0;
+    for await (const part of decompress(chunked(packed), 'zstd')) length += part.length;
+    expect(length).toBe(300 * 2 ** 20);
+  });
+
+  it.skipIf(!has('xz'))('is not for xz to take, which zstd knows behind an empty frame', async () => {
+    expect((await collect(decompress(chunked(inZstd(xz('64MiB'))), 'zstd'))).toString()).toBe('content');
+    await failure(collect(decompress(chunked(inZstd(xz('1GiB'))), 'zstd')), 'INVALID_INPUT');
+  });
 });

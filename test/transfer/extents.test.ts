@@ -251,6 +251,15 @@ describe('writing extents', () => {
     expect(readFileSync(path)).toHaveLength(1000);
   });
 
+  it('keeps no list of a million pieces where all is zero already', async () => {
+    const path = join(directory.path, 'pieces');
+    const writer = await openExtentWriter(path, { deviceBytes: 2000 });
+    for (let offset = 0; offset < 2000; offset += 2) await writer.write({ offset, data: Buffer.from('a') });
+    expect((writer as unknown as { readonly written: unknown[] }).written).toEqual([]);
+    await writer.finish();
+    expect(readFileSync(path, 'latin1')).toBe('a\0'.repeat(1000));
+  });
+
   it('never makes a file in /dev for a device that is missing', async () => {
     await failure(openExtentWriter('/dev/cxm-test-absent', { deviceBytes: 1000 }), 'NOT_FOUND');
   });

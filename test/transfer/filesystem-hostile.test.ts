@@ -136,7 +136,7 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
       device,
       type: 'ext4',
       mountPoint: '/mnt',
-      tar: ['sh', '-c', attempts],
+      program: ['sh', '-c', attempts],
     });
     const [program, ...args] = line;
     const said = await collect(throughProcess(program, args, { explain: (end) => new Error(end.stderr) as CxmError }));

@@ -1,6 +1,6 @@
 /** Files of every kind through archives, from device to device, and what is found on a device. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync, existsSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { localCommands } from '../../src/host/commands.ts';
@@ -96,6 +96,11 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
     };
     expect(await packed()).toContain('./lost+found/found');
     await mounted(device, 'rw', (root) => {
+      rmSync(join(root, 'lost+found', 'found'));
+      writeFileSync(join(root, 'lost+found', '\n'), 'precious');
+    });
+    expect(await packed()).toContain('./lost+found/\\n');
+    await mounted(device, 'rw', (root) => {
       rmSync(join(root, 'lost+found'), { recursive: true });
       execFileSync('ln', ['-s', '/etc', join(root, 'lost+found')]);
     });
@@ -112,9 +117,12 @@ describe.skipIf(why !== undefined)(`file systems on devices (${why ?? 'as root'}
         type: 'ext4',
       });
     await tools.make(device, { type: 'ext4', zeroed: false });
-    expect((await failure(into(room), 'COMMAND')).message).toContain(room);
+    expect((await failure(into(room), 'CONFIG')).message).toContain(room);
     mkdirSync(room);
     writeFileSync(join(room, 'own'), 'untouched');
+    chmodSync(room, 0o777);
+    expect((await failure(into(room), 'CONFIG')).message).toContain('can be written to by others');
+    chmodSync(room, 0o755);
     await into(room);
     expect(readdirSync(room)).toEqual(['own']);
     await mounted(device, 'ro', (root) => expect(existsSync(join(root, 'true'))).toBe(true));

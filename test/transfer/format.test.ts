@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CxmError } from '../../src/errors.ts';
 import { headBytes, inspectHead, inspectImage, measureArchive } from '../../src/transfer/format.ts';
 import { failure, has, run, temporaryDirectory } from './helpers.ts';
+import { tarMember } from './hostile-tar.ts';
 
 const directory = temporaryDirectory();
 afterAll(() => directory.remove());
@@ -170,6 +171,20 @@ describe('measuring an archive', () => {
       expect(bytes).toBeLessThan(110_000);
     },
   );
+
+  it('ends where there is more than the limit, whatever comes behind', async () => {
+    const member = tarMember({ name: './a', content: Buffer.alloc(10_000, 'a') });
+    const endless = Buffer.concat([member, member, noise(100_000)]);
+    writeFileSync(at('endless.tar'), endless);
+    writeFileSync(at('endless.tar.gz'), gzipSync(endless).subarray(0, -10_000));
+    for (const [name, compression] of [
+      ['endless.tar', 'none'],
+      ['endless.tar.gz', 'gzip'],
+    ] as const) {
+      expect(await measureArchive(at(name), compression, 19_999)).toBe(20_000);
+      await failure(measureArchive(at(name), compression, 20_000), 'INVALID_INPUT');
+    }
+  });
 
   it('refuses what is cut off or damaged', async () => {
     const sound = readFileSync(at('posix.tar'));

@@ -102,6 +102,10 @@ describe('how a volume comes back', () => {
     );
   });
 
+  it('as an image when its archive would outgrow the volume', () => {
+    expect(planFetch({ ...situation, archiveTooLarge: true }).kind).toBe('image');
+  });
+
   it.each([
     ['RAW', 'none'],
     ['GZIP', 'gzip'],

@@ -1,6 +1,7 @@
 /**
  * prepare-backup and cleanup-backup: disks as sparse raw files `disk.<n>.0` in the backup directory of the VM, where
- * OpenNebula's backup drivers pick them up. The disk of a running VM is read through a temporary snapshot.
+ * OpenNebula's backup drivers pick them up, with the rights of the user oned runs as; nobody else can read them. The disk of
+ * a running VM is read through a temporary snapshot.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
@@ -11,6 +12,8 @@ import { asOwner, removeDirectory } from '../owner.ts';
 import { absolutePath, flag, longText, numbers, wholeNumber } from '../parameters.ts';
 import { parseCloud, requireDisk, whileActive, type DiskParameters } from './disk.ts';
 import { withSnapshot } from './send-disk.ts';
+
+const ownersOnly = 0o600;
 
 interface Backup {
   readonly disks: readonly DiskParameters[];
@@ -35,8 +38,9 @@ export const prepareBackup: Operation<Backup, object> = {
     const backup = `${directory}/backup`;
     removeDirectory(context.owner, backup);
     asOwner(context.owner, () => {
-      mkdirSync(backup, { recursive: true });
-      writeFileSync(`${backup}/vm.xml`, document);
+      mkdirSync(directory, { recursive: true });
+      mkdirSync(backup, { mode: 0o700 });
+      writeFileSync(`${backup}/vm.xml`, document, { mode: ownersOnly });
     });
     try {
       for (const disk of disks) await dumpDisk(context, disk, `${backup}/disk.${disk.diskId}.0`, live);
@@ -73,6 +77,7 @@ async function dumpDisk(context: OperationContext, disk: DiskParameters, file: s
 
 /** The file is written by a process with the owner's rights; only the device is opened by root. */
 function copyToFile(context: OperationContext, volume: LogicalVolume, file: string): Promise<void> {
+  asOwner(context.owner, () => closeSync(openSync(file, 'wx', ownersOnly)));
   const device = openSync(volume.path, 'r');
   const rights = process.geteuid?.() === 0 ? { uid: context.owner.uid, gid: context.owner.gid } : {};
   const child = spawn('dd', [`of=${file}`, 'bs=1M', 'conv=sparse,fsync', 'status=none'], {

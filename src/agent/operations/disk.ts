@@ -186,12 +186,45 @@ async function overwrite(
   fill: (volume: LogicalVolume) => Promise<void>,
 ): Promise<LogicalVolume> {
   const name = volumeName(context, disk);
-  const before = await context.volumes.activate(name, 'exclusive');
-  if (before.sizeBytes < sizeBytes) await removeLeftovers(context, disk);
-  const volume = await context.withMetadataLock(() => context.volumes.extend(name, sizeBytes));
+  const volume = await growDisk(context, disk, await context.volumes.activate(name, 'exclusive'), sizeBytes);
   await fill(volume);
   placeLink(context.owner, disk.link, volume.path);
   return volume;
+}
+
+/** Of whole extents, as LVM rounds. */
+export async function wholeExtents({ volumes }: OperationContext, sizeBytes: number): Promise<number> {
+  const { extentBytes } = await volumes.info();
+  return Math.ceil(sizeBytes / extentBytes) * extentBytes;
+}
+
+/**
+ * Makes an active disk at least `sizeBytes` large. A running guest may read and write the new part as soon as it sees it.
+ * So the room is zeroed before, as a volume of its own that the disk then takes over; whatever happens, the disk has its
+ * old size or a clean new one.
+ */
+export async function growDisk(
+  context: OperationContext,
+  disk: DiskIdentity,
+  volume: LogicalVolume,
+  sizeBytes: number,
+): Promise<LogicalVolume> {
+  const added = (await wholeExtents(context, sizeBytes)) - volume.sizeBytes;
+  if (added <= 0) return volume;
+  const room = `${volume.name}_growing`;
+  // LVM extends no volume whose snapshot is active.
+  await removeLeftovers(context, disk);
+  await context.withMetadataLock(async () => {
+    await context.volumes.remove(room);
+    await context.volumes.create({ name: room, sizeBytes: added, tags: [...diskTags(disk), partialTag] });
+  });
+  try {
+    await context.volumes.zero(await context.volumes.require(room), 0, added);
+    return await context.withMetadataLock(() => context.volumes.absorb(volume.name, room));
+  } catch (error) {
+    await takeBack(context, room);
+    throw error;
+  }
 }
 
 /** Removes what an earlier attempt has left. @throws CxmError IN_USE */

@@ -4,11 +4,9 @@
  */
 import { CxmError } from '../../errors.ts';
 import { formatSize } from '../../config/size.ts';
-import { diskTags, partialTag } from '../../lvm/names.ts';
-import type { LogicalVolume } from '../../lvm/report.ts';
-import type { Operation, OperationContext } from '../operation.ts';
+import type { Operation } from '../operation.ts';
 import { wholeNumber } from '../parameters.ts';
-import { parseDisk, removeLeftovers, requireDisk, takeBack, whileActive, type DiskParameters } from './disk.ts';
+import { growDisk, parseDisk, requireDisk, wholeExtents, whileActive, type DiskParameters } from './disk.ts';
 import type { DiskResult } from './receive-disk.ts';
 
 interface ResizeDisk {
@@ -21,47 +19,18 @@ export const resizeDisk: Operation<ResizeDisk, DiskResult> = {
   parse: (parameters) => ({ disk: parseDisk(parameters), sizeBytes: wholeNumber(parameters, 'sizeBytes', 1) }),
   async run(context, { disk, sizeBytes }) {
     const before = await requireDisk(context, disk);
-    const { extentBytes } = await context.volumes.info();
-    const wanted = Math.ceil(sizeBytes / extentBytes) * extentBytes;
-    if (wanted < before.sizeBytes) {
+    if ((await wholeExtents(context, sizeBytes)) < before.sizeBytes) {
       const sizes = `${formatSize(before.sizeBytes)} to ${formatSize(sizeBytes)}`;
       throw new CxmError('TOO_SMALL', `disk ${disk.diskId} of VM ${disk.vmId} can't shrink from ${sizes}`, {
         hint: 'disks only grow',
       });
     }
-    const added = wanted - before.sizeBytes;
-    const { path, sizeBytes: now } = await whileActive(context, before, async (active) =>
-      added > 0 ? grow(context, disk, active, added) : active,
+    const { path, sizeBytes: now } = await whileActive(context, before, (active) =>
+      growDisk(context, disk, active, sizeBytes),
     );
     return { path, sizeBytes: now };
   },
 };
-
-/**
- * A running guest may write to the new part as soon as it sees it. So the room is zeroed before, as a volume of its own
- * that the disk then takes over; whatever happens, the disk has its old size or a clean new one.
- */
-async function grow(
-  context: OperationContext,
-  disk: DiskParameters,
-  { name }: LogicalVolume,
-  sizeBytes: number,
-): Promise<LogicalVolume> {
-  const room = `${name}_growing`;
-  // LVM extends no volume whose snapshot is active.
-  await removeLeftovers(context, disk);
-  await context.withMetadataLock(async () => {
-    await context.volumes.remove(room);
-    await context.volumes.create({ name: room, sizeBytes, tags: [...diskTags(disk), partialTag] });
-  });
-  try {
-    await context.volumes.zero(await context.volumes.require(room), 0, sizeBytes);
-    return await context.withMetadataLock(() => context.volumes.absorb(name, room));
-  } catch (error) {
-    await takeBack(context, room);
-    throw error;
-  }
-}
 
 export interface Capacity {
   readonly volumeGroupUuid: string;

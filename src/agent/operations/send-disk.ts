@@ -9,10 +9,11 @@ import { createReadStream } from 'node:fs';
 import { CxmError } from '../../errors.ts';
 import { imageIdOf, partialTag } from '../../lvm/names.ts';
 import type { LogicalVolume } from '../../lvm/report.ts';
+import { worthwhileArchiveBytes } from '../../transfer/archive-size.ts';
 import { compress } from '../../transfer/compress.ts';
 import { openExtents } from '../../transfer/extents.ts';
 import type { DeviceContent } from '../../transfer/filesystem.ts';
-import { planFetch, type FetchPlan } from '../../transfer/plan.ts';
+import { planFetch, type FetchPlan, type FetchSituation } from '../../transfer/plan.ts';
 import type { Operation, OperationContext } from '../operation.ts';
 import { isFile } from '../owner.ts';
 import { absolutePath, flag, optionalNumber } from '../parameters.ts';
@@ -75,15 +76,32 @@ export async function sendContent(context: OperationContext, source: LogicalVolu
     const plan = planFetch({ ...situation, snapshotPossible: true });
     context.log('INFO', `disk ${request.disk.diskId}: ${plan.why}`);
     const needsSnapshot = plan.kind === 'archive' && plan.replayOnSnapshot && !isSnapshot;
-    if (!needsSnapshot) return sendPlanned(context, readable, content, plan);
+    const sendBest = async (volume: LogicalVolume): Promise<void> =>
+      sendPlanned(context, volume, content, await withinLimits(context, volume, plan, situation));
+    if (!needsSnapshot) return sendBest(readable);
     const fallback = planFetch({ ...situation, snapshotPossible: false });
-    return withSnapshot(
-      context,
-      { volume: source, vmId: request.disk.vmId },
-      (copy) => sendPlanned(context, copy, content, plan),
-      () => sendPlanned(context, readable, content, fallback),
+    return withSnapshot(context, { volume: source, vmId: request.disk.vmId }, sendBest, () =>
+      sendPlanned(context, readable, content, fallback),
     );
   });
+}
+
+/** The plan, or an image where an archive of the files would outgrow the volume: files can share blocks. */
+async function withinLimits(
+  context: OperationContext,
+  volume: LogicalVolume,
+  plan: FetchPlan,
+  situation: Omit<FetchSituation, 'snapshotPossible'>,
+): Promise<FetchPlan> {
+  const { measure } = context.fileSystems;
+  if (plan.kind === 'image' || measure === undefined) return plan;
+  const limitBytes = worthwhileArchiveBytes(volume.sizeBytes);
+  const { note, replayOnSnapshot: replayJournal } = plan;
+  const options = { type: note.fileSystemType, replayJournal, limitBytes, signal: context.signal };
+  if ((await measure(volume.path, options)) <= limitBytes) return plan;
+  const image = planFetch({ ...situation, snapshotPossible: true, archiveTooLarge: true });
+  context.log('INFO', `${volume.name}: ${image.why}`);
+  return image;
 }
 
 async function sourceVolume(context: OperationContext, { disk, snapshotId }: SendDisk): Promise<LogicalVolume> {

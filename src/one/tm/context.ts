@@ -7,6 +7,7 @@ import { buildIso, type IsoFile } from '../../transfer/iso9660.ts';
 import type { ActionContext } from '../action.ts';
 import type { ContextCall, ContextSource } from '../arguments/context.ts';
 import { diskParameters } from './shared.ts';
+import { requireAllowedSize } from './size.ts';
 import { toBuffer } from './source.ts';
 
 const maxDownloadBytes = 256 * 1024 * 1024;
@@ -15,6 +16,8 @@ const downloadMs = 600_000;
 export async function contextualise(context: ActionContext, call: ContextCall): Promise<undefined> {
   const files = await Promise.all(call.sources.map(isoFile));
   const iso = await buildIso(files, { label: 'CONTEXT', timeSeconds: Math.floor(Date.now() / 1000) });
+  const what = `disk ${call.destination.diskId} of VM ${call.vmId}, its context,`;
+  requireAllowedSize(iso.sizeBytes, what, context.config);
   await context.helper(
     { host: call.destination.host },
     {

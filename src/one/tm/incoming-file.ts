@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import type { Data } from '../../agent/operation.ts';
 import { formatSize } from '../../config/size.ts';
 import { CxmError } from '../../errors.ts';
+import { largestArchiveBytes } from '../../transfer/archive-size.ts';
 import { WriteBehind } from '../../transfer/write-behind.ts';
 import type { ActionContext, HelperCall } from '../action.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -76,7 +77,9 @@ export class IncomingFile {
     const progress = createProgress(this.what, sparse ? sizeBytes : undefined, performance.now());
     const file = await create(partialOf(this.path));
     this.written = (await file.stat({ bigint: true })).ino;
-    await fill(this.context, file, partialOf(this.path), { data, sizeBytes: sparse ? sizeBytes : undefined, progress });
+    const limitBytes = sparse ? sizeBytes : largestArchiveBytes(sizeBytes);
+    const content = { data: within(data, limitBytes, this.what), sizeBytes: sparse ? sizeBytes : undefined, progress };
+    await fill(this.context, file, partialOf(this.path), content);
     const how = `${String(detail.kind)} (${String(detail.compression)}) of a volume of ${formatSize(sizeBytes)}`;
     this.context.report.info(`${progress.summary(performance.now())}, as ${how}`);
   }
@@ -87,6 +90,16 @@ interface Content {
   /** Length of a sparse file; undefined for plain data. */
   readonly sizeBytes: number | undefined;
   readonly progress: Progress;
+}
+
+/** Data up to that length. @throws (while iterating) CxmError REFUSED when there is more than the volume can hold */
+async function* within(data: AsyncIterable<Data>, limitBytes: number, what: string): AsyncGenerator<Data> {
+  let end = 0;
+  for await (const item of data) {
+    end = (item.type === 'extent' ? item.offset : end) + item.data.length;
+    if (!(end <= limitBytes)) throw new CxmError('REFUSED', `the host sends more for ${what} than its volume can hold`);
+    yield item;
+  }
 }
 
 /** A new file, whatever a killed action has left there. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { noCluster, type ClusterGuard } from '../../../src/agent/cluster-guard.ts';
 import type { OperationContext } from '../../../src/agent/operation.ts';
@@ -9,6 +9,8 @@ import { deleteDirectory, deleteDisk } from '../../../src/agent/operations/delet
 import { sendDisk, withSnapshot } from '../../../src/agent/operations/send-disk.ts';
 import { CxmError } from '../../../src/errors.ts';
 import { localCommands, type Commands } from '../../../src/host/commands.ts';
+import type { LogicalVolume } from '../../../src/lvm/report.ts';
+import type { NewVolume } from '../../../src/lvm/volumes.ts';
 import { DiskHost, mebibyte } from './disks.ts';
 
 const size = { sizeBytes: 8 * mebibyte };
@@ -224,6 +226,38 @@ describe('the copy of a running disk in a cluster', () => {
   });
 });
 
+/** As on a SAN: what is made or grows holds what its extents held before; what is absorbed brings its content along. */
+function withFormerContent(volumes: DiskHost['volumes']): DiskHost['volumes'] {
+  const soil = async (name: string, from: number): Promise<void> => {
+    const { path, sizeBytes } = await volumes.require(name);
+    writeAt(path, from, Buffer.alloc(sizeBytes - from, 'secret'));
+  };
+  return Object.assign(Object.create(volumes) as DiskHost['volumes'], {
+    async create(volume: NewVolume) {
+      await volumes.create(volume);
+      await soil(volume.name, 0);
+    },
+    async extend(name: string, sizeBytes: number) {
+      const before = await volumes.require(name);
+      await volumes.extend(name, sizeBytes);
+      await soil(name, before.sizeBytes);
+      return volumes.require(name);
+    },
+    async absorb(name: string, other: string) {
+      const [before, content] = [await volumes.require(name), readFileSync((await volumes.require(other)).path)];
+      const grown = await volumes.absorb(name, other);
+      writeAt(grown.path, before.sizeBytes, content);
+      return grown;
+    },
+  });
+}
+
+function writeAt(path: string, position: number, content: Buffer): void {
+  const descriptor = openSync(path, 'r+');
+  writeSync(descriptor, content, 0, content.length, position);
+  closeSync(descriptor);
+}
+
 describe('what is overwritten in place', () => {
   test('is never a copy of an image', async () => {
     for (const image of [{ imageId: 5 }, { imageId: 5, persistent: true }]) {
@@ -236,6 +270,28 @@ describe('what is overwritten in place', () => {
       });
       expect(filled).toBe(false);
     }
+  });
+
+  test('grows by zeros only, which a guest may read before anything is written there', async () => {
+    await build();
+    const context = { ...host.context(), volumes: withFormerContent(host.volumes) };
+    const seen: Buffer[] = [];
+    const fill = ({ path }: LogicalVolume): Promise<void> => Promise.resolve(void seen.push(readFileSync(path)));
+    await buildDisk(context, host.disk(7), { sizeBytes: 15 * mebibyte, inPlace: true }, fill);
+    expect(seen[0]?.equals(Buffer.alloc(16 * mebibyte))).toBe(true);
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+  });
+
+  test('keeps its size when the new room can not be zeroed', async () => {
+    await build();
+    const volumes = Object.assign(withFormerContent(host.volumes), {
+      zero: () => Promise.reject(new CxmError('COMMAND', 'blkdiscard failed')),
+    });
+    const larger = { sizeBytes: 16 * mebibyte, inPlace: true };
+    const built = buildDisk({ ...host.context(), volumes }, host.disk(7), larger, () => Promise.resolve());
+    expect(await fails(built)).toMatchObject({ message: 'blkdiscard failed' });
+    expect(await host.state()).toEqual(['lv-one-7-0 active']);
+    expect((await host.volumes.require('lv-one-7-0')).sizeBytes).toBe(8 * mebibyte);
   });
 });
 

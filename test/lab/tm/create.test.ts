@@ -165,4 +165,24 @@ describe('context', () => {
     await holder;
     expect(await lab.output('node1', read)).toContain('renamed');
   });
+
+  test('a running guest sees nothing of former tenants when its CD has to grow', async () => {
+    await dirtyVolumeGroup('node1', 64);
+    lab.prepareImage(0, imageDocument(0));
+    lab.writeFrontend('/var/lib/one/vms/31/context.sh', 'HOSTNAME="vm31"\n');
+    const make = (file: string): Promise<unknown> => tmOk('context', [file, `node1:${diskPath(31, 4)}`, '31', '0']);
+    await make('/var/lib/one/vms/31/context.sh');
+    const device = '/dev/VG0/lv-one-31-4';
+    const guest = lab.output(
+      'node1',
+      `exec 3<${device}; before=$(blockdev --getsize64 ${device})
+       until [ "$(blockdev --getsize64 ${device})" -gt "$before" ]; do :; done
+       tail -c "+$((before + 1))" <&3 | tr -d '\\0' | wc -c`,
+    );
+    lab.writeFrontend('/var/lib/one/vms/31/zeros', '\0'.repeat(20 * 2 ** 20));
+    await make('/var/lib/one/vms/31/zeros');
+    expect(await guest).toBe('0');
+    const volumes = await lab.logicalVolumes('node1');
+    expect(volumes.filter(({ name }) => name.startsWith('lv-one-31'))).toMatchObject([{ name: 'lv-one-31-4' }]);
+  });
 });
