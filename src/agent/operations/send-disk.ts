@@ -86,7 +86,10 @@ export async function sendContent(context: OperationContext, source: LogicalVolu
   });
 }
 
-/** The plan, or an image where an archive of the files would outgrow the volume: files can share blocks. */
+/**
+ * The plan, or an image where an archive of the files would outgrow the volume: those of xfs can share blocks. To look takes
+ * a mount and a walk through all names, so others, of which only damaged ones can, are left to the limit of what packs.
+ */
 async function withinLimits(
   context: OperationContext,
   volume: LogicalVolume,
@@ -94,7 +97,7 @@ async function withinLimits(
   situation: Omit<FetchSituation, 'snapshotPossible'>,
 ): Promise<FetchPlan> {
   const { measure } = context.fileSystems;
-  if (plan.kind === 'image' || measure === undefined) return plan;
+  if (plan.kind === 'image' || plan.note.fileSystemType !== 'xfs' || measure === undefined) return plan;
   const limitBytes = worthwhileArchiveBytes(volume.sizeBytes);
   const { note, replayOnSnapshot: replayJournal } = plan;
   const options = { type: note.fileSystemType, replayJournal, limitBytes, signal: context.signal };

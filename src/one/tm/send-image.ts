@@ -163,7 +163,7 @@ async function requireRoom(source: OpenSource, sizeBytes: number): Promise<void>
   const { format, name } = source;
   let room = roomFor(format, sizeBytes);
   if (room === 'measure' && name.startsWith('/')) {
-    const needed = await measureArchive(name, format.compression);
+    const needed = await measureArchive(name, format.compression, sizeBytes);
     room = needed > sizeBytes ? 'too-small' : 'fits';
   }
   if (room !== 'too-small') return;
