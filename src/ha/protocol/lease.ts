@@ -30,6 +30,17 @@ export function actUntilMs({ state, rules, timing }: Step): number {
   return rules.notAfter(state.held?.renewedMs ?? never, timing.leaseStopMs) - 1;
 }
 
+/**
+ * After a read, before the next one counts: where two of them lie further apart than a claim takes to become a lease, somebody
+ * may have been master meanwhile, and a late write of ours may hide it. Then what stands there is a beginning, however
+ * familiar.
+ */
+export function watchLease({ state, rules, timing }: Step): void {
+  if (rules.noticesLookAway && state.nowMs - state.readIssuedMs >= timing.claimSettleMs) {
+    state.leaseWatchedMs = state.nowMs;
+  }
+}
+
 /** Takes in the lease as a read found it. */
 export function observeLease(step: Step, read: Read<Lease>): void {
   const { state, rules } = step;
@@ -128,10 +139,11 @@ function mayClaim(step: Step, read: Read<Lease>, issuedMs: number): boolean {
   if (state.leaseWrite !== undefined || !isCandidate(step)) return false;
   const delayMs = candidateDelayMs(step);
   const isReleased = typeof read === 'object' && read.released && read.epoch === state.epoch;
-  if (isReleased) return issuedMs - state.leaseChangedMs >= delayMs;
+  // Of a release that we have not seen happen, nobody knows what came after it.
+  if (isReleased && state.leaseChangedMs > state.leaseWatchedMs) return issuedMs - state.leaseChangedMs >= delayMs;
   // Torn may be a renewal on its way; torn all the time is a master that died while it wrote.
   if (read === 'torn' && issuedMs - state.leaseTornMs < timing.leaseLostMs) return false;
-  return rules.leaseLost(state.leaseChangedMs + delayMs, issuedMs, timing);
+  return rules.leaseLost(Math.max(state.leaseChangedMs, state.leaseWatchedMs) + delayMs, issuedMs, timing);
 }
 
 function claim(step: Step, readIssuedMs: number): void {

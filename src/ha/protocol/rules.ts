@@ -41,6 +41,8 @@ export interface Rules {
   readonly higherEpochIsChange: boolean;
   /** A block with a wrong checksum was not read. */
   readonly tornIsChange: boolean;
+  /** A lease that was not looked at for a while was not seen unchanged. */
+  readonly noticesLookAway: boolean;
   /** After an own pause the silence of others is counted anew. */
   readonly noticesOwnPause: boolean;
   /** What the other members hear counts as heard. */
@@ -80,6 +82,7 @@ export const realRules: Rules = {
   fenceConfirmed: (ok, power) => ok && (power === 'off' || power === 'not-asked'),
   higherEpochIsChange: true,
   tornIsChange: false,
+  noticesLookAway: true,
   noticesOwnPause: true,
   believesOthersHear: true,
   respectsClaim: () => true,

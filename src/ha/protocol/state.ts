@@ -89,6 +89,8 @@ export interface NodeState {
   obscure: ObscureSlots;
   leaseSeen: Lease | undefined;
   leaseChangedMs: number;
+  /** Since when it was looked at so often that nobody can have become master unseen. */
+  leaseWatchedMs: number;
   /** Since when it has been torn at every read. */
   leaseTornMs: number;
   leaseWrite: LeaseWrite | undefined;
@@ -156,6 +158,7 @@ export function copyState(state: NodeState): NodeState {
     obscure: state.obscure,
     leaseSeen: state.leaseSeen,
     leaseChangedMs: state.leaseChangedMs,
+    leaseWatchedMs: state.leaseWatchedMs,
     leaseTornMs: state.leaseTornMs,
     leaseWrite: state.leaseWrite,
     claiming: state.claiming,
@@ -238,6 +241,7 @@ export function createNode(config: NodeConfig): NodeState {
     obscure: { slots: [], mending: undefined },
     leaseSeen: undefined,
     leaseChangedMs: never,
+    leaseWatchedMs: never,
     leaseTornMs: never,
     leaseWrite: undefined,
     claiming: undefined,

@@ -9,7 +9,7 @@ import { isMember, type Datagram, type NodeIndex, type Slot } from './blocks.ts'
 import { ownBallot, voteWhenMasterIsSilent } from './election.ts';
 import { evacuate, evacuationAnswered, evacuationPlanned, emptyFenceDone } from './evacuation.ts';
 import { heardAges, observeDatagram, observePause, observeSlot } from './evidence.ts';
-import { expireLease, leaseWriteFailed, leaseWritten, mayAct, observeLease, workOnLease } from './lease.ts';
+import { expireLease, leaseWriteFailed, leaseWritten, mayAct, observeLease, watchLease, workOnLease } from './lease.ts';
 import {
   answerJoinCall,
   checkOwnStanding,
@@ -190,6 +190,7 @@ function readDone(current: Step, event: Extract<Event, { kind: 'read' }>): void 
   const { state } = current;
   state.readPending = false;
   if (state.role === 'alone') return;
+  watchLease(current);
   state.readIssuedMs = event.issuedMs;
   state.readDoneMs = state.nowMs;
   for (let node = 0; node < event.slots.length; node += 1) {
@@ -204,7 +205,8 @@ function readDone(current: Step, event: Extract<Event, { kind: 'read' }>): void 
   if (mayAct(current)) answerJoinCall(current);
   checkClaims(current, event.slots, event.issuedMs);
   mendSlots(current);
-  advanceRecovery(current);
+  // Not only at the next tick: what the disk shows is a second old by then.
+  actAsMaster(current);
 }
 
 /** Who leaves has only to give it back. */

@@ -38,7 +38,8 @@ function isNobodyMaster({ state, timing }: Step): boolean {
   if (state.nowMs - state.readIssuedMs >= timing.leaseStopMs) return false;
   if (state.leaseSeen === undefined || state.leaseSeen.released || state.leaseSeen.sequence === 1) return true;
   if (state.leaseSeen.owner === state.config.self) return true;
-  return state.leaseChangedMs !== never && state.readIssuedMs - state.leaseChangedMs >= timing.leaseLostMs;
+  const seenMs = Math.max(state.leaseChangedMs, state.leaseWatchedMs);
+  return state.leaseChangedMs !== never && state.readIssuedMs - seenMs >= timing.leaseLostMs;
 }
 
 /** A master has heard of our leaving, so that its silence is no death to it. */

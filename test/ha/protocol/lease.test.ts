@@ -2,10 +2,10 @@
 import { expect, test } from 'vitest';
 import { actUntilMs, mayAct } from '../../../src/ha/protocol/lease.ts';
 import { realRules } from '../../../src/ha/protocol/rules.ts';
-import { emptyLedger } from '../../../src/ha/protocol/blocks.ts';
+import { emptyLedger, type Lease } from '../../../src/ha/protocol/blocks.ts';
 import type { Step } from '../../../src/ha/protocol/state.ts';
 import { Master } from './master.ts';
-import { Member } from './member.ts';
+import { leaseOf, Member } from './member.ts';
 
 test('an order may begin until the very millisecond to which its master may act, and not one longer', () => {
   const { state } = new Member(0, ['alpha', 'beta']);
@@ -50,4 +50,30 @@ test('a lease that could not be read for a while and can be again is kept', () =
     alpha.live(1);
   }
   expect(alpha.state.held?.epoch).toBe(held?.epoch);
+});
+
+/** Alpha is a member under beta, whose lease stands still. Reads are a second apart, but for those left out. @returns when it claims, in seconds */
+function claimsAfter(leaseSeen: Lease, isBlind: (second: number) => boolean): number {
+  const alpha = new Member(0, ['alpha', 'beta']);
+  alpha.join(leaseOf(1, 1, 5));
+  const begunMs = alpha.nowMs;
+  for (let second = 1; second < 60; second += 1) {
+    alpha.tick();
+    for (const { slot } of alpha.take('write-slot')) alpha.happen({ kind: 'slot-written', sequence: slot.sequence });
+    if (!isBlind(second)) alpha.read(second === 1 ? leaseOf(1, 1, 5) : leaseSeen);
+    if (alpha.take('write-lease').length > 0) return (alpha.nowMs - begunMs) / 1000;
+  }
+  return Infinity;
+}
+
+test('a lease that was not looked at for a while was not seen unchanged: somebody may have had it meanwhile', () => {
+  const same = leaseOf(1, 1, 5);
+  expect(claimsAfter(same, () => false)).toBeLessThanOrEqual(9);
+  expect(claimsAfter(same, (second) => second > 2 && second < 12)).toBeGreaterThanOrEqual(12 + 8.5);
+});
+
+test('a release that was seen to happen is claimed at once, one that may be old after a wait', () => {
+  const released = { ...leaseOf(1, 1, 6), released: true };
+  expect(claimsAfter(released, () => false)).toBeLessThanOrEqual(3);
+  expect(claimsAfter(released, (second) => second > 1 && second < 12)).toBeGreaterThanOrEqual(12 + 8.5);
 });
