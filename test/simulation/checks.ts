@@ -56,7 +56,8 @@ export class Checks {
   isMaster({ alive, state, clockMs }: SimNode): boolean {
     const { held } = state;
     if (!alive || held === undefined || held.releasing || state.role !== 'active') return false;
-    return clockMs < held.renewedMs + this.world.timing.leaseStopMs;
+    // By what it has written, and by what it has read back of that: storage may lose what it says it has.
+    return clockMs < Math.min(held.renewedMs, state.leaseChangedMs) + this.world.timing.leaseStopMs;
   }
 
   /** S2: at every change of role, and before everything irrevocable. */

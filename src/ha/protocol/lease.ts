@@ -17,6 +17,7 @@ import { armWatchdog } from './watchdog.ts';
 export function mayAct({ state, rules, timing }: Step): boolean {
   const { held } = state;
   if (held === undefined || state.role !== 'active' || held.releasing) return false;
+  if (rules.readsBack && state.nowMs - state.leaseChangedMs >= timing.leaseStopMs) return false;
   if (rules.overtaken(state.epoch, held.epoch) || state.ownSlot.written.epoch < rules.persistedEpoch(held.epoch))
     return false;
   return rules.mayAct(held.renewedMs, state.nowMs, timing);
@@ -27,7 +28,8 @@ export function mayAct({ state, rules, timing }: Step): boolean {
  * we may act. At leaseStop itself we may no more.
  */
 export function actUntilMs({ state, rules, timing }: Step): number {
-  return rules.notAfter(state.held?.renewedMs ?? never, timing.leaseStopMs) - 1;
+  const seenMs = Math.min(state.held?.renewedMs ?? never, state.leaseChangedMs);
+  return rules.notAfter(seenMs, timing.leaseStopMs) - 1;
 }
 
 /**
@@ -220,7 +222,7 @@ export function expireLease(step: Step): void {
   if (rules.overtaken(state.epoch, held.epoch)) return stepDown(step, `epoch ${String(state.epoch)} was seen`);
   if (rules.leaseExpired(held.renewedMs, state.nowMs, timing)) stepDown(step, 'the lease could not be renewed in time');
   // What can't be read does not renew it for the others either, whatever the storage says of our writes.
-  else if (state.nowMs - state.leaseChangedMs >= timing.leaseStopMs) {
+  else if (rules.readsBack && state.nowMs - state.leaseChangedMs >= timing.leaseStopMs) {
     stepDown(step, 'our renewals could not be read back in time');
   }
 }

@@ -41,6 +41,8 @@ export interface Rules {
   readonly higherEpochIsChange: boolean;
   /** A block with a wrong checksum was not read. */
   readonly tornIsChange: boolean;
+  /** A master acts only while it reads back what it has written: what the others can't see renews nothing. */
+  readonly readsBack: boolean;
   /** A lease that was not looked at for a while was not seen unchanged. */
   readonly noticesLookAway: boolean;
   /** After an own pause the silence of others is counted anew. */
@@ -82,6 +84,7 @@ export const realRules: Rules = {
   fenceConfirmed: (ok, power) => ok && (power === 'off' || power === 'not-asked'),
   higherEpochIsChange: true,
   tornIsChange: false,
+  readsBack: true,
   noticesLookAway: true,
   noticesOwnPause: true,
   believesOthersHear: true,

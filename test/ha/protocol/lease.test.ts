@@ -12,7 +12,7 @@ test('an order may begin until the very millisecond to which its master may act,
   const held = { epoch: 1, sinceMs: 0, renewedMs: 5000, sequence: 3, writtenLedger: emptyLedger(2), releasing: false };
   const ownSlot = { written: { epoch: 1, vms: [] }, pending: { epoch: 1, vms: [] } };
   const at = (nowMs: number): Step => {
-    const master = { ...state, role: 'active' as const, epoch: 1, ownSlot, held, nowMs };
+    const master = { ...state, role: 'active' as const, epoch: 1, ownSlot, held, nowMs, leaseChangedMs: 5000 };
     return { state: master, effects: [], rules: realRules, timing: state.config.timing };
   };
   const untilMs = actUntilMs(at(5000));
@@ -76,4 +76,16 @@ test('a release that was seen to happen is claimed at once, one that may be old 
   const released = { ...leaseOf(1, 1, 6), released: true };
   expect(claimsAfter(released, () => false)).toBeLessThanOrEqual(3);
   expect(claimsAfter(released, (second) => second > 1 && second < 12)).toBeGreaterThanOrEqual(12 + 8.5);
+});
+
+test('a master that has not read its renewals back does not act, also before the tick at which it notices', () => {
+  const alpha = new Master();
+  const { lease } = alpha;
+  const step = (): Step => ({ state: alpha.state, effects: [], rules: realRules, timing: alpha.state.config.timing });
+  alpha.live(5, { lease: lease ?? 'empty' });
+  expect(mayAct(step())).toBe(true);
+  expect(actUntilMs(step())).toBeLessThan(alpha.nowMs + 2000);
+  alpha.state = { ...alpha.state, nowMs: alpha.nowMs + 2000 };
+  expect(alpha.state.held).toBeDefined();
+  expect(mayAct(step())).toBe(false);
 });

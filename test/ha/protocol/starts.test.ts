@@ -17,7 +17,7 @@ function recovering(vms: readonly string[]): Step & { readonly effects: Effect[]
     return { vm, origin: 2, phase: 'pending', to: -1, askId: 0, sentMs: 0, attempts: 0, reason: '' };
   };
   Object.assign(state, {
-    ...{ role: 'active', nowMs, incarnation: 1, readIssuedMs: nowMs, slotWrittenMs: nowMs },
+    ...{ role: 'active', nowMs, incarnation: 1, readIssuedMs: nowMs, slotWrittenMs: nowMs, leaseChangedMs: nowMs },
     held: {
       ...{ epoch: 1, sinceMs: 0, renewedMs: nowMs, sequence: 1 },
       ...{ writtenLedger: undefined, releasing: false },
