@@ -36,7 +36,9 @@ export function findDead(step: Step): void {
   for (const node of otherMembers(step)) {
     const slot = peerAt(state, node).slot;
     if (slot === undefined || state.recovery?.targets.some((target) => target.node === node) === true) continue;
-    if (judge(step, node) !== 'dead' || state.nowMs < (state.holds[holdKey(node)] ?? 0)) continue;
+    const verdict = judge(step, node);
+    if (verdict === 'alive') endHold(step, node);
+    if (verdict !== 'dead' || state.nowMs < (state.holds[holdKey(node)] ?? 0)) continue;
     if (slot.maintenance || state.switches.disarmed.on) {
       holdOff(step, node, slot.maintenance ? 'it is in maintenance: left alone' : 'the cluster is disarmed');
       continue;
@@ -212,6 +214,12 @@ function holdOff(step: Step, node: NodeIndex, reason: string): void {
   const { state, timing } = step;
   state.holds = { ...state.holds, [holdKey(node)]: state.nowMs + timing.holdMs };
   alarm(step, nameOf(state, node), `${nameOf(state, node)} is lost and not fenced: ${reason}`);
+}
+
+/** It lives again: should it die now, that is another death. */
+function endHold({ state }: Step, node: NodeIndex): void {
+  if (state.nowMs >= (state.holds[holdKey(node)] ?? 0)) return;
+  state.holds = { ...state.holds, [holdKey(node)]: never };
 }
 
 function holdKey(node: NodeIndex): string {

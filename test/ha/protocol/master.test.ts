@@ -1,6 +1,7 @@
 /** What a master does only while it sees everybody on both channels, and whom it lets in. */
 import { expect, test } from 'vitest';
 import { obstacleToRounds } from '../../../src/ha/daemon/master-rounds.ts';
+import type { PingResult } from '../../../src/ha/protocol/messages.ts';
 import { nodesOf } from '../../../src/ha/daemon/view.ts';
 import { Master } from './master.ts';
 
@@ -34,4 +35,24 @@ test('nobody is let in whose TIMER is another one: what both believe of each oth
   alpha.happen({ kind: 'asked', askId: 3, from: 1, request: { ...join, timerMs: 5000 } });
   const reason = 'TIMER is 5 here, and 3 on the master';
   expect(alpha.take('answer').at(-1)?.answer).toMatchObject({ accepted: false, final: true, reason });
+});
+
+test('who was lost, was left alone because a VM answered, came back and died is found dead as soon as anybody', () => {
+  const secondsToFence = (alpha: Master, answers: PingResult): number => {
+    const begunMs = alpha.nowMs;
+    for (let second = 0; second < 40; second += 1) {
+      alpha.live(1, { speaks: false, writes: false });
+      for (const { askId, request } of alpha.take('ask')) {
+        if (request.kind !== 'ping') continue;
+        alpha.happen({ kind: 'answered', askId, answer: { kind: 'ping', results: request.vms.map(() => answers) } });
+        if (answers === 'answer') return (alpha.nowMs - begunMs) / 1000;
+      }
+      if (alpha.take('fence').length > 0) return (alpha.nowMs - begunMs) / 1000;
+    }
+    return Infinity;
+  };
+  const alpha = new Master(0, [{ name: 'web', phase: 'running' }]);
+  const first = secondsToFence(alpha, 'answer');
+  alpha.live(2);
+  expect(secondsToFence(alpha, 'silent')).toBeLessThanOrEqual(first + 1);
 });

@@ -1,5 +1,5 @@
 /** A member that has become master of a cluster of two, beside one whose heartbeats a test lets go on or stand still. */
-import type { Lease, Read } from '../../../src/ha/protocol/blocks.ts';
+import type { Lease, Read, Slot } from '../../../src/ha/protocol/blocks.ts';
 import { Member, slotOf } from './member.ts';
 
 interface BetaDoes {
@@ -17,7 +17,10 @@ export class Master extends Member {
   private written = 0;
 
   /** @param betaWatchdogMs time-out of beta's watchdog; alpha has one of 30 s */
-  constructor(private readonly betaWatchdogMs = 0) {
+  constructor(
+    private readonly betaWatchdogMs = 0,
+    private readonly betaVms: Slot['vms'] = [],
+  ) {
     super(0, ['alpha', 'beta'], true);
     this.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
     this.happen({ kind: 'vms', sampledMs: this.nowMs, vms: [] });
@@ -37,7 +40,9 @@ export class Master extends Member {
         this.happen({ kind: 'slot-written', sequence: slot.sequence });
       }
       const slot =
-        this.written === 0 ? 'empty' : { ...slotOf(1, 'beta', this.written, 0), watchdogMs: this.betaWatchdogMs };
+        this.written === 0
+          ? 'empty'
+          : { ...slotOf(1, 'beta', this.written, 0), watchdogMs: this.betaWatchdogMs, vms: this.betaVms };
       this.read(beta.lease ?? this.lease ?? 'empty', [this.slot ?? 'empty', slot]);
       for (const { lease } of this.take('write-lease')) {
         this.lease = lease;
