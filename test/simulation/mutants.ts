@@ -12,6 +12,12 @@ function mutant(name: string, changed: Partial<Rules>): Mutant {
 
 const afterEverythingMs = 1e9;
 
+/**
+ * A lease that must be watched before it is claimed hides what the rules of claims beside it are for, in all but rare seeds.
+ * test/ha/protocol/lease.test.ts breaks this rule by itself.
+ */
+const unwatched: Partial<Rules> = { noticesLookAway: false };
+
 export const mutants: readonly Mutant[] = [
   mutant('acts without a look at the lease', {
     mayAct: () => true,
@@ -24,7 +30,7 @@ export const mutants: readonly Mutant[] = [
   mutant('ignores a VM that answers', { forbidsFencing: () => false }),
   mutant('claims the lease without delay', { claimSettled: () => true }),
   mutant('claims a lease that is alive', { leaseLost: (changedMs, readIssuedMs) => readIssuedMs - changedMs >= 2000 }),
-  mutant('takes a slow claim for a good one', { claimInTime: () => true }),
+  mutant('takes a slow claim for a good one', { claimInTime: () => true, ...unwatched }),
   mutant('renews without reading first, however late', {
     leaseTaken: () => false,
     overtaken: () => false,
@@ -34,7 +40,7 @@ export const mutants: readonly Mutant[] = [
   mutant('ignores leaseStop', { leaseExpired: () => false, mayAct: () => true }),
   mutant('starts VMs before the fence is confirmed', { fenceConfirmed: () => true }),
   mutant('does not persist the epoch', { persistedEpoch: () => 0 }),
-  mutant('claims over a lease of which it has only heard', { higherEpochIsChange: false }),
+  mutant('claims over a lease of which it has only heard', { higherEpochIsChange: false, ...unwatched }),
   mutant('takes a torn block for a change', { tornIsChange: true }),
   mutant('counts its own pause as silence of the others', { noticesOwnPause: false }),
   mutant('believes nobody else', { believesOthersHear: false }),
