@@ -1,8 +1,8 @@
 /**
  * How long the archive of a file system may become. Files can share blocks (reflinks of XFS), many names can stand for one
  * file, and a damaged or crafted file system can give the same blocks to all of its files: then an archive is larger than
- * the volume, without a limit. It is summed up beforehand, and an image of the blocks goes instead; what the sums don't
- * show ends at a limit while tar writes.
+ * the volume, without a limit. Where it can be told beforehand, an image of the blocks goes instead; what was not summed
+ * up, or what the sums don't show, ends at a limit while tar writes.
  */
 import type { Line } from './compress.ts';
 
@@ -16,7 +16,7 @@ export function worthwhileArchiveBytes(volumeBytes: number): number {
   return Math.floor(volumeBytes * 1.25) + 16 * mib;
 }
 
-/** No sound archive that was found worthwhile becomes longer: the rest is for long paths and extended attributes. */
+/** No archive of files with blocks of their own becomes longer, unless they are far more names than data. */
 export function largestArchiveBytes(volumeBytes: number): number {
   return 2 * volumeBytes + 64 * mib;
 }

@@ -87,7 +87,7 @@ export function unpackFailed(end: ProcessEnd): CxmError {
 /** The error for a tar that was ended because it wrote too much. */
 export function packTooLarge(device: string): CxmError {
   return new CxmError('REFUSED', `an archive of the files on ${device} would be far larger than the device`, {
-    hint: 'nothing was changed; check the file system with fsck: several of its files have the same blocks',
+    hint: 'nothing was changed; either several files have the same blocks, which fsck tells, or it holds far more names than data',
   });
 }
 

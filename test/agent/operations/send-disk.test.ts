@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { OperationContext } from '../../../src/agent/operation.ts';
 import { buildDisk } from '../../../src/agent/operations/disk.ts';
 import { sendDisk } from '../../../src/agent/operations/send-disk.ts';
+import type { FileSystemType } from '../../../src/transfer/archive-note.ts';
 import type { DeviceContent, FileSystemTools } from '../../../src/transfer/filesystem.ts';
 import { DiskHost, mebibyte } from './disks.ts';
 
@@ -13,9 +14,9 @@ beforeEach(() => {
 afterEach(() => host.end());
 
 /** Sends a disk of 8 MiB whose archive would have that length; the kinds that were announced, and what was measured. */
-async function send(archiveBytes: number, clean: boolean): Promise<string[]> {
+async function send(archiveBytes: number, clean: boolean, type: FileSystemType = 'xfs'): Promise<string[]> {
   const told: string[] = [];
-  const content: DeviceContent = { kind: 'filesystem', type: 'xfs', clean };
+  const content: DeviceContent = { kind: 'filesystem', type, clean };
   const plain = host.context();
   const fileSystems: FileSystemTools = {
     ...plain.fileSystems,
@@ -54,4 +55,8 @@ it('is an image where the archive would be larger than the volume, and the volum
 
 it('is measured on the snapshot where the journal is replayed', async () => {
   expect(await send(900 * mebibyte, false)).toEqual(['measured lv-one-7-0_reading with its journal', 'image']);
+});
+
+it('is not measured where no two files share blocks by themselves, so that nobody waits for it', async () => {
+  expect(await send(900 * mebibyte, true, 'ext4')).toEqual(['archive']);
 });
