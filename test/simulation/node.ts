@@ -377,7 +377,7 @@ export class SimNode {
     world.queue.after(delayMs, () => {
       if (this.generation !== generation || !this.powered) return;
       if (this.troubles.toolstackHung) return this.listVms(1000);
-      this.happen({ kind: 'vms', sampledMs: this.clockMs, vms: [...this.vms, ...this.building] });
+      this.happen({ kind: 'vms', others: false, sampledMs: this.clockMs, vms: [...this.vms, ...this.building] });
     });
   }
 

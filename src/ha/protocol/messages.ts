@@ -118,7 +118,7 @@ export type Event = Timed &
         readonly sampledMs: number;
         readonly vms: readonly string[];
         /** There are domains besides: halves of a migration, one that is being saved, one without a name. */
-        readonly others?: boolean;
+        readonly others: boolean;
       }
     | { readonly kind: 'call'; readonly callId: number; readonly call: Call }
     | { readonly kind: 'asked'; readonly askId: number; readonly from: NodeIndex; readonly request: Request }

@@ -45,10 +45,7 @@ export function step(before: NodeState, event: Event, rules: Rules = realRules):
   state.nowMs = rules.clock(event.nowMs, wallMs);
   state.wallMs = wallMs;
   const current: Step = { state, effects: [], rules, timing: state.config.timing };
-  const couldAct = mayAct(current);
   apply(current, event);
-  // A new master does not wait for its next tick: who died with the former one has waited long enough.
-  if (!couldAct && event.kind !== 'tick') actAsMaster(current);
   flush(current);
   return { state, effects: current.effects };
 }
@@ -157,11 +154,14 @@ function writeSlot(current: Step): void {
 
 function slotWritten(current: Step, sequence: number): void {
   const { state } = current;
+  const couldAct = mayAct(current);
   state.slotWrittenMs = state.slotPendingMs;
   state.slotPendingMs = never;
   state.slotSequence = sequence;
   state.ownSlot = { ...state.ownSlot, written: state.ownSlot.pending };
   claimsWritten(current, sequence);
+  // A new master whose epoch had to be written does not wait for its next tick.
+  if (!couldAct) actAsMaster(current);
   if (state.lastWord === sequence) finishLeave(current, 'its slot says so');
 }
 
@@ -228,7 +228,7 @@ function vmsListed(current: Step, { vms, others, sampledMs }: Extract<Event, { k
       kind: 'answer',
       askId: errand.askId,
       to: errand.from,
-      answer: surveyAnswer(state, others ?? false),
+      answer: surveyAnswer(state, others),
     });
   }
 }

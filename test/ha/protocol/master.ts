@@ -23,7 +23,7 @@ export class Master extends Member {
   ) {
     super(0, ['alpha', 'beta'], true);
     this.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
-    this.happen({ kind: 'vms', sampledMs: this.nowMs, vms: [] });
+    this.happen({ kind: 'vms', others: false, sampledMs: this.nowMs, vms: [] });
     while (this.state.held === undefined && this.nowMs < 60_000) this.live(1, { writes: false });
     this.live(3);
   }

@@ -80,7 +80,7 @@ export class Member {
   /** Lets it join under a master, whose lease is given. */
   join(lease: Lease): void {
     this.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
-    this.happen({ kind: 'vms', sampledMs: this.nowMs, vms: [] });
+    this.happen({ kind: 'vms', others: false, sampledMs: this.nowMs, vms: [] });
     this.tick();
     this.read(lease);
     this.tick();

@@ -32,7 +32,7 @@ function land(alpha: Member): void {
 function master(others: readonly Read<Slot>[]): Member {
   const alpha = new Member(0, names);
   alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
-  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+  alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: [] });
   for (let at = 0; at < 40 && alpha.state.role !== 'active'; at += 1) second(alpha, others);
   expect(alpha.state.role).toBe('active');
   second(alpha, others);
@@ -43,7 +43,8 @@ function claim(alpha: Member, others: readonly Read<Slot>[]): readonly string[] 
   alpha.order('web', { epoch: alpha.state.epoch, owner: 0 });
   for (let at = 0; at < 15; at += 1) {
     second(alpha, others);
-    if (alpha.take('list-vms').length > 0) alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+    if (alpha.take('list-vms').length > 0)
+      alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: [] });
   }
   const refusals = alpha.take('answer').map(({ answer }) => (answer.kind === 'start' ? answer.reason : answer.kind));
   return [...alpha.take('start').map(({ vm }) => `${vm} may start`), ...refusals];

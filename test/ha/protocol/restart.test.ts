@@ -8,7 +8,7 @@ const names = ['alpha', 'beta', 'gamma'];
 function started(slot: Partial<ReturnType<typeof slotOf>>): Member {
   const alpha = new Member(0, names);
   alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
-  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+  alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: [] });
   alpha.tick();
   alpha.read(leaseOf(1, 3, 9), [{ ...slotOf(0, 'alpha', 40, 3), ...slot }]);
   return alpha;

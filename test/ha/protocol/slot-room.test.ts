@@ -81,7 +81,7 @@ function alphaWith(count: number): Member {
 
 function list(alpha: Member, count: number): void {
   const vms = Array.from({ length: count }, (_, at) => `vm${String(at)}`.padEnd(30, '.'));
-  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms });
+  alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms });
 }
 
 function written(alpha: Member): Slot | undefined {
@@ -137,10 +137,10 @@ describe('a VM that the slot could not be told of', () => {
   test('is told on the network, once a write has had its time', () => {
     const alpha = new Master();
     const saysSo = (): boolean | undefined => alpha.take('send').at(-1)?.datagram.unlisted;
-    alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: ['web'] });
+    alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: ['web'] });
     alpha.live(1);
     expect(saysSo()).toBe(false);
-    alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: ['db', 'web'] });
+    alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: ['db', 'web'] });
     for (let second = 0; second < 4; second += 1) alpha.tick();
     expect(saysSo()).toBe(true);
     alpha.live(4);

@@ -10,7 +10,7 @@ const names = ['alpha', 'beta', 'gamma'];
 function started(former?: Partial<Slot>): Member {
   const alpha = new Member(0, names, true);
   alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
-  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+  alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: [] });
   alpha.tick();
   alpha.read(leaseOf(1, 3, 9), former === undefined ? [] : [{ ...slotOf(0, 'alpha', 40, 3), ...former }]);
   return alpha;
@@ -61,7 +61,7 @@ test('who was no member before does not start it before it is let in, and starts
 function heir(): (leases: readonly Lease[]) => number {
   const alpha = new Member(0, names, true);
   alpha.happen({ kind: 'call', callId: 1, call: { kind: 'join' } });
-  alpha.happen({ kind: 'vms', sampledMs: alpha.nowMs, vms: [] });
+  alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: [] });
   const own = { ...slotOf(0, 'alpha', 40, 3), watchdogMs: 30_000 };
   return (leases) => {
     for (const lease of leases) {
