@@ -64,6 +64,12 @@ const actions: readonly (readonly [string, Action])[] = [
       world.trap = { kind: 'trap', effect: kind, action: 'power-loss', forMs: 0 };
     },
   ],
+  [
+    'the next one to start a VM loses power',
+    (world) => {
+      world.trap = { kind: 'trap', effect: 'start', action: 'power-loss', forMs: 0 };
+    },
+  ],
   ['%n is cut off from the LAN', (world, [node]) => world.network.isolate(nodeOf(world, node).index)],
   [
     'the LAN from %n to %n is cut',

@@ -60,6 +60,7 @@ export class Guests {
   plan(node: SimNode, effect: Extract<Effect, { kind: 'plan' }>): void {
     const { world } = this;
     const finish = node.finisher(effect.id);
+    if (new Set(effect.vms).size < effect.vms.length) world.checks.fail('L1', `a place is sought twice for one VM`);
     world.queue.after(world.random.between(20, 200), () => {
       if (this.shortages > 0) {
         this.shortages -= 1;
@@ -99,7 +100,7 @@ export class Guests {
 
   /** The shell asks nodes without cxmd, as far as it reaches them. */
   private bystanderWith(node: SimNode, { vm, source }: Extract<Effect, { kind: 'start' }>): SimNode | undefined {
-    const bystanders = new Set(bystandersOf(node.state));
+    const bystanders = new Set(bystandersOf(node.state, node.clockMs));
     return this.world.nodes.find(
       (other) =>
         bystanders.has(other.name) &&

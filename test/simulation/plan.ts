@@ -13,6 +13,8 @@ export interface Episode {
   /** When it would begin if nothing before it took longer. */
   readonly atMs: number;
   readonly lengthMs: number;
+  /** Of a death: a node in maintenance that was switched off a while before, and is in nobody's way. */
+  readonly resting?: number;
   readonly faults: readonly TimedFault[];
 }
 
@@ -39,7 +41,11 @@ export function makePlan(seed: number, hours: number, size?: number): Plan {
   const hoursMs = hours * 3_600_000;
   // Large ones live through less.
   const count = Math.max(1, Math.round((hours * 2 * 8) / Math.max(8, nodes)));
-  const episodes = Array.from({ length: count }, (_, at) => makeEpisode(random, nodes, ((at + 0.3) * hoursMs) / count));
+  const drawnEpisodes = Array.from({ length: count }, (_, at) =>
+    makeEpisode(random, nodes, ((at + 0.3) * hoursMs) / count),
+  );
+  const rests = new Random(seed, 3);
+  const episodes = drawnEpisodes.map((episode) => withRest(rests, nodes, episode));
   return {
     seed,
     nodes,
@@ -49,6 +55,13 @@ export function makePlan(seed: number, hours: number, size?: number): Plan {
     hoursMs,
     episodes,
   };
+}
+
+/** Drawn by themselves, so that the rest of a seed stays what it was. */
+function withRest(random: Random, nodes: number, episode: Episode): Episode {
+  const [first] = episode.faults;
+  if (episode.kind !== 'death' || first?.fault.kind !== 'power-loss' || nodes < 3 || !random.chance(0.3)) return episode;
+  return { ...episode, resting: (first.fault.node + random.integer(1, nodes - 1)) % nodes };
 }
 
 /** Two short silences of one node, one right after the other, are a long one, of which it may be fenced. */

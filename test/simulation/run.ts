@@ -8,6 +8,7 @@ import { isMember } from '../../src/ha/protocol/blocks.ts';
 import { Violation } from './checks.ts';
 import { apply, powerOn } from './faults.ts';
 import { createVm } from './operators.ts';
+import type { SimNode } from './node.ts';
 import type { Episode, Plan } from './plan.ts';
 import { noTroubles } from './troubles.ts';
 import { World } from './world.ts';
@@ -87,10 +88,11 @@ function live(world: World, plan: Plan, episode: Episode, failovers: { ms: numbe
 function liveDeath(world: World, plan: Plan, episode: Episode, failovers: { ms: number; wasMaster: boolean }[]): void {
   const [first] = episode.faults;
   if (first?.fault.kind !== 'power-loss') return;
+  if (episode.resting !== undefined) rest(world, world.node(episode.resting));
   world.run(first.afterMs);
   const victim = world.node(first.fault.node);
   const vms = [...victim.vms];
-  const others = world.nodes.filter((node) => node !== victim);
+  const others = world.nodes.filter((node) => node !== victim && node.powered);
   const wasMaster = world.master() === victim;
   const diedMs = world.queue.nowMs;
   // A late write of an earlier episode may void a claim of the lease: rightly, and that takes its time.
@@ -111,6 +113,17 @@ function liveDeath(world: World, plan: Plan, episode: Episode, failovers: { ms: 
   // The power state is asked for after the fence command; both are the administrator's programs.
   if (tookMs > limitMs + 400)
     world.checks.fail('L1', `${victim.name} died, first start after ${String(Math.round(tookMs))} ms`);
+}
+
+/** Emptied, switched off without a goodbye, and looked after no more. */
+function rest(world: World, node: SimNode): void {
+  node.call({ kind: 'maintenance', on: true });
+  for (let second = 0; second < 90 && node.vms.size > 0; second += 1) world.run(1000);
+  world.run(world.random.between(2000, 10_000));
+  if (node.vms.size > 0) return;
+  node.powerOff();
+  // Who is lost together with the next one is not lost before.
+  world.run(world.random.between(12_000, 60_000));
 }
 
 /** An administrator heals, powers on, restarts, and says what a person has to say. */

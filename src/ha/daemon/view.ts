@@ -160,16 +160,12 @@ export function aliveNodes(state: NodeState, nowMs: number): readonly string[] {
 }
 
 /**
- * Nodes that are no members: a person may have started VMs there, which stand in no slot. Also those that were powered off,
- * since their power may be back.
+ * All others: nodes that are no members, where a person may have started VMs that stand in no slot, and members that are
+ * lost. Also those that were powered off, since their power may be back.
  */
-export function bystandersOf(state: NodeState): readonly string[] {
-  return state.config.nodes.filter((name, index) => {
-    if (name === '' || index === state.config.self) return false;
-    const { slot } = peerAt(state, index);
-    if (slot === undefined) return true;
-    return !isMember(slot.role) || isOut(state, index);
-  });
+export function bystandersOf(state: NodeState, nowMs: number): readonly string[] {
+  const alive = new Set(aliveNodes(state, nowMs));
+  return state.config.nodes.filter((name) => name !== '' && !alive.has(name));
 }
 
 /**

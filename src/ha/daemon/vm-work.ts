@@ -102,7 +102,7 @@ export class VmWork {
     const alive = aliveNodes(state(), clock());
     // A node that is cut off from the network may yet be reached over ssh.
     const nodes = from === undefined || alive.includes(from) ? alive : [...alive, from];
-    const bystanders = bystandersOf(state()).filter((name) => !nodes.includes(name));
+    const bystanders = bystandersOf(state(), clock()).filter((name) => !nodes.includes(name));
     const order: StartOrder = { vm, nodes, bystanders, obstacle };
     const work = from === undefined ? hypervisor.start(order) : hypervisor.receive(order, from);
     let timer: NodeJS.Timeout | undefined;

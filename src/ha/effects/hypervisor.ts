@@ -10,7 +10,7 @@ export interface StartOrder {
   readonly vm: string;
   /** Nodes that are alive, this one among them: without their answers nothing is begun. */
   readonly nodes: readonly string[];
-  /** No members, and not off for certain: whoever of them answers must not have the VM. */
+  /** All others: whoever of them answers must not have the VM. */
   readonly bystanders: readonly string[];
   /** Looked at immediately before what can't be taken back: why not to go on, if so. */
   obstacle(): string | undefined;

@@ -16,7 +16,7 @@ import { advanceStarts } from './restart.ts';
 import type { Peer, PendingAsk, Recovery, Target, Todo } from './parts.ts';
 import { alarm, because, nameOf, never, peerAt, takeId, type Step } from './state.ts';
 import { watchdogSilenceMs } from './timing.ts';
-import { evidenceOf, judge, otherMembers, raisePanicOnce } from './verdict.ts';
+import { evidenceOf, isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const emptyRecovery: Recovery = {
   targets: [],
@@ -125,7 +125,7 @@ function addTarget(step: Step, target: Target): void {
 
 function askPings(step: Step, vms: readonly string[], node: NodeIndex): readonly PendingAsk[] {
   if (vms.length === 0) return [];
-  const others = otherMembers(step).filter((other) => other !== node && judge(step, other) !== 'dead');
+  const others = otherMembers(step).filter((other) => other !== node && !isSilent(step, other));
   return askAll(step, [step.state.config.self, ...others], { kind: 'ping', vms });
 }
 
@@ -156,7 +156,7 @@ function advancePing(step: Step, target: Target): void {
     return giveUp(step, target, `one of its VMs answers: ${answering(target, results)}`);
   }
   if (!areOver(step, target.asks)) return;
-  const missing = unanswered(target.asks).filter((to) => to === state.config.self || judge(step, to) !== 'dead');
+  const missing = unanswered(target.asks).filter((to) => to === state.config.self || !isSilent(step, to));
   if (missing.length > 0) return pingAgain(step, target, missing);
   if (target.pinged.length > 0 && results.flat().every((result) => result === 'unknown')) {
     return raisePanicOnce(step, `no VM of ${nameOf(state, target.node)} could be pinged: no information`);

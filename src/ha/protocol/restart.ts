@@ -5,13 +5,13 @@
  * isn't started; one that is coming up or arriving somewhere is waited for; an order without an answer is repeated to the
  * same node only, until that node answers or is itself off. A VM that can't be started doesn't keep the others from it.
  */
-import { withEntry } from './blocks.ts';
+import { withEntry, type NodeIndex } from './blocks.ts';
 import { areOver, askAll, askOne, unanswered } from './asks.ts';
 import { actUntilMs } from './lease.ts';
 import type { Result } from './messages.ts';
-import type { Recovery, Target, Todo } from './parts.ts';
+import type { Recovery, Todo } from './parts.ts';
 import { alarm, because, nameOf, peerAt, takeId, type NodeState, type Step } from './state.ts';
-import { judge, otherMembers, raisePanicOnce } from './verdict.ts';
+import { isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const attemptLimit = 3;
 /** Of one node. It carries out four at a time, each with a deadline from its claim on, and has room for so many calls. */
@@ -29,10 +29,14 @@ export function advanceStarts(step: Step): void {
   finish(step);
 }
 
-/** After the fence: who runs what now? Slots are a second old, and an administrator may have been at work. */
+/**
+ * After the fence: who runs what now? Slots are a second old, and an administrator may have been at work. Those that are
+ * lost and left alone can't say; what stands in their slots counts.
+ */
 function beginSurvey(step: Step, recovery: Recovery): void {
   const off = new Set(recovery.targets.map(({ node }) => node));
-  const members = [step.state.config.self, ...otherMembers(step).filter((node) => !off.has(node))];
+  const others = otherMembers(step).filter((node) => !off.has(node) && !isSilent(step, node));
+  const members = [step.state.config.self, ...others];
   const survey = askAll(step, members, { kind: 'survey' });
   step.state.recovery = { ...recovery, survey, surveyedMs: 0, surveyRound: recovery.surveyRound + 1 };
 }
@@ -50,22 +54,34 @@ function takeSurvey(step: Step, recovery: Recovery): boolean {
     else if (state.nowMs - lastMs >= timing.periodMs) beginSurvey(step, recovery);
     return false;
   }
-  const known = new Map(recovery.todo.map((one) => [`${one.vm}/${String(one.origin)}`, one]));
-  const todo = recovery.targets.flatMap((target) =>
-    target.vms.map((vm) =>
-      placed(step, recovery, target, known.get(`${vm}/${String(target.node)}`) ?? fresh(vm, target)),
-    ),
-  );
+  const todo = wanted(recovery).map((one) => placed(step, recovery, one));
   state.recovery = { ...recovery, todo, surveyedMs: state.nowMs };
   return true;
 }
 
-function fresh(vm: string, { node }: Target): Todo {
-  return { vm, origin: node, phase: 'pending', to: -1, askId: 0, sentMs: 0, attempts: 0, reason: '' };
+/**
+ * Every VM that one of the nodes had, once: two have it when one was starting what the other had run, or could not tell any
+ * more that it had left.
+ */
+function wanted({ targets, todo }: Recovery): readonly Todo[] {
+  const known = new Map(todo.map((one) => [one.vm, one]));
+  const origins = new Map(targets.flatMap(({ node, vms }) => vms.map((vm) => [vm, node] as const)));
+  return [...origins].map(([vm, origin]) => {
+    const before = known.get(vm);
+    if (before === undefined) return fresh(vm, origin);
+    if (before.origin === origin) return before;
+    // Who was to have it, or had it in the end, is off now, too.
+    const isOver = before.phase === 'done' || before.phase === 'failed';
+    return isOver ? fresh(vm, origin) : { ...before, origin };
+  });
+}
+
+function fresh(vm: string, origin: NodeIndex): Todo {
+  return { vm, origin, phase: 'pending', to: -1, askId: 0, sentMs: 0, attempts: 0, reason: '' };
 }
 
 /** What the survey says about a VM that is to be started. */
-function placed(step: Step, recovery: Recovery, target: Target, todo: Todo): Todo {
+function placed(step: Step, recovery: Recovery, todo: Todo): Todo {
   if (todo.phase === 'done' || todo.phase === 'failed') return todo;
   const { state, rules } = step;
   for (const { to, answer } of recovery.survey ?? []) {
@@ -76,7 +92,7 @@ function placed(step: Step, recovery: Recovery, target: Target, todo: Todo): Tod
     because(step, todo.vm, 'not started', `it runs on ${nameOf(state, to)}`);
     return { ...todo, phase: 'done', to, reason: `runs on ${nameOf(state, to)}` };
   }
-  const claimant = claimantOf(state, todo.vm, recovery, target.node);
+  const claimant = claimantOf(state, todo, recovery);
   if (claimant !== undefined && rules.respectsClaim({ name: todo.vm, phase: 'running' })) {
     return { ...todo, phase: 'failed', reason: `${claimant} has it` };
   }
@@ -89,7 +105,7 @@ function placed(step: Step, recovery: Recovery, target: Target, todo: Todo): Tod
 }
 
 /** A node that isn't asked, for instance one that left with its VMs, may still have it. */
-function claimantOf(state: NodeState, vm: string, recovery: Recovery, origin: number): string | undefined {
+function claimantOf(state: NodeState, { vm, origin }: Todo, recovery: Recovery): string | undefined {
   const asked = new Set(recovery.survey?.map(({ to }) => to));
   const node = state.peers.findIndex(({ slot }, at) => {
     if (slot === undefined || at === origin || asked.has(at)) return false;

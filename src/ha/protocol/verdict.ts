@@ -41,6 +41,11 @@ export function channels(step: Step, node: NodeIndex): readonly [Channel, Channe
   return [netChannel(step, node), diskChannel(step, node)];
 }
 
+/** Lost on both channels, dead or not: it can't be asked, and has no news. */
+export function isSilent(step: Step, node: NodeIndex): boolean {
+  return channels(step, node).every((channel) => channel === 'lost');
+}
+
 export function judge(step: Step, node: NodeIndex): Verdict {
   const { state, rules } = step;
   const [net, disk] = channels(step, node);
@@ -64,7 +69,10 @@ export function lookAround(step: Step): boolean {
   const members = otherMembers(step);
   for (const node of members) noteChannels(step, node);
   // Those whom we have never seen are not lost to us.
-  const seen = members.filter((node) => peerAt(state, node).seenAlive);
+  const seen = lostAtOnce(
+    step,
+    members.filter((node) => peerAt(state, node).seenAlive),
+  );
   if (seen.length > 1 && seen.every((node) => state.verdicts[node]?.[1] === 'lost')) {
     raisePanicOnce(step, 'the marks of all other nodes on the heartbeat disk stand still');
     return false;
@@ -78,6 +86,14 @@ export function lookAround(step: Step): boolean {
   }
   for (const node of seen) tellOfTrouble(step, node);
   return true;
+}
+
+/** Without those who were silent before: others lived on to us, so it isn't we who are cut off from them. */
+function lostAtOnce(step: Step, nodes: readonly NodeIndex[]): readonly NodeIndex[] {
+  const { state, timing } = step;
+  const changed = nodes.map((node) => peerAt(state, node).slotChangedMs);
+  const latestMs = Math.max(...changed);
+  return nodes.filter((node, at) => !isSilent(step, node) || latestMs - (changed[at] ?? 0) < timing.diskLostMs);
 }
 
 function tellOfTrouble(step: Step, node: NodeIndex): void {

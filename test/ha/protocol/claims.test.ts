@@ -76,7 +76,14 @@ function withBystanders(): Member {
 }
 
 test('who is no member is asked whether it has the VM, also when it was powered off: its power may be back', () => {
-  expect(bystandersOf(withBystanders().state)).toEqual(['gamma', 'delta', 'epsilon', 'zeta']);
+  const { state, nowMs } = withBystanders();
+  expect(bystandersOf(state, nowMs)).toEqual(['beta', 'gamma', 'delta', 'epsilon', 'zeta']);
+});
+
+test('a member that is heard is asked as one, and one that is lost only whether it has the VM', () => {
+  const alpha = withBystanders();
+  alpha.hear(1, { role: 'passive', sequence: 10 });
+  expect(bystandersOf(alpha.state, alpha.nowMs)).toEqual(['gamma', 'delta', 'epsilon', 'zeta']);
 });
 
 describe('a node is told as off', () => {
