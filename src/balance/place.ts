@@ -99,12 +99,24 @@ export interface PlacementPlan {
   readonly unknownVms: readonly string[];
 }
 
+export interface PlacementOptions extends PlaceOptions {
+  /**
+   * VMs that get their place before all others, in this order, if there isn't room for all; then no running VM is moved.
+   * Names of others may be among them.
+   */
+  readonly first?: readonly string[];
+}
+
 /**
  * Where to start the VMs of the state that run nowhere, or those of them that are named; `mayDisplace` is false when
  * left out.
  * @throws CxmError INVALID_INPUT if the state or a rule can't be, or a named VM is unknown
  */
-export function planPlacement(state: ClusterState, vms?: readonly string[], options: PlaceOptions = {}): PlacementPlan {
+export function planPlacement(
+  state: ClusterState,
+  vms?: readonly string[],
+  options: PlacementOptions = {},
+): PlacementPlan {
   checkState(state);
   const known = new Set(state.vms.map(({ name }) => name));
   const unknown = vms?.find((name) => !known.has(name));
@@ -118,7 +130,9 @@ export function planPlacement(state: ClusterState, vms?: readonly string[], opti
   const model = buildModel({ nodes: state.nodes, vms: considered }, rules, options.maxVmsPerNode ?? Infinity);
   const start = startPlacement(model);
   const asked = model.units.flatMap(({ home }, unit) => (home < 0 ? [unit] : []));
-  const packing = pack(model, start, asked, { fit: 'tight', mayDisplace: options.mayDisplace ?? false });
+  const mayDisplace = options.mayDisplace ?? false;
+  const whole = pack(model, start, asked, { fit: 'tight', mayDisplace });
+  const packing = whole.left.length === 0 ? whole : byImportance(model, start, { asked, first: options.first, whole });
   const moves = packing.relocations.filter(({ unit }) => unitAt(model, unit).home >= 0);
   const after = startPlacement(model);
   for (const { unit, node } of moves) move(model, after, unit, node);
@@ -129,6 +143,38 @@ export function planPlacement(state: ClusterState, vms?: readonly string[], opti
     method: packing.method,
     certain: packing.certain,
     unknownVms,
+  };
+}
+
+interface Shortage {
+  readonly asked: readonly number[];
+  readonly first: readonly string[] | undefined;
+  /** What best-fit makes of it. */
+  readonly whole: Packing;
+}
+
+/** Largest first would let a large unit take the room of a more important small one. */
+function byImportance(model: Model, start: Placement, { asked, first = [], whole }: Shortage): Packing {
+  const ranks = new Map(first.map((vm, at) => [vm, at]));
+  const rankOf = (unit: number): number =>
+    Math.min(...unitAt(model, unit).vms.map(({ name }) => ranks.get(name) ?? Infinity));
+  const ahead = asked.filter((unit) => rankOf(unit) < Infinity).sort((one, other) => rankOf(one) - rankOf(other));
+  if (ahead.length === 0) return whole;
+  const options = { fit: 'tight', mayDisplace: false } as const;
+  const others = asked.filter((unit) => !ahead.includes(unit));
+  const isRoomForAhead = pack(model, start, ahead, options).left.length === 0;
+  let placement = start;
+  const turns = (isRoomForAhead ? [ahead, others] : [...ahead.map((unit) => [unit]), others]).map((units) => {
+    const packing = pack(model, placement, units, options);
+    ({ placement } = packing);
+    return packing;
+  });
+  return {
+    relocations: turns.flatMap(({ relocations }) => relocations),
+    left: turns.flatMap(({ left }) => left),
+    method: 'first',
+    certain: whole.certain,
+    placement,
   };
 }
 

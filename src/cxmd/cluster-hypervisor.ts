@@ -142,8 +142,8 @@ async function outcomeOf(work: () => Promise<void>): Promise<Started> {
   }
 }
 
-/** Best-fit decreasing. */
-async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Planned> {
+/** Best-fit decreasing; where room is short, the most important ones before all others. */
+async function planOn(cluster: Cluster, { vms, failed, first }: PlanOrder): Promise<Planned> {
   const survey = await surveyNodes(cluster);
   const names = survey.sights.map(({ node }) => node);
   if (names.length === 0) throw new CxmError('HOST_UNREACHABLE', 'no node could be looked at');
@@ -164,7 +164,7 @@ async function planOn(cluster: Cluster, { vms, failed }: PlanOrder): Promise<Pla
   for (const vm of hopeless) left.push({ vm, reason: 'no node can have it', panic: false });
   const wanted = definitions.map(({ vm }) => vm).filter((vm) => !hopeless.has(vm));
   const rules = { pinned: pinned.filter(({ vm }) => !hopeless.has(vm)) };
-  const placement = planPlacement(state, wanted, { rules });
+  const placement = planPlacement(state, wanted, { rules, first });
   const short = placement.left.map(leftBehind);
   return {
     placements: placement.starts.map(({ vm, destination }) => ({ vm, node: destination })),

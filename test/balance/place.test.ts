@@ -196,6 +196,20 @@ describe('placing VMs', () => {
     expect(() => planPlacement(state, ['x', 'none'])).toThrow('there is no VM "none"');
   });
 
+  test('the most important ones get the room if it is short, in their order, and nothing changes if it is not', () => {
+    const vms: Parameters<typeof cluster>[1] = { big: [undefined, 9], dns: [undefined, 3], ldap: [undefined, 4] };
+    const first = ['dns', 'ldap', 'elsewhere'];
+    const startsOn = (memory: Record<string, number>, some?: readonly string[]): readonly string[] =>
+      planPlacement(cluster(memory, vms), undefined, some === undefined ? {} : { first: some }).starts.map(
+        ({ vm }) => vm,
+      );
+    expect(startsOn({ a: 10 })).toEqual(['big']);
+    expect(startsOn({ a: 10 }, first)).toEqual(['ldap', 'dns']);
+    expect(startsOn({ a: 6 }, first)).toEqual(['dns']);
+    expect(startsOn({ a: 6 }, ['ldap', 'dns'])).toEqual(['ldap']);
+    expect(startsOn({ a: 10, b: 7 }, first)).toEqual(['big', 'ldap', 'dns']);
+  });
+
   test('groups apart are started on different nodes, groups together on one', () => {
     const state = cluster({ a: 10, b: 10 }, { v: [undefined, 2], w: [undefined, 2] });
     const apart = planPlacement(state, undefined, { rules: { apart: [['v', 'w']] } });

@@ -11,7 +11,7 @@ import { daemonSettings, isLonger, reloaded } from '../../src/ha/daemon/settings
 import { obstacleToWork } from '../../src/ha/daemon/view.ts';
 import { VmPoll } from '../../src/ha/daemon/vm-poll.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
-import type { DomainNames, Hypervisor, StartOrder } from '../../src/ha/effects/hypervisor.ts';
+import type { DomainNames, Hypervisor, PlanOrder, StartOrder } from '../../src/ha/effects/hypervisor.ts';
 import type { Effect, Result } from '../../src/ha/protocol/messages.ts';
 import { createNode, type NodeState } from '../../src/ha/protocol/state.ts';
 
@@ -257,24 +257,27 @@ describe('orders', () => {
 
   test('for VMs that are not to be restarted get no place in a recovery, but do when they are only moved', async () => {
     const asked: (readonly string[])[] = [];
+    const important: (readonly string[])[] = [];
     const results: Result[] = [];
     const recovery = { planId: 1 } as unknown as NonNullable<NodeState['recovery']>;
     const vmWork = new VmWork({
       hypervisor: {
-        plan: ({ vms }: { vms: readonly string[] }) => {
+        plan: ({ vms, first }: PlanOrder) => {
           asked.push(vms);
+          important.push(first);
           return Promise.resolve({ placements: vms.map((vm) => ({ vm, node: 'node2' })), left: [] });
         },
       } as unknown as Hypervisor,
       clock: () => 1000,
       state: () => nodeState({ ...healthy, recovery }),
-      rules: () => ({ first: [], never: ['never'] }),
+      rules: () => ({ first: ['web'], never: ['never'] }),
       done: (_id, result) => void results.push(result),
     });
     vmWork.plan({ kind: 'plan', id: 1, vms: ['web', 'never'], nodes: [1], failed: [] });
     vmWork.plan({ kind: 'plan', id: 2, vms: ['never'], nodes: [1], failed: [] });
     await expect.poll(() => results, { timeout: 20_000 }).toHaveLength(2);
     expect(asked).toEqual([['web'], ['never']]);
+    expect(important).toEqual([['web'], ['web']]);
     expect(results[0]).toMatchObject({ placements: [{ vm: 'web', node: 1 }], left: [{ vm: 'never', panic: false }] });
     expect(results[1]).toMatchObject({ placements: [{ vm: 'never', node: 1 }], left: [] });
   });

@@ -97,6 +97,11 @@ for name; do case $name in up*) echo "$name is alive";; down*) echo "$name is un
     expect(await pingAll([], options)).toEqual([]);
   });
 
+  test('that this machine could not even send are unknown, whatever the real fping says of them', async () => {
+    program('exec unshare -rn /usr/bin/fping "$@"', 'fping');
+    expect(await pingAll(['192.0.2.1', '192.0.2.2'], options)).toEqual(['unknown', 'unknown']);
+  });
+
   test('that could not be finished in time are unknown', async () => {
     program('echo "up.example.org is alive"; sleep 30', 'fping');
     const begin = performance.now();

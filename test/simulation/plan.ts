@@ -60,7 +60,8 @@ export function makePlan(seed: number, hours: number, size?: number): Plan {
 /** Drawn by themselves, so that the rest of a seed stays what it was. */
 function withRest(random: Random, nodes: number, episode: Episode): Episode {
   const [first] = episode.faults;
-  if (episode.kind !== 'death' || first?.fault.kind !== 'power-loss' || nodes < 3 || !random.chance(0.3)) return episode;
+  if (episode.kind !== 'death' || first?.fault.kind !== 'power-loss' || nodes < 3 || !random.chance(0.3))
+    return episode;
   return { ...episode, resting: (first.fault.node + random.integer(1, nodes - 1)) % nodes };
 }
 

@@ -8,7 +8,7 @@
  */
 import type { BootClock } from '../effects/boot-clock.ts';
 import type { MasterWork } from '../effects/master-work.ts';
-import type { NodeState } from '../protocol/state.ts';
+import { nameOf, type NodeState } from '../protocol/state.ts';
 import type { EventName, Logger } from './log.ts';
 import { aliveNodes, nodesOf, stateOfCluster } from './view.ts';
 
@@ -80,5 +80,9 @@ export function obstacleToRounds(state: NodeState, nowMs: number): string | unde
   const lost = nodes.find(({ name }) => !alive.has(name));
   if (lost !== undefined) return `${lost.name} is neither alive nor off for certain`;
   const mute = nodes.find(({ disk }) => disk !== 'ok');
-  return mute === undefined ? undefined : `${mute.name} is not seen on the heartbeat disk`;
+  if (mute !== undefined) return `${mute.name} is not seen on the heartbeat disk`;
+  const { evacuation } = state;
+  // One migration at a time; without a VM it is only being asked.
+  const isMoving = evacuation !== undefined && evacuation.vm !== '';
+  return isMoving ? `${nameOf(state, evacuation.node)} is being emptied` : undefined;
 }

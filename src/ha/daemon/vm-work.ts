@@ -55,6 +55,7 @@ export class VmWork {
       vms: wanted,
       nodes: nodes.map(name),
       failed: failed.map(({ vm, node }) => ({ vm, node: name(node) })),
+      first: this.parts.rules().first,
     };
     const planning =
       wanted.length === 0 ? Promise.resolve({ placements: [], left: [] }) : this.parts.hypervisor.plan(order);

@@ -20,6 +20,8 @@ export interface PlanOrder {
   readonly vms: readonly string[];
   readonly nodes: readonly string[];
   readonly failed: readonly { readonly vm: string; readonly node: string }[];
+  /** The most important ones, of which any may be among the VMs, in their order. */
+  readonly first: readonly string[];
 }
 
 export interface Planned {

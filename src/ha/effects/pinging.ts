@@ -24,18 +24,22 @@ export async function pingAll(names: readonly string[], options: PingOptions): P
 interface Ended {
   readonly code: number | undefined;
   readonly output: string;
+  readonly errors: string;
 }
 
 /** Two packets each; undefined when there is no fping. */
 async function byFping(names: readonly string[], options: PingOptions): Promise<Map<string, PingResult> | undefined> {
   const waitMs = Math.max(100, Math.floor((options.deadlineMs - 200) / 3));
   const args = ['-r', '1', '-B', '1', '-i', '1', '-t', String(waitMs), '--', ...names];
-  const ended = names.length === 0 ? { code: 0, output: '' } : await run('fping', args, options);
+  const ended = names.length === 0 ? { code: 0, output: '', errors: '' } : await run('fping', args, options);
   if (ended === undefined) return undefined;
+  // It counts what this machine itself has refused to send, too, as unreachable: no route, or a filter.
+  const unsent = new Set(Array.from(ended.errors.matchAll(/^(\S+): error while sending/gm), ([, name]) => name));
   const results = new Map<string, PingResult>();
   for (const line of ended.output.split('\n')) {
     const [, name, word] = /^(\S+) is (alive|unreachable)/.exec(line) ?? [];
-    if (name !== undefined) results.set(name, word === 'alive' ? 'answer' : 'silent');
+    if (name === undefined) continue;
+    results.set(name, word === 'alive' ? 'answer' : unsent.has(name) ? 'unknown' : 'silent');
   }
   return results;
 }
@@ -56,8 +60,9 @@ async function byPing(names: readonly string[], options: PingOptions): Promise<M
 function run(program: string, args: readonly string[], options: PingOptions): Promise<Ended | undefined> {
   return new Promise((resolve) => {
     let output = '';
+    let errors = '';
     const child = spawn(program, [...args], {
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: options.path, LC_ALL: 'C' },
     });
     // What could not be begun has no streams: there may be no descriptor left for them.
@@ -68,14 +73,16 @@ function run(program: string, args: readonly string[], options: PingOptions): Pr
     const end = (ended: Ended | undefined): void => {
       clearTimeout(timer);
       child.stdout.destroy();
+      child.stderr.destroy();
       resolve(ended);
     };
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      end({ code: undefined, output });
+      end({ code: undefined, output, errors });
     }, options.deadlineMs - 50);
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
     child.on('error', () => end(undefined));
-    child.on('close', (code) => end({ code: code ?? undefined, output }));
+    child.on('close', (code) => end({ code: code ?? undefined, output, errors }));
   });
 }

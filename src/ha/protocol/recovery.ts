@@ -14,7 +14,7 @@ import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, PingResult, Result } from './messages.ts';
 import { advanceStarts } from './restart.ts';
 import type { Peer, PendingAsk, Recovery, Target, Todo } from './parts.ts';
-import { alarm, because, nameOf, never, peerAt, takeId, type Step } from './state.ts';
+import { alarm, because, nameOf, never, peerAt, takeId, type NodeState, type Step } from './state.ts';
 import { watchdogSilenceMs } from './timing.ts';
 import { evidenceOf, isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
@@ -182,7 +182,16 @@ function lastLook(step: Step, target: Target): void {
     state.readWanted = true;
     return;
   }
-  if (target.failure === '' || silentBehindWatchdog(step, target)) fence(step, target);
+  if (target.failure !== '' && !silentBehindWatchdog(step, target)) return;
+  if (target.failure !== '' && isUnread(state, target.node)) {
+    return raisePanicOnce(step, `${target.failure}, and its slot can't be read: it may be feeding its watchdog`);
+  }
+  fence(step, target);
+}
+
+/** What stands there says nothing, so a slot that doesn't change is no silence. */
+function isUnread({ obscure }: NodeState, node: NodeIndex): boolean {
+  return obscure.slots.some((one) => one.node === node && !one.isVoid);
 }
 
 function answering({ pinged, asks }: Target, results: readonly (readonly PingResult[])[]): string {
@@ -228,7 +237,8 @@ function holdKey(node: NodeIndex): string {
 
 function fence(step: Step, target: Target): void {
   const { state, effects } = step;
-  if (silentBehindWatchdog(step, target)) return confirmOff(step, target, 'its watchdog has ended it');
+  if (!isUnread(state, target.node) && silentBehindWatchdog(step, target))
+    return confirmOff(step, target, 'its watchdog has ended it');
   const id = takeId(state);
   const token = { epoch: state.held?.epoch ?? 0, owner: state.config.self };
   replaceTarget(step, { ...target, phase: 'fencing', effectId: id });

@@ -20,6 +20,15 @@ test('not beside a node that is heard but does not reach the disk, where the clu
   expect(obstacle(alpha)).toBeUndefined();
 });
 
+test('not while it empties a node itself: one migration at a time', () => {
+  const alpha = new Master();
+  alpha.happen({ kind: 'vms', others: false, sampledMs: alpha.nowMs, vms: ['web'] });
+  alpha.happen({ kind: 'call', callId: 2, call: { kind: 'maintenance', on: true } });
+  alpha.live(1);
+  expect(alpha.take('plan')).toHaveLength(1);
+  expect(obstacle(alpha)).toBe('alpha is being emptied');
+});
+
 test('a node says of itself when its slot does not reach the disk', () => {
   const own = ({ state, nowMs }: Master): string | undefined =>
     nodesOf(state, nowMs).find(({ isSelf }) => isSelf)?.disk;
@@ -55,4 +64,19 @@ test('who was lost, was left alone because a VM answered, came back and died is 
   const first = secondsToFence(alpha, 'answer');
   alpha.live(2);
   expect(secondsToFence(alpha, 'silent')).toBeLessThanOrEqual(first + 1);
+});
+
+test.each([
+  ['whose slot stands still is off when its watchdog must have ended it', false, { off: true, panic: false }],
+  ['whose slot is damaged may be writing it: panic', true, { off: false, panic: true }],
+])('a node behind a watchdog that could not be fenced and %s', (_, torn, { off, panic }) => {
+  const alpha = new Master(10_000, []);
+  for (let second = 0; second < 60; second += 1) {
+    alpha.live(1, { speaks: false, writes: false, torn });
+    for (const { id } of alpha.take('fence')) {
+      alpha.happen({ kind: 'done', id, result: { kind: 'fence', ok: false, reason: 'no answer' } });
+    }
+  }
+  expect(alpha.state.ledger.fenced[1] === 1).toBe(off);
+  expect(alpha.state.switches.panic.on).toBe(panic);
 });

@@ -7,6 +7,8 @@ interface BetaDoes {
   readonly writes?: boolean;
   /** It says that it has VMs that do not stand in its slot. */
   readonly unlisted?: boolean;
+  /** Its slot has a wrong checksum whenever it is read. */
+  readonly torn?: boolean;
   /** What is read instead of alpha's own lease. */
   readonly lease?: Read<Lease>;
 }
@@ -43,7 +45,7 @@ export class Master extends Member {
         this.written === 0
           ? 'empty'
           : { ...slotOf(1, 'beta', this.written, 0), watchdogMs: this.betaWatchdogMs, vms: this.betaVms };
-      this.read(beta.lease ?? this.lease ?? 'empty', [this.slot ?? 'empty', slot]);
+      this.read(beta.lease ?? this.lease ?? 'empty', [this.slot ?? 'empty', beta.torn === true ? 'torn' : slot]);
       for (const { lease } of this.take('write-lease')) {
         this.lease = lease;
         this.happen({ kind: 'lease-written' });
