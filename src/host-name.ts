@@ -6,8 +6,8 @@ export function isHostName(name: string): boolean {
   return pattern.test(name);
 }
 
-/** Which of the cluster's nodes this machine is: the one of its host name, in full or up to the first dot. Pure. */
-export function localNameAmong(hostName: string, nodes: readonly string[]): string {
+/** Which of the cluster's nodes a machine is: the one of its host name, in full or up to the first dot; else that name. Pure. */
+export function nodeNameAmong(hostName: string, nodes: readonly string[]): string {
   const short = (name: string): string => name.split('.')[0]?.toLowerCase() ?? '';
   const exact = nodes.find((node) => node.toLowerCase() === hostName.toLowerCase());
   if (exact !== undefined) return exact;

@@ -17,6 +17,7 @@ import { listNodes } from '../cluster/locate.ts';
 import { checkedName } from '../cluster/node-files.ts';
 import { whereabouts } from '../cluster/survey.ts';
 import { asCxmError, CxmError } from '../errors.ts';
+import { nodeNameAmong } from '../host-name.ts';
 import { volumeOfPath, type VolumeName } from '../lvm/device-path.ts';
 import type { Cluster, Reporter } from '../cluster/cluster.ts';
 import type { CliEnvironment } from './environment.ts';
@@ -86,7 +87,12 @@ async function guard(
   } else if (what === 'stay' && first !== undefined) {
     await guardStay(cluster, { vm: checkedName(first), node }, hold);
   } else if (what === 'migrate' && first !== undefined && second !== undefined) {
-    await guardMigration(cluster, { vm: checkedName(first), destination: second }, hold);
+    // OpenNebula may have its hosts under full names where the cluster has short ones.
+    const destination = nodeNameAmong(
+      second,
+      cluster.nodes.map(({ name }) => name),
+    );
+    await guardMigration(cluster, { vm: checkedName(first), destination }, hold);
   } else if (what === 'hold' && first !== undefined) {
     await guardWork(cluster, { vm: checkedName(first), node }, hold);
   } else {

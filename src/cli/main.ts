@@ -6,14 +6,14 @@ import { readCxmConf, type CxmConfFile } from '../config/cxm-conf-file.ts';
 import { localMachine } from '../host/hold.ts';
 import { daemonOf, membershipFrom, turnout } from './daemon.ts';
 import type { CliEnvironment } from './environment.ts';
-import { localNameAmong } from '../host-name.ts';
+import { nodeNameAmong } from '../host-name.ts';
 import { reachNodes } from './nodes.ts';
 import { processParts, startCxm } from './process.ts';
 
 function realEnvironment(): CliEnvironment {
   let file: CxmConfFile | undefined;
   const configuration = (): CxmConfFile => (file ??= readCxmConf());
-  const localName = (): string => localNameAmong(hostname(), configuration().configuration.ALLOWED_NODES);
+  const localName = (): string => nodeNameAmong(hostname(), configuration().configuration.ALLOWED_NODES);
   const daemon = daemonOf(() => configuration().configuration);
   return {
     ...processParts(),

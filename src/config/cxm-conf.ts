@@ -146,7 +146,7 @@ const keys = {
     'Virtual machines',
     texts('the name of a VM', isHostName),
     '[]',
-    'VMs that are started before all others when their node has failed, in this order.',
+    'VMs that are started before all others when their node has failed, in this order, and get their room before them.',
   ),
   SHUTDOWN_TIMEOUT: key(
     'Virtual machines',

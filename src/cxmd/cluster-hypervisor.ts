@@ -6,24 +6,20 @@
  * failure says of the VM is no more than what was seen.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { planPlacement } from '../balance/place.ts';
-import type { Pin } from '../balance/state.ts';
-import { placeable, stateOf, withNewVms } from '../cluster/balancing.ts';
+import type { BalanceRules } from '../balance/state.ts';
 import { nodeNamed, type Cluster } from '../cluster/cluster.ts';
-import type { VmDefinition } from '../cluster/definition.ts';
-import { findHomes } from '../cluster/homes.ts';
-import { requireDefinition } from '../cluster/locate.ts';
-import { leftBehind } from '../cluster/many.ts';
 import { migrateVm } from '../cluster/migrate.ts';
 import type { ClusterNode } from '../cluster/node.ts';
 import { startVm } from '../cluster/start.ts';
-import { surveyNodes } from '../cluster/survey.ts';
 import { asCxmError, CxmError } from '../errors.ts';
-import type { Hypervisor, PlanOrder, Planned, Started, StartOrder } from '../ha/effects/hypervisor.ts';
+import type { Hypervisor, Started, StartOrder } from '../ha/effects/hypervisor.ts';
 import { meaningOf, rowsOf, type DomainRow } from '../xen/domain-list.ts';
+import { placesFor } from './places.ts';
 
 export interface HypervisorParts {
   readonly localName: string;
+  /** Of cxm.conf, as they are at the moment. */
+  rules(): BalanceRules;
   /** The cluster of these nodes only; opened for each piece of work, over connections that are kept. */
   open(nodes: readonly string[]): Cluster;
 }
@@ -33,7 +29,7 @@ const bystanderMs = 2000;
 /** No machine comes up and has a VM running in so short a time; cxm on a bystander needs the VM's lock here. */
 const recentMs = 5000;
 
-export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervisor {
+export function clusterHypervisor({ localName, rules, open }: HypervisorParts): Hypervisor {
   const clusterFor = (order: StartOrder): Cluster => {
     const look = recent(() => requireNotAt(open(order.bystanders), order.vm));
     // Machines without power take their time to be silent, in which the others can be looked at.
@@ -62,7 +58,7 @@ export function clusterHypervisor({ localName, open }: HypervisorParts): Hypervi
         });
         if (!alreadyThere && found !== source) throw new CxmError('REFUSED', `${order.vm} came from ${found}`);
       }),
-    plan: (order) => planOn(open(order.nodes), order),
+    plan: (order) => placesFor(open(order.nodes), order, rules()),
   };
 }
 
@@ -140,75 +136,4 @@ async function outcomeOf(work: () => Promise<void>): Promise<Started> {
     const isRefusal = changed === 'nothing' && code !== 'XEN';
     return { outcome: isRefusal ? 'refused' : 'failed', reason: message };
   }
-}
-
-/** Best-fit decreasing; where room is short, the most important ones before all others. */
-async function planOn(cluster: Cluster, { vms, failed, first }: PlanOrder): Promise<Planned> {
-  const survey = await surveyNodes(cluster);
-  const names = survey.sights.map(({ node }) => node);
-  if (names.length === 0) throw new CxmError('HOST_UNREACHABLE', 'no node could be looked at');
-  const definitions: VmDefinition[] = [];
-  const left: Planned['left'][number][] = [];
-  for (const vm of vms) {
-    const definition = await definitionOn(cluster, names, vm);
-    if (definition instanceof CxmError) left.push({ vm, reason: definition.message, panic: false });
-    else definitions.push(definition);
-  }
-  const state = withNewVms(withoutVms(placeable(stateOf(survey.sights)).state, vms), definitions);
-  const homes = await findHomes(cluster);
-  const pinned = pinsFor(
-    definitions.map(({ vm }) => vm),
-    { names, homes: homes.pinned, failed },
-  );
-  const hopeless = new Set(pinned.filter(({ nodes }) => nodes.length === 0).map(({ vm }) => vm));
-  for (const vm of hopeless) left.push({ vm, reason: 'no node can have it', panic: false });
-  const wanted = definitions.map(({ vm }) => vm).filter((vm) => !hopeless.has(vm));
-  const rules = { pinned: pinned.filter(({ vm }) => !hopeless.has(vm)) };
-  const placement = planPlacement(state, wanted, { rules, first });
-  const short = placement.left.map(leftBehind);
-  return {
-    placements: placement.starts.map(({ vm, destination }) => ({ vm, node: destination })),
-    left: [...left, ...short.map(({ vm, error }) => ({ vm, reason: error.message, panic: true }))],
-  };
-}
-
-export interface PinningFacts {
-  /** Of the nodes that are left. */
-  readonly names: readonly string[];
-  /** Where VMs can be that can't be everywhere. */
-  readonly homes: readonly Pin[];
-  readonly failed: PlanOrder['failed'];
-}
-
-/**
- * Where VMs may be placed that may not be placed on every node. Nodes where a VM was tried in vain are left out while
- * others can have it: what was refused may have been so for a reason that passes, and who orders bounds the attempts.
- */
-export function pinsFor(vms: readonly string[], { names, homes, failed }: PinningFacts): readonly Pin[] {
-  const pinOf = new Map(homes.map(({ vm, nodes }) => [vm, nodes]));
-  return vms.flatMap((vm) => {
-    const homesLeft = (pinOf.get(vm) ?? names).filter((node) => names.includes(node));
-    const untried = homesLeft.filter((node) => !failed.some((one) => one.vm === vm && one.node === node));
-    const nodes = untried.length > 0 ? untried : homesLeft;
-    return nodes.length === names.length ? [] : [{ vm, nodes }];
-  });
-}
-
-/** Those that run on one of the nodes are placed by what they will need, as if they ran nowhere. */
-function withoutVms(state: ReturnType<typeof stateOf>, vms: readonly string[]): ReturnType<typeof stateOf> {
-  const moved = new Set(vms);
-  return { ...state, vms: state.vms.filter(({ name }) => !moved.has(name)) };
-}
-
-/** The first node that has one. */
-async function definitionOn(cluster: Cluster, names: readonly string[], vm: string): Promise<VmDefinition | CxmError> {
-  let failure = new CxmError('NOT_FOUND', `there is no configuration of ${vm}`);
-  for (const name of names) {
-    try {
-      return await requireDefinition(nodeNamed(cluster, name), vm);
-    } catch (error) {
-      failure = asCxmError(error);
-    }
-  }
-  return failure;
 }

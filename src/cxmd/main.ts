@@ -8,7 +8,7 @@ import { renderLine } from '../ha/daemon/log.ts';
 import { runDaemon } from '../ha/daemon/run.ts';
 import type { Machine } from '../host/hold.ts';
 import { connectNodes, type Nodes } from '../host/nodes.ts';
-import { localNameAmong } from '../host-name.ts';
+import { nodeNameAmong } from '../host-name.ts';
 import { diskProgram } from './disk-program.ts';
 import { openLogStream } from './log-stream.ts';
 import { clusterToolkit } from './toolkit.ts';
@@ -34,7 +34,7 @@ function main(): void {
     step: () => undefined,
     note: (_severity, text) => write(renderLine('started_vm', text)),
   };
-  const localNameIn = (conf: CxmConf): string => localNameAmong(hostname(), conf.ALLOWED_NODES);
+  const localNameIn = (conf: CxmConf): string => nodeNameAmong(hostname(), conf.ALLOWED_NODES);
   void runDaemon({
     localNameIn,
     version,

@@ -1,4 +1,5 @@
 /** What cxmd works on its cluster with. */
+import { rulesOf } from '../cluster/balance-rules.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { CxmConf } from '../config/cxm-conf.ts';
 import type { Toolkit } from '../ha/daemon/run.ts';
@@ -16,7 +17,7 @@ export interface ToolkitParts {
 
 export function clusterToolkit(parts: ToolkitParts): Toolkit {
   return {
-    hypervisor: clusterHypervisor(parts),
+    hypervisor: clusterHypervisor({ ...parts, rules: () => rulesOf(parts.configuration()) }),
     balancer: clusterBalancer({ ...parts, clock: () => performance.now() }),
     mender: migrationMender(parts),
   };

@@ -47,6 +47,12 @@ describe('one VM', { timeout: timeoutMs }, () => {
     expect(exitCode).toBe(2);
   });
 
+  it('is held for a driver that moves it to a node by its full name, as OpenNebula may have it', async () => {
+    const guard = (host: string) => box.cxm(['guard', 'migrate', '--', shop, host], { input: 'done\n' });
+    expect(await guard('node2.example.org')).toMatchObject({ exitCode: 0, stdout: 'held\nkept\n' });
+    expect((await guard('node20.example.org')).stdout).toContain('node20.example.org is no node of the cluster');
+  });
+
   it('has its volumes on one node at a time, by hand', async () => {
     const first = await box.cxm(['activate', mail, '-f', 'node2']);
     expect(first.stdout).toBe(`The volumes of ${mail} are active on node2 and nowhere else.\n`);

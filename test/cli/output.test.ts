@@ -7,7 +7,7 @@ import { renderBashCompletion } from '../../src/cli/bash-completion.ts';
 import { commandNames } from '../../src/cli/command-table.ts';
 import { renderFailure } from '../../src/cli/failure.ts';
 import { matchesGlob } from '../../src/cli/glob.ts';
-import { localNameAmong } from '../../src/host-name.ts';
+import { nodeNameAmong } from '../../src/host-name.ts';
 import { renderCxmConfPage, renderCxmPage } from '../../src/cli/man.ts';
 import { membershipWarning } from '../../src/cli/membership.ts';
 import { Progress } from '../../src/cli/progress.ts';
@@ -172,7 +172,7 @@ describe('the local node', () => {
     ['node1', ['node1.here.org', 'node1.there.org'], 'node1'],
     ['other', ['node1'], 'other'],
   ])('of a machine called %s among %j is %s', (host, nodes, expected) => {
-    expect(localNameAmong(host, nodes)).toBe(expected);
+    expect(nodeNameAmong(host, nodes)).toBe(expected);
   });
 });
 

@@ -94,7 +94,7 @@ test.each<[string, { readonly name: string | undefined; readonly state?: object 
   ];
   const open = (): Cluster =>
     ({ nodes: [{ name: 'alpha', toolstack: { list: () => Promise.resolve(rows) } }] }) as unknown as Cluster;
-  const found = await clusterHypervisor({ localName: 'alpha', open }).list();
+  const found = await clusterHypervisor({ rules: () => ({}), localName: 'alpha', open }).list();
   expect(found).toEqual({ vms: others ? ['web'] : ['web', 'mail'], others });
 });
 
