@@ -44,6 +44,8 @@ export interface NodeLayout extends NodeKind {
   /** The nodes of the cluster keep the same configurations, those of the SAN here. */
   readonly configDirectory: string;
   readonly autostartDirectory: string;
+  /** Its own cxm.conf. The sandbox's counts where there is none, for `cxm` alone: the drivers take such a node for a host of its own. */
+  readonly clusterConf: string;
   /** State of its simulated xl. */
   readonly xen: string;
   /** Where OpenNebula copies the drivers to; /var/tmp/one on a real host. */
@@ -110,6 +112,7 @@ function nodeLayout(directory: string, kind: NodeKind): NodeLayout {
     groupDirectory: kind.storage === 'san' ? join(directory, 'san', volumeGroup) : join(own, 'disks', volumeGroup),
     configDirectory: join(kind.storage === 'san' ? join(directory, 'cluster') : own, 'etc/xen/vm'),
     autostartDirectory: join(own, 'etc/xen/auto'),
+    clusterConf: join(own, 'etc/xen/cxm.conf'),
     xen: join(own, 'xen'),
     scripts: join(own, 'var/tmp/one'),
     runDirectory: join(own, 'run/cxm'),

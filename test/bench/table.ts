@@ -131,6 +131,8 @@ const method = `## How it is measured
   eighth), made from a fixed seed; packed with \`zstd -3\`. The raw image has 4 MiB that don't compress in each 16 MiB.
 - **Bytes sent** are those that go into ssh and come out of it on the frontend.
 - **Fetching** is \`cpds\`, with \`COMPRESS_LEVEL\` 1 for zstd and 6, gzip's own, for gzip.
+- **How much it varies.** The two cores are virtual, and what the machine beneath gives them differs from day to day; the README
+  has the ends of what several runs have shown.
 - **Starting** is measured on this machine without emulation: from the start of the process to its end, in turns with
   \`node -e 0\`. For the whole action, ssh is replaced by a shell script that answers at once.
 `;

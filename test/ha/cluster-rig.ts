@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { diskBytes } from '../../src/ha/disk/format.ts';
 import type { JournalEntry } from '../../src/ha/daemon/journal.ts';
 import type { NodeReport, StatusReport } from '../../src/ha/daemon/view.ts';
-import { nodeVariable } from '../../src/sandbox/layout.ts';
-import { frontendEnvironment } from '../../src/sandbox/one/calls.ts';
+import { nodeOf, nodeVariable } from '../../src/sandbox/layout.ts';
+import { createCaller, frontendEnvironment } from '../../src/sandbox/one/calls.ts';
+import { Lifecycle } from '../../src/sandbox/one/lifecycle.ts';
 import { CliSandbox } from '../cli/sandbox.ts';
 import { endOf, type Ended } from '../sandbox/guest-house.ts';
 
@@ -155,6 +156,19 @@ export class ClusterRig {
   /** The command line of the cluster, called on a node where cxmd runs. */
   cxm(node: NodeName, ...words: readonly string[]): Promise<Ended> {
     return this.sandbox.cxm(words, { at: node, env: { CXM_CONF: this.confOf(node) } });
+  }
+
+  /**
+   * OpenNebula, to whose drivers the nodes are those of a cluster from now on, and which is told by the hook. To be called
+   * before the daemons are started.
+   */
+  openNebula(): Lifecycle {
+    const { layout } = this.sandbox;
+    for (const node of nodeNames) {
+      this.configure(node, { POST_MIGRATION_HOOK: `"${join(layout.library, 'one-migrate')}"` });
+      fs.symlinkSync(this.confOf(node), nodeOf(layout, node).clusterConf);
+    }
+    return new Lifecycle(layout, createCaller({ layout, mounts: false }));
   }
 
   /** Undefined when it does not answer. */

@@ -8,7 +8,7 @@ import { handleWords, version } from '../../cxmd/words.ts';
 import { renderLine } from '../../ha/daemon/log.ts';
 import { runDaemon } from '../../ha/daemon/run.ts';
 import { layoutOf, nodeVariable, sandboxVariable } from '../layout.ts';
-import { sandboxCluster } from './environment.ts';
+import { confPath, sandboxCluster } from './environment.ts';
 
 function main(): void {
   const layout = layoutOf(process.env[sandboxVariable] ?? '');
@@ -23,7 +23,7 @@ function main(): void {
     localNameIn: () => localName,
     version,
     diskProgram,
-    configuration: () => loadCxmConf(process.env['CXM_CONF'] ?? layout.clusterConf),
+    configuration: () => loadCxmConf(confPath(layout, localName)),
     write,
     toolkit: (configuration) =>
       clusterToolkit({

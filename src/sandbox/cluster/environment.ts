@@ -3,6 +3,7 @@
  * there. The local node is the one on which cxm was called; on the frontend, which is none, it is node1.
  */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { daemonOf, membershipFrom, turnout } from '../../cli/daemon.ts';
 import type { CliEnvironment } from '../../cli/environment.ts';
 import { processParts } from '../../cli/process.ts';
@@ -21,7 +22,7 @@ export function sandboxEnvironment(): CliEnvironment {
   const layout = layoutOf(process.env[sandboxVariable] ?? '');
   const here = process.env[nodeVariable] ?? '';
   const localName = here === '' || here === frontendName ? 'node1' : here;
-  const configuration = () => readCxmConf(process.env['CXM_CONF'] ?? layout.clusterConf);
+  const configuration = () => readCxmConf(confPath(layout, localName));
   const daemon = daemonOf(() => configuration().configuration);
   return {
     ...processParts(),
@@ -43,6 +44,12 @@ export function sandboxEnvironment(): CliEnvironment {
     },
     attachConsole: (domainId) => attach(localName, domainId),
   };
+}
+
+/** The cxm.conf of a node. */
+export function confPath(layout: Layout, node: string): string {
+  const own = nodeOf(layout, node).clusterConf;
+  return process.env['CXM_CONF'] ?? (existsSync(own) ? own : layout.clusterConf);
 }
 
 export interface SandboxClusterRequest {

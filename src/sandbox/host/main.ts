@@ -3,9 +3,10 @@
  * loop mounts only where the tour has found that they work. Which node this is, the stand-in for ssh has said in the
  * environment. It also notes how many bytes came and went, which is what the tour shows as sent.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { noCluster } from '../../agent/cluster-guard.ts';
+import { join } from 'node:path';
+import { noCluster, programGuard } from '../../agent/cluster-guard.ts';
 import { DescriptorSource } from '../../agent/descriptor.ts';
 import { operations } from '../../agent/operations/table.ts';
 import { serve, type HelperEnvironment } from '../../agent/session.ts';
@@ -19,12 +20,13 @@ import {
   nodeVariable,
   rawVariable,
   sandboxVariable,
+  type Layout,
   type NodeLayout,
 } from '../layout.ts';
 import type { TrafficLine } from '../traffic.ts';
 import { DirectoryVolumes } from './directory-volumes.ts';
 
-function environmentOf(node: NodeLayout, note: (line: string) => void): HelperEnvironment {
+function environmentOf(layout: Layout, node: NodeLayout, note: (line: string) => void): HelperEnvironment {
   const mounts = process.env[mountVariable] === 'yes';
   return {
     commands: localCommands,
@@ -38,7 +40,8 @@ function environmentOf(node: NodeLayout, note: (line: string) => void): HelperEn
         directory: node.groupDirectory,
         devices: node.devices,
       }),
-    guard: () => noCluster,
+    guard: () =>
+      existsSync(node.clusterConf) ? programGuard(join(layout.library, 'cxm'), node.runDirectory) : noCluster,
     hostSettings: () => readFileSync(`${node.directory}/etc/cxm/cxmrc`, 'utf8'),
     audit: note,
   };
@@ -54,7 +57,7 @@ async function main(): Promise<void> {
   let operation = '';
   const raw = process.env[rawVariable] === 'yes';
   await serve(raw ? new DescriptorSource(0) : process.stdin, process.stdout, {
-    ...environmentOf(node, (line) => {
+    ...environmentOf(layout, node, (line) => {
       operation ||= line.split(' ', 1)[0] ?? '';
       appendFileSync(node.syslog, `cxm-host: ${line}\n`);
     }),

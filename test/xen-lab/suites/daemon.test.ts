@@ -2,6 +2,8 @@
  * cxmd on real Xen: two nodes with a heartbeat disk on their SAN, whose power and networks the tests take away. What the
  * guests say of themselves is believed, and what xl and LVM show, not what cxmd says.
  */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startDaemon } from '../../lab/daemons.ts';
@@ -27,7 +29,7 @@ import {
 } from '../daemons.ts';
 import { expectAt } from '../expectations.ts';
 import { makeGuestArchive } from '../guest.ts';
-import { imageRecord, startCloud, vmRecord } from '../one.ts';
+import { imageRecord, layout, startCloud, vmRecord } from '../one.ts';
 import { Witness } from '../witness.ts';
 
 const [webGuest, dbGuest] = [new Witness(web.address), new Witness(db.address)];
@@ -152,11 +154,16 @@ describe('with cxmd running', () => {
     for (const vm of ['web', 'db']) await cxmOk(node, `destroy ${vm} --yes`);
   });
 
-  test('a VM of OpenNebula is deployed, moved by cxm, and started elsewhere when its host fails', async () => {
+  test('a VM of OpenNebula is moved by it and by cxm, which tells it, and started elsewhere when its host fails', async () => {
     const [id, address, name] = [7, '10.77.0.107', 'one-7'];
     const master = await settled();
     const host = other(master);
-    for (const node of both) await lab.node(node, 'cat >> /etc/hosts', { input: `${address} ${name}\n` });
+    for (const node of both) {
+      await lab.node(node, 'cat >> /etc/hosts', { input: `${address} ${name}\n` });
+      const hook = 'POST_MIGRATION_HOOK = "/usr/local/sbin/one-migrate"\n';
+      await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: daemonConf(hook) });
+      await lab.node(node, `mkdir -p /etc/cxm && echo 'ONE_HOST="frontend"' > /etc/cxm/cxmrc`);
+    }
     const { one } = startCloud();
     const archive = imageRecord(0, 'archive', { size: '64M', fileSystemType: 'ext4' });
     makeGuestArchive(archive.source);
@@ -165,9 +172,20 @@ describe('with cxmd running', () => {
     await one.deploy(id, master);
     const guest = new Witness(address);
     await guest.begins();
+    const shareConfiguration = (from: NodeName): Promise<unknown> =>
+      lab.node(from, `scp -q /etc/xen/vm/${name} ${other(from)}:/etc/xen/vm/${name}`);
+    await shareConfiguration(master);
+    await cxmOk(master, `migrate ${name} ${host}`);
+    const asked = join(layout.one, 'one-calls.txt');
+    const calls = (): string => (existsSync(asked) ? readFileSync(asked, 'utf8') : '');
+    await expect.poll(calls, patience).toContain(`onevm migrate --live ${id} ${host}`);
+    await one.migrateLive(id, host);
+    await expect.poll(() => lab.output(master, 'pgrep -f "[s]bin/one-migrate" || true'), patience).toBe('');
+    expect(one.vm(id).history.at(-1)).toBe(host);
+    await one.migrateLive(id, master);
     await one.migrateLive(id, host);
     await guest.goesOn();
-    await lab.node(host, `scp -q /etc/xen/vm/${name} ${master}:/etc/xen/vm/${name}`);
+    await shareConfiguration(host);
     await known(name, host);
     await lab.kill(host);
     await guest.startedAnew();
