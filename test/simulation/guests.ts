@@ -87,10 +87,12 @@ export class Guests {
     this.world.checks.startBegins(node, effect);
     this.began(effect.vm);
     const { vm, source } = effect;
+    // Who counts as alive at this moment is asked as one, and all others are these.
+    const bystanders = new Set(bystandersOf(node.state, node.clockMs));
     this.world.cxm.ordered({
       ...{ vm, at: node, source, isOrder: true },
       obstacle: () => {
-        const holder = this.bystanderWith(node, effect);
+        const holder = this.bystanderWith(node, bystanders, effect);
         if (holder !== undefined) return `${holder.name} has it`;
         return obstacleToWork(node.state, node.clockMs, effect.id);
       },
@@ -98,9 +100,12 @@ export class Guests {
     });
   }
 
-  /** The shell asks nodes without cxmd, as far as it reaches them. */
-  private bystanderWith(node: SimNode, { vm, source }: Extract<Effect, { kind: 'start' }>): SimNode | undefined {
-    const bystanders = new Set(bystandersOf(node.state, node.clockMs));
+  /** The shell asks nodes that are not alive to it, as far as it reaches them. */
+  private bystanderWith(
+    node: SimNode,
+    bystanders: ReadonlySet<string>,
+    { vm, source }: Extract<Effect, { kind: 'start' }>,
+  ): SimNode | undefined {
     return this.world.nodes.find(
       (other) =>
         bystanders.has(other.name) &&
