@@ -124,6 +124,10 @@ function rest(world: World, node: SimNode): void {
   node.powerOff();
   // Who is lost together with the next one is not lost before.
   world.run(world.random.between(12_000, 60_000));
+  if (typeof world.disk.slots[node.index] === 'object') return;
+  // The power went in the middle of a write. Nothing is started then before a person says that it is off.
+  world.master()?.call({ kind: 'kill', node: node.index, confirmedOff: true });
+  world.run(15_000);
 }
 
 /** An administrator heals, powers on, restarts, and says what a person has to say. */

@@ -77,7 +77,8 @@ function withFewerNodes(plan: Plan, attempt: Attempt): void {
 /** The nodes of which something is said keep their order and become the first ones; what is said of too many is left out. */
 export function onNodes(plan: Plan, nodes: number): Plan {
   const faults = plan.episodes.flatMap((episode) => episode.faults.map(({ fault }) => fault));
-  const named = [...new Set(faults.flatMap(singleNodesOf))]
+  const resting = plan.episodes.flatMap((episode) => episode.resting ?? []);
+  const named = [...new Set([...faults.flatMap(singleNodesOf), ...resting])]
     .filter((node) => node >= 0)
     .sort((one, other) => one - other);
   const place = new Map(named.map((node, at) => [node, at]));
@@ -87,9 +88,10 @@ export function onNodes(plan: Plan, nodes: number): Plan {
   return {
     ...plan,
     nodes,
-    episodes: plan.episodes.map((episode) => ({
-      ...episode,
-      faults: episode.faults.flatMap(({ afterMs, fault }) => {
+    episodes: plan.episodes.map(({ kind, atMs, lengthMs, resting: rests, faults: all }) => ({
+      ...{ kind, atMs, lengthMs },
+      ...(rests !== undefined && map(rests) < nodes && { resting: map(rests) }),
+      faults: all.flatMap(({ afterMs, fault }) => {
         const moved = movedTo(fault, map, nodes);
         return moved === undefined ? [] : [{ afterMs, fault: moved }];
       }),
