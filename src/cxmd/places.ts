@@ -51,11 +51,18 @@ export interface PlaceFacts {
 /** Pure. */
 export function place(state: ClusterState, definitions: readonly VmDefinition[], facts: PlaceFacts): Planned {
   const vms = definitions.map(({ vm }) => vm);
-  const wished = tryPlaces(state, vms, { ...facts, rules: withHomes(facts.rules, facts.homes) });
+  const rules = { ...facts.rules, pinned: (facts.rules.pinned ?? []).filter((pin) => canBeKept(pin, facts)) };
+  const wished = tryPlaces(state, vms, { ...facts, rules: withHomes(rules, facts.homes) });
   if (wished.left.length === 0) return wished;
   const free = tryPlaces(state, vms, { ...facts, rules: { pinned: facts.homes } });
   const isDown = new Set(free.left.map(({ vm }) => vm));
   return wished.left.every(({ vm }) => isDown.has(vm)) ? wished : free;
+}
+
+/** A VM that was tried in vain where it should be may go wherever it can. */
+function canBeKept({ vm, nodes }: Pin, { names, homes, failed }: PlaceFacts): boolean {
+  const home = homes.find((one) => one.vm === vm)?.nodes ?? names;
+  return nodes.some((node) => names.includes(node) && home.includes(node)) && !failed.some((one) => one.vm === vm);
 }
 
 function tryPlaces(

@@ -59,6 +59,14 @@ describe('the rules of cxm.conf', () => {
     expect(placed({ alpha: 8 }, { rules: { pinned } })).toMatchObject({ big: 'alpha' });
   });
 
+  test('keep no VM from the nodes that can have it: pinned where it can not be, or where it was tried in vain', () => {
+    const rules = { pinned: [{ vm: 'ns1', nodes: ['alpha', 'beta'] }] };
+    const memory = { alpha: 8, beta: 9, gamma: 9 };
+    expect(placed(memory, { rules, homes: [{ vm: 'ns1', nodes: ['gamma'] }] })).toMatchObject({ ns1: 'gamma' });
+    const failed = [{ vm: 'ns1', node: 'alpha' }];
+    expect(placed({ alpha: 8, gamma: 9 }, { rules, failed })).toMatchObject({ ns1: 'gamma' });
+  });
+
   test('are kept by the others when a VM has no place with them or without', () => {
     const apart = placed({ alpha: 2, beta: 2 }, { rules: { apart: [['ns1', 'ns2']] } });
     expect(apart).not.toHaveProperty('big');

@@ -111,11 +111,16 @@ for name; do case $name in up*) echo "$name is alive";; down*) echo "$name is un
 
   test('are sent by ping where there is no fping', async () => {
     fs.rmSync(join(directory, 'fping'));
-    program('case $* in *up*) exit 0;; *down*) exit 1;; *) exit 2;; esac', 'ping');
-    const names = ['up.example.org', 'down.example.org', 'nobody.example.org'];
+    program(
+      `case $* in *up*) exit 0;; *down*) exit 1;; *filtered*) echo 'ping: sendmsg: Operation not permitted' >&2; exit 1;;
+*) exit 2;; esac`,
+      'ping',
+    );
+    const names = ['up.example.org', 'down.example.org', 'nobody.example.org', 'filtered.example.org'];
     expect(await pingAll(names, { deadlineMs: 4000, path: `${directory}:/nowhere` })).toEqual([
       'answer',
       'silent',
+      'unknown',
       'unknown',
     ]);
   });

@@ -88,7 +88,7 @@ export class Guests {
     this.began(effect.vm);
     const { vm, source } = effect;
     // Who counts as alive at this moment is asked as one, and all others are these.
-    const bystanders = new Set(bystandersOf(node.state, node.clockMs));
+    const bystanders = new Set(this.world.asksNoBystander ? [] : bystandersOf(node.state, node.clockMs));
     this.world.cxm.ordered({
       ...{ vm, at: node, source, isOrder: true },
       obstacle: () => {

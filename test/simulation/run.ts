@@ -33,6 +33,7 @@ export interface Outcome {
 
 export interface RunOptions {
   readonly rules?: Rules;
+  readonly asksNoBystander?: boolean;
   readonly trace?: (line: string) => void;
 }
 

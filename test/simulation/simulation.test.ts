@@ -105,11 +105,11 @@ describe('many seeds at once', () => {
 });
 
 describe('a protocol that', () => {
-  test.each(mutants)('$name is caught', { timeout: 300_000 }, async ({ rules }) => {
+  test.each(mutants)('$name is caught', { timeout: 300_000 }, async ({ rules, asksNoBystander }) => {
     let caught: string | undefined;
     for (let seed = 1; seed <= seeds && caught === undefined; seed += 1) {
       await letOthersRun();
-      caught = runPlan(makePlan(seed, hours), { rules }).violation?.guarantee;
+      caught = runPlan(makePlan(seed, hours), { rules, asksNoBystander }).violation?.guarantee;
     }
     expect(caught).toMatch(/^(S1|S2|S3|L|L1|L2)$/);
   });

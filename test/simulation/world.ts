@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly tell?: (atMs: number, node: string, text: string) => void;
   /** Nothing is drawn at random. */
   readonly isSteady?: boolean;
+  /** The shell asks nobody over ssh who is not alive to it. */
+  readonly asksNoBystander?: boolean;
 }
 
 export class World {
@@ -49,6 +51,7 @@ export class World {
   readonly lists = new Map<number, readonly string[]>();
   readonly diskIds = new Map<number, string>();
   readonly fencing: NodeConfig['fencing'];
+  readonly asksNoBystander: boolean;
   /** Snaps at the next effect of its kind. */
   trap: Extract<Fault, { kind: 'trap' }> | undefined;
   /** Of each node: the key it signs with, and those it accepts. */
@@ -67,6 +70,7 @@ export class World {
     this.trace = options.trace;
     this.watchdogMs = options.watchdogMs ?? 0;
     this.fencing = options.fencing ?? 'with-status';
+    this.asksNoBystander = options.asksNoBystander === true;
     this.timing = deriveTiming(options.timerSeconds ?? 3, {
       watchdogMs: this.watchdogMs,
       startDeadlineMs: 30_000,

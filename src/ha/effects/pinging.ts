@@ -47,10 +47,12 @@ async function byFping(names: readonly string[], options: PingOptions): Promise<
 async function byPing(names: readonly string[], options: PingOptions): Promise<Map<string, PingResult>> {
   const results = await Promise.all(
     names.map(async (name): Promise<[string, PingResult]> => {
-      const args = ['-n', '-q', '-c', '2', '-i', '0.3', '-W', '1', '--', name];
+      const args = ['-n', '-c', '2', '-i', '0.3', '-W', '1', '--', name];
       const ended = await run('ping', args, options);
-      // 2 is an unknown name; a ping that was cut off may not have sent anything.
-      return [name, ended?.code === 0 ? 'answer' : ended?.code === 1 ? 'silent' : 'unknown'];
+      if (ended?.code === 0) return [name, 'answer'];
+      // 2 is an unknown name; a ping that was cut off, or that was not let, may not have sent anything.
+      const isSent = ended?.code === 1 && !/send(msg|to)/.test(ended.errors);
+      return [name, isSent ? 'silent' : 'unknown'];
     }),
   );
   return new Map(results);

@@ -13,10 +13,10 @@ import { learnLedger } from './evidence.ts';
 import { actUntilMs, mayAct } from './lease.ts';
 import type { Answer, PingResult, Result } from './messages.ts';
 import { advanceStarts } from './restart.ts';
-import type { Peer, PendingAsk, Recovery, Target, Todo } from './parts.ts';
+import type { PendingAsk, Recovery, Target, Todo } from './parts.ts';
 import { alarm, because, nameOf, never, peerAt, takeId, type NodeState, type Step } from './state.ts';
 import { watchdogSilenceMs } from './timing.ts';
-import { evidenceOf, isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
+import { evidenceOf, hasUnlistedVms, isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const emptyRecovery: Recovery = {
   targets: [],
@@ -43,18 +43,13 @@ export function findDead(step: Step): void {
       holdOff(step, node, slot.maintenance ? 'it is in maintenance: left alone' : 'the cluster is disarmed');
       continue;
     }
-    if (slot.partial || saidUnlisted(peerAt(state, node))) {
+    if (hasUnlistedVms(step, node)) {
       raisePanicOnce(step, `${nameOf(state, node)} is lost, and its slot does not name all of its VMs: no information`);
       return;
     }
     beginTarget(step, node, slot.incarnation);
   }
   for (const node of unfinished(step)) addTarget(step, offTarget(step, node));
-}
-
-/** Its last word was that it has VMs of which the disk does not know. */
-function saidUnlisted({ slot, datagram }: Peer): boolean {
-  return datagram?.unlisted === true && datagram.incarnation === slot?.incarnation;
 }
 
 function beginTarget(step: Step, node: NodeIndex, incarnation: number): void {
@@ -139,6 +134,7 @@ export function advanceRecovery(step: Step): void {
   }
   if (!mayAct(step)) return;
   for (const target of state.recovery.targets) {
+    if (state.switches.panic.on) return;
     if (target.phase === 'pinging') advancePing(step, target);
     else if (target.phase === 'looking') lastLook(step, target);
     else if (target.phase === 'recording') advanceRecording(step, target);

@@ -11,7 +11,7 @@ import { actUntilMs } from './lease.ts';
 import type { Result } from './messages.ts';
 import type { Recovery, Todo } from './parts.ts';
 import { alarm, because, nameOf, peerAt, takeId, type NodeState, type Step } from './state.ts';
-import { isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
+import { hasUnlistedVms, isSilent, judge, otherMembers, raisePanicOnce } from './verdict.ts';
 
 const attemptLimit = 3;
 /** Of one node. It carries out four at a time, each with a deadline from its claim on, and has room for so many calls. */
@@ -31,11 +31,12 @@ export function advanceStarts(step: Step): void {
 
 /**
  * After the fence: who runs what now? Slots are a second old, and an administrator may have been at work. Those that are
- * lost and left alone can't say; what stands in their slots counts.
+ * lost and left alone can't say; what stands in their slots counts, if those name all.
  */
 function beginSurvey(step: Step, recovery: Recovery): void {
   const off = new Set(recovery.targets.map(({ node }) => node));
-  const others = otherMembers(step).filter((node) => !off.has(node) && !isSilent(step, node));
+  const canSay = (node: NodeIndex): boolean => !isSilent(step, node) || hasUnlistedVms(step, node);
+  const others = otherMembers(step).filter((node) => !off.has(node) && canSay(node));
   const members = [step.state.config.self, ...others];
   const survey = askAll(step, members, { kind: 'survey' });
   step.state.recovery = { ...recovery, survey, surveyedMs: 0, surveyRound: recovery.surveyRound + 1 };
@@ -104,11 +105,11 @@ function placed(step: Step, recovery: Recovery, todo: Todo): Todo {
   return attempts < attemptLimit ? { ...todo, phase: 'planned', attempts } : { ...todo, phase: 'failed', attempts };
 }
 
-/** A node that isn't asked, for instance one that left with its VMs, may still have it. */
-function claimantOf(state: NodeState, { vm, origin }: Todo, recovery: Recovery): string | undefined {
-  const asked = new Set(recovery.survey?.map(({ to }) => to));
+/** A node that isn't asked, for instance one that left with its VMs, may still have it, and not by our own order. */
+function claimantOf(state: NodeState, { vm, origin, phase, to }: Todo, recovery: Recovery): string | undefined {
+  const asked = new Set(recovery.survey?.map((ask) => ask.to));
   const node = state.peers.findIndex(({ slot }, at) => {
-    if (slot === undefined || at === origin || asked.has(at)) return false;
+    if (slot === undefined || at === origin || asked.has(at) || (phase === 'ordered' && at === to)) return false;
     return slot.incarnation > (state.ledger.fenced[at] ?? 0) && slot.vms.some(({ name }) => name === vm);
   });
   return node < 0 ? undefined : nameOf(state, node);

@@ -46,6 +46,12 @@ export function isSilent(step: Step, node: NodeIndex): boolean {
   return channels(step, node).every((channel) => channel === 'lost');
 }
 
+/** It has VMs of which the disk does not know, by its last word, or more than its slot can name. */
+export function hasUnlistedVms({ state }: Step, node: NodeIndex): boolean {
+  const { slot, datagram } = peerAt(state, node);
+  return slot?.partial === true || (datagram?.unlisted === true && datagram.incarnation === slot?.incarnation);
+}
+
 export function judge(step: Step, node: NodeIndex): Verdict {
   const { state, rules } = step;
   const [net, disk] = channels(step, node);
@@ -65,21 +71,20 @@ function hadTimeToWrite({ state, timing }: Step, node: NodeIndex): boolean {
 
 /** Notes every change of a channel with what it rests on, and returns whether the master may trust its own view. */
 export function lookAround(step: Step): boolean {
-  const { state } = step;
+  const { state, timing } = step;
   const members = otherMembers(step);
   for (const node of members) noteChannels(step, node);
   // Those whom we have never seen are not lost to us.
-  const seen = lostAtOnce(
-    step,
-    members.filter((node) => peerAt(state, node).seenAlive),
-  );
-  if (seen.length > 1 && seen.every((node) => state.verdicts[node]?.[1] === 'lost')) {
+  const seen = members.filter((node) => peerAt(state, node).seenAlive);
+  const onDisk = lostAtOnce(step, seen, (node) => peerAt(state, node).slotChangedMs, timing.diskLostMs);
+  if (onDisk.length > 1 && onDisk.every((node) => state.verdicts[node]?.[1] === 'lost')) {
     raisePanicOnce(step, 'the marks of all other nodes on the heartbeat disk stand still');
     return false;
   }
-  if (seen.length > 1 && seen.every((node) => state.verdicts[node]?.[0] === 'lost')) {
+  const onNet = lostAtOnce(step, seen, (node) => state.nowMs - netSilenceMs(step, node), timing.netLostMs);
+  if (onNet.length > 1 && onNet.every((node) => state.verdicts[node]?.[0] === 'lost')) {
     // Whether they are dead or we are deaf, their slots will tell.
-    if (!seen.some((node) => state.verdicts[node]?.[1] === 'ok')) return false;
+    if (!onNet.some((node) => state.verdicts[node]?.[1] === 'ok')) return false;
     state.isolated = true;
     releaseLease(step, 'nobody is heard: it may be this node that is cut off');
     return false;
@@ -88,12 +93,18 @@ export function lookAround(step: Step): boolean {
   return true;
 }
 
-/** Without those who were silent before: others lived on to us, so it isn't we who are cut off from them. */
-function lostAtOnce(step: Step, nodes: readonly NodeIndex[]): readonly NodeIndex[] {
-  const { state, timing } = step;
-  const changed = nodes.map((node) => peerAt(state, node).slotChangedMs);
-  const latestMs = Math.max(...changed);
-  return nodes.filter((node, at) => !isSilent(step, node) || latestMs - (changed[at] ?? 0) < timing.diskLostMs);
+/**
+ * Without those who are lost altogether and were so on this channel before: others lived on to us on it, so it isn't we who
+ * are cut off from them.
+ */
+function lostAtOnce(
+  step: Step,
+  nodes: readonly NodeIndex[],
+  lastMs: (node: NodeIndex) => number,
+  lostMs: number,
+): readonly NodeIndex[] {
+  const latestMs = Math.max(...nodes.map(lastMs));
+  return nodes.filter((node) => !isSilent(step, node) || latestMs - lastMs(node) < lostMs);
 }
 
 function tellOfTrouble(step: Step, node: NodeIndex): void {
