@@ -15,6 +15,8 @@ export interface PackingOptions {
   readonly fit: 'tight' | 'even';
   /** May VMs that were not asked for be moved to make room? */
   readonly mayDisplace: boolean;
+  /** So many partial assignments are tried before the search for a better one is given up; each takes some 10 µs. */
+  readonly mostTries?: number;
 }
 
 export interface Packing {
@@ -30,14 +32,13 @@ export interface Packing {
   readonly placement: Placement;
 }
 
-/** So many partial assignments are tried before the search for a better one is given up. */
-const assignmentBound = 100_000;
+const defaultTries = 100_000;
 
 export function pack(model: Model, start: Placement, units: readonly number[], options: PackingOptions): Packing {
   const ordered = largestFirst(model, units);
   const first = fitEach(model, start, ordered, options.fit);
   if (first.left.length === 0) return { ...first, method: 'first', certain: true };
-  const other = reassign(model, start, ordered);
+  const other = reassign(model, start, ordered, options.mostTries ?? defaultTries);
   if (other.relocations !== undefined) {
     const placement = apply(model, start, other.relocations);
     return { relocations: other.relocations, left: [], method: 'reassigned', certain: true, placement };
@@ -112,6 +113,7 @@ function reassign(
   model: Model,
   start: Placement,
   units: readonly number[],
+  mostTries: number,
 ): { relocations: readonly Relocation[] | undefined; certain: boolean } {
   const placement = copyPlacement(start);
   const relocations: Relocation[] = [];
@@ -127,7 +129,7 @@ function reassign(
     const { memoryMib } = unitAt(model, unit);
     const home = placement.where[unit] ?? -1;
     for (const node of tightestFirst(model, placement, unit)) {
-      if (tried >= assignmentBound) return false;
+      if (tried >= mostTries) return false;
       tried += 1;
       move(model, placement, unit, node);
       relocations.push({ unit, node });
@@ -140,7 +142,7 @@ function reassign(
     return false;
   };
   const found = place(0);
-  return { relocations: found ? relocations : undefined, certain: found || tried < assignmentBound };
+  return { relocations: found ? relocations : undefined, certain: found || tried < mostTries };
 }
 
 /** Fitting nodes by free RAM; of nodes alike in everything, only the first, unless a rule may tell them apart. */

@@ -17,7 +17,7 @@ import {
   type Obstacle,
   type Placement,
 } from './model.ts';
-import { pack, type Packing } from './packing.ts';
+import { pack, type Packing, type PackingOptions } from './packing.ts';
 import { checkRules, checkState, invalid, quote, type BalanceRules, type ClusterState } from './state.ts';
 
 export interface PlaceOptions {
@@ -105,6 +105,8 @@ export interface PlacementOptions extends PlaceOptions {
    * Names of others may be among them.
    */
   readonly first?: readonly string[];
+  /** As in packing.ts, for each of a few searches. */
+  readonly mostTries?: number;
 }
 
 /**
@@ -130,9 +132,10 @@ export function planPlacement(
   const model = buildModel({ nodes: state.nodes, vms: considered }, rules, options.maxVmsPerNode ?? Infinity);
   const start = startPlacement(model);
   const asked = model.units.flatMap(({ home }, unit) => (home < 0 ? [unit] : []));
-  const mayDisplace = options.mayDisplace ?? false;
-  const whole = pack(model, start, asked, { fit: 'tight', mayDisplace });
-  const packing = whole.left.length === 0 ? whole : byImportance(model, start, { asked, first: options.first, whole });
+  const { mayDisplace = false, mostTries, first } = options;
+  const search = { fit: 'tight', ...(mostTries !== undefined && { mostTries }) } as const;
+  const whole = pack(model, start, asked, { ...search, mayDisplace });
+  const packing = whole.left.length === 0 ? whole : byImportance(model, start, { asked, first, whole, search });
   const moves = packing.relocations.filter(({ unit }) => unitAt(model, unit).home >= 0);
   const after = startPlacement(model);
   for (const { unit, node } of moves) move(model, after, unit, node);
@@ -151,16 +154,17 @@ interface Shortage {
   readonly first: readonly string[] | undefined;
   /** What best-fit makes of it. */
   readonly whole: Packing;
+  readonly search: Omit<PackingOptions, 'mayDisplace'>;
 }
 
 /** Largest first would let a large unit take the room of a more important small one. */
-function byImportance(model: Model, start: Placement, { asked, first = [], whole }: Shortage): Packing {
+function byImportance(model: Model, start: Placement, { asked, first = [], whole, search }: Shortage): Packing {
   const ranks = new Map(first.map((vm, at) => [vm, at]));
   const rankOf = (unit: number): number =>
     Math.min(...unitAt(model, unit).vms.map(({ name }) => ranks.get(name) ?? Infinity));
   const ahead = asked.filter((unit) => rankOf(unit) < Infinity).sort((one, other) => rankOf(one) - rankOf(other));
   if (ahead.length === 0) return whole;
-  const options = { fit: 'tight', mayDisplace: false } as const;
+  const options = { ...search, mayDisplace: false };
   const others = asked.filter((unit) => !ahead.includes(unit));
   const isRoomForAhead = pack(model, start, ahead, options).left.length === 0;
   let placement = start;

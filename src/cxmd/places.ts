@@ -48,6 +48,9 @@ export interface PlaceFacts {
   readonly rules: BalanceRules;
 }
 
+/** The daemon does nothing else meanwhile, and must not be late with its heartbeats: some 30 ms a search. */
+const mostTries = 3000;
+
 /** Pure. */
 export function place(state: ClusterState, definitions: readonly VmDefinition[], facts: PlaceFacts): Planned {
   const vms = definitions.map(({ vm }) => vm);
@@ -77,6 +80,7 @@ function tryPlaces(
   const { starts, left }: PlacementPlan = planPlacement(withNamedNodes(state, all), wanted, {
     rules: all,
     first: facts.first,
+    mostTries,
   });
   return {
     placements: starts.map(({ vm, destination }) => ({ vm, node: destination })),

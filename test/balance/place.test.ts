@@ -196,6 +196,21 @@ describe('placing VMs', () => {
     expect(() => planPlacement(state, ['x', 'none'])).toThrow('there is no VM "none"');
   });
 
+  test('another assignment is found where best-fit leaves a VM over, unless only a few may be tried', () => {
+    const vms: Parameters<typeof cluster>[1] = {
+      w: [undefined, 4],
+      x: [undefined, 3],
+      y: [undefined, 3],
+      z: [undefined, 3],
+    };
+    const state = cluster({ a: 7, b: 6 }, vms);
+    expect(planPlacement(state)).toMatchObject({ method: 'reassigned', left: [] });
+    expect(planPlacement(state, undefined, { mostTries: 2 })).toMatchObject({
+      certain: false,
+      left: [{ memoryMib: 3 }],
+    });
+  });
+
   test('the most important ones get the room if it is short, in their order, and nothing changes if it is not', () => {
     const vms: Parameters<typeof cluster>[1] = { big: [undefined, 9], dns: [undefined, 3], ldap: [undefined, 4] };
     const first = ['dns', 'ldap', 'elsewhere'];

@@ -174,7 +174,8 @@ function lastLook(step: Step, target: Target): void {
   const { state, rules } = step;
   if (rules.looksAgain && judge(step, target.node) !== 'dead') return giveUp(step, target, 'it shows life again');
   if (state.switches.disarmed.on) return giveUp(step, target, 'the cluster is disarmed');
-  if (state.readIssuedMs < target.decidedMs) {
+  // And not one that is over for long: what it showed may be so no more.
+  if (state.readIssuedMs < target.decidedMs || state.readDoneMs < state.nowMs) {
     state.readWanted = true;
     return;
   }
