@@ -2,7 +2,7 @@
  * Whether VMs answer, all at once: by fping, which is made for it, or by one ping each.
  *
  * Guarantees: `silent` only for a name to which something was sent and from which nothing came; what can't be told, because
- * a name is unknown, a program is missing or time was up before it was sent, is `unknown`.
+ * a name is unknown, a program is missing, time was up before it was sent, or this machine has no way for it, is `unknown`.
  */
 import { spawn } from 'node:child_process';
 import { isHostName } from '../../host-name.ts';
