@@ -127,11 +127,14 @@ describe('strangers', () => {
 test('SIGHUP takes what can be changed, and names the rest', { timeout: 60_000 }, async () => {
   const current = await cluster();
   await joined(current, ['node1']);
-  current.configure('node1', { TIMER: '5', NO_RESTART: "['db.example.org']", ALLOWED_NODES: "['node2']" });
+  current.configure('node1', { TIMER: '5', NO_RESTART: "['db.example.org']", ALLOWED_NODES: "['node2', 'node1']" });
   current.signal('node1', 'SIGHUP');
   await expect.poll(() => current.log('node1')).toMatch(/CXM003/);
   expect(current.log('node1')).toMatch(/CXM004 TIMER has changed/);
   expect(current.log('node1')).toMatch(/CXM004 ALLOWED_NODES has not only got longer/);
+  current.configure('node1', { ALLOWED_NODES: "['node2']" });
+  current.signal('node1', 'SIGHUP');
+  await expect.poll(() => current.log('node1')).toMatch(/CXM004 nothing was changed: ALLOWED_NODES does not name this/);
   fs.appendFileSync(join(current.directory, 'node1.conf'), 'NONSENSE = 1\n');
   current.signal('node1', 'SIGHUP');
   await expect.poll(() => current.log('node1')).toMatch(/CXM004 nothing was changed: .*there is no key NONSENSE/);

@@ -44,12 +44,12 @@ export const datagramKinds = {
   wrongCluster: (random, recorded) => sealDatagram(newer(random, recorded), `${recorded.cluster}2`, recorded.right),
   wrongVersion: (random, recorded) => {
     const bytes = Buffer.from(pickDatagram(random, recorded));
-    bytes[4] = random.integer(2, 255);
+    bytes[4] = ((bytes[4] ?? 0) + random.integer(1, 255)) % 256;
     return signed(bytes.subarray(0, -32), recorded);
   },
   malformed: (random, recorded) => {
     const bytes = Buffer.from(pickDatagram(random, recorded).subarray(0, -32));
-    // Sender, incarnation, sequence, role, state, epoch, switches, number of ages: each with what it can't be.
+    // Sender, incarnation, sequence, role, state, epoch, switches, what is unlisted, number of ages: each with what it can't be.
     const [at, value] = random.pick([
       [16, 0xff],
       [18, 0x7f],
@@ -58,7 +58,8 @@ export const datagramKinds = {
       [35, 3 + random.integer(0, 200)],
       [36, 0x20],
       [52, 2],
-      [90, 65 + random.integer(0, 190)],
+      [74, 2],
+      [91, 65 + random.integer(0, 190)],
     ] as const);
     bytes[at] = value;
     return signed(bytes, recorded);
