@@ -88,10 +88,10 @@ export function onNodes(plan: Plan, nodes: number): Plan {
   return {
     ...plan,
     nodes,
-    episodes: plan.episodes.map(({ kind, atMs, lengthMs, resting: rests, faults: all }) => ({
-      ...{ kind, atMs, lengthMs },
-      ...(rests !== undefined && map(rests) < nodes && { resting: map(rests) }),
-      faults: all.flatMap(({ afterMs, fault }) => {
+    episodes: plan.episodes.map(({ resting: restedNode, faults: allFaults, ...episode }) => ({
+      ...episode,
+      ...(restedNode !== undefined && map(restedNode) < nodes && { resting: map(restedNode) }),
+      faults: allFaults.flatMap(({ afterMs, fault }) => {
         const moved = movedTo(fault, map, nodes);
         return moved === undefined ? [] : [{ afterMs, fault: moved }];
       }),
