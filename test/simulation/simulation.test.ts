@@ -34,6 +34,10 @@ describe('simulated clusters', () => {
     expect(figures.slaveMs.length + figures.masterMs.length).toBeGreaterThan(figures.seeds / 4);
   });
 
+  test.each([2132, 100503, 100886, 107225])('seed %d, which has found something, stays without a violation', (seed) => {
+    expect(runPlan(makePlan(seed, hours)).violation).toBeUndefined();
+  });
+
   test('the same seed gives the same run, event by event', () => {
     const trace = (): string[] => {
       const lines: string[] = [];
@@ -69,6 +73,15 @@ describe('a plan that fails', () => {
     expect(trace.at(-1)).toContain('VIOLATION S3');
     expect(traceOf(smaller)).toEqual(trace);
   }, 120_000);
+
+  test('on fewer nodes keeps a node at rest that stays, by its new number, and leaves one out that does not', () => {
+    const faults = [{ afterMs: 1, fault: { kind: 'power-loss', node: 20, forMs: 5 } }] as const;
+    const restsOn = (nodes: number): number | undefined => {
+      const episodes = [{ kind: 'death', atMs: 0, lengthMs: 1, faults, resting: 30 }] as const;
+      return onNodes({ ...makePlan(1, 1, 32), episodes }, nodes).episodes[0]?.resting;
+    };
+    expect([restsOn(2), restsOn(1)]).toEqual([1, undefined]);
+  });
 
   test('on fewer nodes keeps what is said of those that stay, and leaves the rest out', () => {
     const faults = [

@@ -5,8 +5,8 @@ import type { Todo } from '../../../src/ha/protocol/parts.ts';
 import { recoveryAnswered } from '../../../src/ha/protocol/recovery.ts';
 import { advanceStarts, planDone } from '../../../src/ha/protocol/restart.ts';
 import { realRules } from '../../../src/ha/protocol/rules.ts';
-import type { Step } from '../../../src/ha/protocol/state.ts';
-import { Member } from './member.ts';
+import type { NodeState, Step } from '../../../src/ha/protocol/state.ts';
+import { leaseOf, Member, slotOf } from './member.ts';
 
 const nowMs = 100_000;
 
@@ -44,6 +44,25 @@ function ordered(step: Step): readonly string[] {
 }
 
 const names = Array.from({ length: 30 }, (_, index) => `vm${index}`);
+
+test.each([
+  ['all its VMs is not asked what runs there', {}, [0]],
+  ['not all of its VMs is waited for', { partial: true }, [0, 1]],
+])('a member that is lost, and whose slot names %s', (_, change, asked) => {
+  const alpha = new Member(0, ['alpha', 'beta', 'gamma']);
+  alpha.join(leaseOf(1, 1, 5));
+  alpha.hear(1, {});
+  for (const sequence of [9, 10])
+    alpha.read(leaseOf(1, 1, 6), ['empty', { ...slotOf(1, 'beta', sequence, 1), ...change }]);
+  for (let second = 0; second < 12; second += 1) {
+    alpha.tick();
+    alpha.read(leaseOf(1, 1, 6), ['empty', { ...slotOf(1, 'beta', 10, 1), ...change }]);
+  }
+  const step = { ...recovering([]), state: alpha.state };
+  step.state.recovery = { ...recovering([]).state.recovery, survey: undefined } as NonNullable<NodeState['recovery']>;
+  advanceStarts(step);
+  expect(step.state.recovery?.survey?.map(({ to }) => to)).toEqual(asked);
+});
 
 test('a node is ordered a few VMs at a time, and the next one whenever one has started, until all have', () => {
   const step = recovering(names);
