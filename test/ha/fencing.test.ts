@@ -110,7 +110,7 @@ for name; do case $name in up*) echo "$name is alive";; down*) echo "$name is un
   });
 
   test('are sent by ping where there is no fping', async () => {
-    fs.rmSync(join(directory, 'fping'));
+    fs.rmSync(join(directory, 'fping'), { force: true });
     program(
       `case $* in *up*) exit 0;; *down*) exit 1;; *filtered*) echo 'ping: sendmsg: Operation not permitted' >&2; exit 1;;
 *) exit 2;; esac`,

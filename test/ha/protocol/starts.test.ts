@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { LeftVm, Effect } from '../../../src/ha/protocol/messages.ts';
 import type { Todo } from '../../../src/ha/protocol/parts.ts';
-import { recoveryAnswered } from '../../../src/ha/protocol/recovery.ts';
+import { advanceRecovery, recoveryAnswered } from '../../../src/ha/protocol/recovery.ts';
 import { advanceStarts, planDone } from '../../../src/ha/protocol/restart.ts';
 import { realRules } from '../../../src/ha/protocol/rules.ts';
 import type { NodeState, Step } from '../../../src/ha/protocol/state.ts';
@@ -62,6 +62,28 @@ test.each([
   step.state.recovery = { ...recovering([]).state.recovery, survey: undefined } as NonNullable<NodeState['recovery']>;
   advanceStarts(step);
   expect(step.state.recovery?.survey?.map(({ to }) => to)).toEqual(asked);
+});
+
+test.each([
+  ['unknown', []],
+  ['silent', [2]],
+] as const)('when no VM of one lost node could be pinged (%s) the next one is fenced: %j', (word, fenced) => {
+  const rules = { ...realRules, judgesUnseen: true, presumedDead: () => true, persistedEpoch: () => 0 };
+  const step = { ...recovering([]), rules };
+  step.state.readDoneMs = nowMs;
+  const target = { incarnation: 1, decidedMs: 0, vms: ['web'], pinged: ['web'], round: 1, effectId: 0, failure: '' };
+  const answer = { kind: 'ping', results: [word] } as const;
+  const asks = [{ askId: 1, to: 0, sentMs: nowMs, answer }];
+  step.state.recovery = {
+    ...(step.state.recovery as NonNullable<NodeState['recovery']>),
+    targets: [
+      { ...target, node: 1, phase: 'pinging', asks, startedMs: nowMs },
+      { ...target, node: 2, phase: 'looking', asks: [], startedMs: nowMs },
+    ],
+  };
+  advanceRecovery(step);
+  expect(step.state.switches.panic.on).toBe(word === 'unknown');
+  expect(step.effects.flatMap((effect) => (effect.kind === 'fence' ? [effect.node] : []))).toEqual(fenced);
 });
 
 test('a node is ordered a few VMs at a time, and the next one whenever one has started, until all have', () => {
