@@ -1,5 +1,7 @@
 /** `cxm infos`: what each node has and uses, and the cluster as a whole. Pure. */
+import { nodeFailures, type NodeFailure } from '../balance/redundancy.ts';
 import { runsHere } from '../xen/domain-list.ts';
+import { placeable, stateOf } from './balancing.ts';
 import type { SilentNode } from './cluster.ts';
 import { clusterLoadPercent, nodeLoadPercent } from './load.ts';
 import { memoryOf } from './metrics.ts';
@@ -19,7 +21,7 @@ export interface NodeInfos {
   readonly loadPercent: number;
 }
 
-/** Sums over the nodes that answered. The load is the cluster's: over 100, its biggest node must not fail. */
+/** Sums over the nodes that answered. The load is the cluster's. */
 export type ClusterInfos = Omit<NodeInfos, 'node'>;
 
 export interface Infos {
@@ -27,7 +29,12 @@ export interface Infos {
   readonly totals: ClusterInfos;
   /** Not in the totals. */
   readonly silent: readonly SilentNode[];
+  /** What would be left if one more node failed; the silent ones take no VM. */
+  readonly failures: readonly NodeFailure[];
 }
+
+/** Keeps the answer for 32 crowded nodes within a second. */
+const mostTries = 3000;
 
 /** In the order of the readings. For these neither `usage` nor `physicalVolumes` is needed. */
 export function infosOf({ readings, silent }: ClusterReading): Infos {
@@ -46,6 +53,7 @@ export function infosOf({ readings, silent }: ClusterReading): Infos {
       loadPercent: clusterLoadPercent(nodes),
     },
     silent,
+    failures: nodeFailures(placeable(stateOf(readings)).state, mostTries),
   };
 }
 

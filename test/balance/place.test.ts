@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { explainLeftOver } from '../../src/balance/explain.ts';
 import { planEject, planPlacement } from '../../src/balance/place.ts';
-import { redundancy } from '../../src/balance/redundancy.ts';
+import { nodeFailures } from '../../src/balance/redundancy.ts';
 import type { BalanceVm, ClusterState } from '../../src/balance/state.ts';
 import { arbitraryCluster, shuffled } from './arbitrary.ts';
 import { mayGo, placesOf } from './exhaustive.ts';
@@ -234,44 +234,35 @@ describe('placing VMs', () => {
   });
 });
 
-describe('redundancy', () => {
-  test('finds that a VM fits on no single node, though the sums would do', () => {
-    const { redundant, failures, loadPercent } = redundancy(
-      cluster({ a: 10, b: 10, c: 10 }, { big: ['a', 8], x: ['b', 4], y: ['c', 4] }),
-    );
-    expect(loadPercent).toBe(80);
-    expect(redundant).toBe(false);
-    expect(failures.map(({ node, absorbed }) => [node, absorbed])).toEqual([
-      ['a', false],
-      ['b', true],
-      ['c', true],
+describe('the failure of a node', () => {
+  test('leaves a VM that fits on no single node, though the sums would do', () => {
+    const state = cluster({ a: 10, b: 10, c: 10 }, { big: ['a', 8], x: ['b', 4], y: ['c', 4] });
+    expect(nodeFailures(state)).toEqual([
+      { node: 'a', certain: true, left: [{ vm: 'big', memoryMib: 8 }] },
+      { node: 'b', certain: true, left: [] },
+      { node: 'c', certain: true, left: [] },
     ]);
-    expect(failures[0]?.left).toEqual([{ vm: 'big', memoryMib: 8, obstacles: { b: 'memory', c: 'memory' } }]);
-    expect(failures[0]?.certain).toBe(true);
   });
 
-  test('says absorbed exactly where an assignment exists', () => {
+  test('leaves nothing exactly where an assignment exists', () => {
     fc.assert(
       fc.property(arbitraryCluster({ maxNodes: 4, maxVms: 8 }), (state) => {
-        for (const { node, absorbed } of redundancy(state).failures) {
+        for (const { node, left } of nodeFailures(state)) {
           const own = state.vms.filter((vm) => vm.node === node);
-          expect(absorbed).toBe(assignable(state, own, [node]));
+          expect(left.length === 0).toBe(assignable(state, own, [node]));
         }
       }),
       { numRuns: 200 },
     );
   });
 
-  test('the load of a cluster is used RAM against RAM without the biggest node; one node shows 100', () => {
-    expect(redundancy(cluster({ a: 10, b: 30 }, { v: ['b', 15] })).loadPercent).toBe(150);
-    expect(redundancy(cluster({ a: 10 }, {})).loadPercent).toBe(100);
-    expect(redundancy(cluster({ a: 10 }, { v: ['a', 1] })).redundant).toBe(false);
+  test('leaves all where there is no other', () => {
+    expect(nodeFailures(cluster({ a: 10 }, { v: ['a', 1] }))).toMatchObject([{ left: [{ vm: 'v' }] }]);
   });
 
   test('nodes that are away have no part in it', () => {
     const state = cluster({ a: 10, b: 10, c: 10 }, { v: ['a', 8] });
     const nodes = state.nodes.map((node) => (node.name === 'c' ? { ...node, ready: false } : node));
-    expect(redundancy({ ...state, nodes }).failures.map(({ node }) => node)).toEqual(['a', 'b']);
-    expect(redundancy({ ...state, nodes }).loadPercent).toBe(80);
+    expect(nodeFailures({ ...state, nodes }).map(({ node }) => node)).toEqual(['a', 'b']);
   });
 });

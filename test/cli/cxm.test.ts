@@ -223,6 +223,28 @@ describe('cxm in a cluster with VMs', { timeout: timeoutMs }, () => {
   });
 });
 
+describe('cxm in a cluster that is nearly full', { timeout: timeoutMs }, () => {
+  let box: CliSandbox;
+  beforeAll(() => {
+    box = new CliSandbox();
+  }, timeoutMs);
+  afterAll(() => box.close());
+
+  it('tells for which VMs the others have no memory if a node fails', async () => {
+    expect((await box.cxm(['infos'])).stderr).not.toContain('fails');
+    const large = ['node1', 'node2', 'node3'].map((node) => ({ vm: `large.${node}`, node }));
+    for (const { vm, node } of large) {
+      box.addVm(vm, { on: node === 'node3' ? 'node3' : 'san', memoryMib: 8000, linkOn: node });
+      expect(await box.cxm(['create', vm, '-q'])).toMatchObject({ exitCode: 0 });
+    }
+    const said = (await box.cxm(['infos'])).stderr;
+    expect(said).toContain('if node2 fails, the others have no memory for large.node2 (8000 MiB)');
+    const json = JSON.parse((await box.cxm(['infos', '--json'])).stdout) as object;
+    const failures = large.map(({ vm, node }) => ({ node, certain: true, left: [{ vm, memoryMib: 8000 }] }));
+    expect(json).toMatchObject({ failures });
+  });
+});
+
 describe('wrong calls', { timeout: timeoutMs }, () => {
   let box: CliSandbox;
   beforeAll(() => {

@@ -59,6 +59,7 @@ describe('--json', { timeout: timeoutMs }, () => {
     expect(await holds('create', ['create', shop])).toEqual({ vm: shop, node: 'node1' });
     await holds('list', ['list']);
     await holds('infos', ['infos']);
+    await holds('infos', ['infos', '--nodes', 'node1']);
     await holds('search', ['search', '*']);
     await holds('check', ['check'], 2);
     await holds('check-cpu', ['check-cpu']);

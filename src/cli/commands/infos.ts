@@ -1,9 +1,11 @@
-/** `cxm infos`: a line a node, and the cluster's totals. */
+/** `cxm infos`: a line a node, the cluster's totals, and which node must not fail. */
+import type { NodeFailure } from '../../balance/redundancy.ts';
 import { infosOf, type ClusterInfos, type NodeInfos } from '../../cluster/metrics-infos.ts';
 import { readNodes } from '../../cluster/metrics-read.ts';
 import type { CommandBody } from '../context.ts';
 import { silentJson, tellSilent } from '../look.ts';
 import type { Cell } from '../table.ts';
+import { count } from '../words.ts';
 
 const columns = [
   { title: 'NODE' },
@@ -13,21 +15,31 @@ const columns = [
 export const infos: CommandBody = async (context) => {
   const cluster = await context.open();
   const reading = readNodes(cluster.nodes, { usage: false, physicalVolumes: false });
-  const { nodes, totals, silent } = infosOf(await context.progress.during(() => 'waiting for the nodes', reading));
+  const { nodes, totals, silent, failures } = infosOf(
+    await context.progress.during(() => 'waiting for the nodes', reading),
+  );
   if (context.options.json) {
-    context.json({ nodes, totals, silent: silentJson(silent) });
+    context.json({ nodes, totals, silent: silentJson(silent), failures });
     return tellSilent(context, silent);
   }
   const rows: Cell[][] = nodes.map((node: NodeInfos) => [node.node, ...cellsOf(node)]);
   rows.push(...silent.map(({ node }): Cell[] => [{ text: node, colour: 'red' }, ...columns.slice(1).map(() => '-')]));
   if (nodes.length > 1) rows.push(['total', ...cellsOf(totals)]);
   context.table(columns, rows);
-  if (silent.length === 0 && nodes.length > 1 && totals.loadPercent > 100) {
-    const text = 'the load is over 100 %: the other nodes can not take over the VMs of the largest one';
-    context.progress.note('WARN', text);
+  if (silent.length === 0 && nodes.length > 1) {
+    for (const failure of failures.filter(({ left }) => left.length > 0))
+      context.progress.note('WARN', wordsOf(failure));
   }
   return tellSilent(context, silent);
 };
+
+const mostNamed = 3;
+
+function wordsOf({ node, left, certain }: NodeFailure): string {
+  const named = left.slice(0, mostNamed).map(({ vm, memoryMib }) => `${vm} (${memoryMib} MiB)`);
+  const more = left.length > mostNamed ? ` and ${count(left.length - mostNamed, 'further VM')}` : '';
+  return `if ${node} fails, the others have ${certain ? '' : 'perhaps '}no memory for ${named.join(', ')}${more}`;
+}
 
 function cellsOf({ vms, cpus, irqs, totalMemoryMib, freeMemoryMib, loadPercent }: ClusterInfos): Cell[] {
   const load = `${Math.round(loadPercent)} %`;
