@@ -8,7 +8,7 @@ import { parseSettingsOf, resolveOf } from '../../src/config/load.ts';
 import { Journal, type JournalEntry } from '../../src/ha/daemon/journal.ts';
 import { eventKinds, eventOf, renderLine } from '../../src/ha/daemon/log.ts';
 import { daemonSettings, isLonger, reloaded } from '../../src/ha/daemon/settings.ts';
-import { obstacleToWork } from '../../src/ha/daemon/view.ts';
+import { obstacleToWork, statusSentence, type StatusReport } from '../../src/ha/daemon/view.ts';
 import { VmPoll } from '../../src/ha/daemon/vm-poll.ts';
 import { VmWork } from '../../src/ha/daemon/vm-work.ts';
 import type { DomainNames, Hypervisor, PlanOrder, StartOrder } from '../../src/ha/effects/hypervisor.ts';
@@ -187,6 +187,22 @@ const work = {
 } as const;
 
 const healthy = { role: 'passive', lastTickMs: 900, slotWrittenMs: 900, readIssuedMs: 900, works: [work] } as const;
+
+test('a sentence for systemctl status says what a person has to know first', () => {
+  const report: StatusReport = {
+    ...{ node: 'node1', role: 'passive', isMember: true, master: 'node2', epoch: 1, state: 'normal', disarmed: false },
+    ...{ maintenance: false, since: '', refusal: '', recoveryOf: [], version: '' },
+  };
+  const said = (change: Partial<StatusReport>): string => statusSentence({ ...report, ...change });
+  expect(said({})).toBe('member, node2 is master');
+  expect(said({ master: undefined, state: 'panic' })).toBe('member, without a master; panic');
+  const master = { role: 'active', master: 'node1' } as const;
+  expect(said({ ...master, state: 'recovery', recoveryOf: ['node2'] })).toBe('master; recovery of node2');
+  expect(said({ ...master, disarmed: true, maintenance: true })).toBe('master; disarmed: no fencing; in maintenance');
+  const outside = { role: 'alone', isMember: false } as const;
+  expect(said(outside)).toBe('joining');
+  expect(said({ ...outside, refusal: 'the cluster is in panic' })).toBe('not let in: the cluster is in panic');
+});
 
 describe('before a VM is made', () => {
   const at = (change: Partial<NodeState>, nowMs = 1000): string | undefined => {

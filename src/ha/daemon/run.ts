@@ -25,6 +25,7 @@ import { daemonSettings, fencingOf, reloaded } from './settings.ts';
 import { Shell, type ShellParts } from './shell.ts';
 import { linkToSystemd } from './systemd.ts';
 import { programsOf } from './programs.ts';
+import { statusOf, statusSentence } from './view.ts';
 
 export interface DaemonEnvironment {
   /** Which of the nodes this machine is. */
@@ -157,9 +158,9 @@ class Daemon {
     shell.start();
     this.beginRounds(masterWork);
     this.systemd.notify('READY=1', 'STATUS=joining');
+    this.systemd.follow(() => statusSentence(statusOf(shell.state, clock(), own.started, version)));
     this.systemd.startWatchdog();
-    const { ok, text } = await shell.call({ kind: 'join' });
-    this.systemd.notify(`STATUS=${ok ? 'member of the cluster' : `not let in: ${text}`}`);
+    await shell.call({ kind: 'join' });
   }
 
   private parts(disk: DiskThread, network: DaemonNetwork, journal: Journal): Omit<ShellParts, 'hypervisor'> {

@@ -7,7 +7,8 @@ import { spawn } from 'node:child_process';
 export interface SystemdLink {
   /** @param assignments as sd_notify(3) has them: its program's options for them differ between versions */
   notify(...assignments: readonly string[]): void;
-  /** Until the end of the process. */
+  /** Says each second what `systemctl status` is to show, if it has changed. Until the end of the process, as the next. */
+  follow(status: () => string): void;
   startWatchdog(): void;
 }
 
@@ -27,6 +28,16 @@ export function linkToSystemd(env: NodeJS.ProcessEnv): SystemdLink {
   };
   return {
     notify,
+    follow(status) {
+      if (socket === undefined) return;
+      let told: string | undefined;
+      const tell = (): void => {
+        const now = status();
+        if (now !== told) notify(`STATUS=${now}`);
+        told = now;
+      };
+      setInterval(tell, 1000).unref();
+    },
     startWatchdog() {
       if (watchdogMs > 0) setInterval(() => notify('WATCHDOG=1'), watchdogMs / 2).unref();
     },

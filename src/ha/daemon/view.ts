@@ -68,6 +68,20 @@ export function statusOf(state: NodeState, nowMs: number, started: Date, version
   };
 }
 
+/** `master; recovery of node3` */
+export function statusSentence(report: StatusReport): string {
+  const { role, isMember: belongs, master, state, refusal, recoveryOf, disarmed, maintenance } = report;
+  const recovered = state === 'recovery' && recoveryOf.length > 0 ? ` of ${recoveryOf.join(', ')}` : '';
+  const member = `member, ${master === undefined ? 'without a master' : `${master} is master`}`;
+  const outside = refusal === '' ? 'joining' : `not let in: ${refusal}`;
+  return [
+    role === 'active' ? 'master' : belongs ? member : outside,
+    ...(state === 'normal' ? [] : [`${state}${recovered}`]),
+    ...(disarmed ? ['disarmed: no fencing'] : []),
+    ...(maintenance ? ['in maintenance'] : []),
+  ].join('; ');
+}
+
 /** A recovery is known to the master alone, and to the others from what it says. */
 export function stateOfCluster(state: NodeState, nowMs: number): StatusReport['state'] {
   const own = clusterState(state);
