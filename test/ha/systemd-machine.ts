@@ -10,8 +10,9 @@ import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { endOf, type Ended } from '../sandbox/guest-house.ts';
 
-/** What all its processes are children of; $1 is its name. */
-const boot = `
+const spaces = ['--pid', '--mount', '--ipc', '--uts', '--cgroup', '--net'];
+
+const mounts = `
 set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
@@ -22,6 +23,11 @@ mount -t proc proc proc
 mount --bind proc/sys proc/sys && mount -o remount,bind,ro proc/sys
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
+`;
+
+/** What all its processes are children of; $1 is its name. */
+const boot = `
+${mounts}
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
@@ -43,8 +49,8 @@ export class SystemdMachine {
 
   /** @throws Error when it does not come up */
   static async boot(name: string): Promise<SystemdMachine> {
-    const unshare = ['unshare', '--pid', '--mount', '--ipc', '--uts', '--cgroup', '--net', '--fork', '--kill-child'];
-    const words = ['--pdeathsig', 'KILL', ...unshare, 'bash', '-c', boot, 'boot', name];
+    const unshare = ['unshare', ...spaces, '--fork', '--kill-child'];
+    const words = ['--pdeathsig', 'KILL', ...unshare, 'sh', '-c', boot, 'boot', name];
     const program = spawn('setpriv', words, { stdio: ['ignore', 'ignore', 'pipe'] });
     let complaint = '';
     program.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
@@ -60,8 +66,8 @@ export class SystemdMachine {
   }
 
   run(...words: readonly string[]): Promise<Ended> {
-    const spaces = ['--mount', '--pid', '--ipc', '--uts', '--net', '--cgroup', '--root', '--wd'];
-    const child = spawn('nsenter', ['--target', String(this.firstProcess), ...spaces, '--', ...words], {
+    const inside = ['--target', String(this.firstProcess), ...spaces, '--root', '--wd'];
+    const child = spawn('nsenter', [...inside, '--', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return endOf(child);
@@ -79,11 +85,11 @@ export class SystemdMachine {
   }
 }
 
-/** Of the kernel that this machine runs on: may it have such a machine? */
+/** Not on every machine may even root have all that: hardly in a container. */
 export function systemdIsHere(): boolean {
   if (process.getuid?.() !== 0 || !fs.existsSync('/lib/systemd/systemd')) return false;
   try {
-    execFileSync('unshare', ['--pid', '--mount', '--cgroup', '--net', '--fork', 'true'], { stdio: 'ignore' });
+    execFileSync('unshare', [...spaces, '--fork', 'sh', '-c', mounts], { stdio: 'ignore' });
     return true;
   } catch {
     return false;

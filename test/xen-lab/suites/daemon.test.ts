@@ -9,12 +9,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startDaemon } from '../../lab/daemons.ts';
 import { lab } from '../../lab/lab.ts';
 import type { NodeName } from '../../lab/layout.ts';
-import { both, cxmOk, only, other, places, placesOn } from '../core.ts';
+import { both, cxm, cxmOk, only, other, places, placesOn } from '../core.ts';
 import {
   bringBack,
   daemonConf,
   db,
   endDaemon,
+  exactlyOnce,
   known,
   nodesSeenBy,
   patience,
@@ -142,6 +143,20 @@ describe('with cxmd running', () => {
       await lab.node(node, 'cat > /etc/xen/cxm.conf', { input: daemonConf() });
       await signalDaemon(node, 'HUP');
     }
+  });
+
+  test('a migration whose cxm is killed is brought to its end by the daemon, and the VM goes on', async () => {
+    const master = await settled();
+    const to = other(master);
+    const [vm = ''] = (await placesOn(master)).guests;
+    await lab.node(master, `setsid -f cxm migrate ${vm} ${to} > /root/migrate.log 2>&1 < /dev/null`);
+    await expect.poll(() => lab.output(to, 'xl list'), { ...patience, interval: 300 }).toContain('--incoming');
+    await lab.node(master, `pkill -KILL -f '[s]bin/cxm migrate'`);
+    await exactlyOnce('db', 'web');
+    await expect.poll(async () => (await cxm(to, 'check')).stdout, patience).toContain('No problems');
+    await Promise.all([webGuest.goesOn(), dbGuest.goesOn()]);
+    // Where it was at the end is xl's affair.
+    await cxmOk(to, `migrate ${vm} ${to}`);
   });
 
   test('maintenance empties a node alive, and it is not used until it ends', async () => {
