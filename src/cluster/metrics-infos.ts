@@ -34,7 +34,7 @@ export interface Infos {
 }
 
 /** Keeps the answer for 32 crowded nodes within a second. */
-const mostTries = 3000;
+const mostTries = 1000;
 
 /** In the order of the readings. For these neither `usage` nor `physicalVolumes` is needed. */
 export function infosOf({ readings, silent }: ClusterReading): Infos {
