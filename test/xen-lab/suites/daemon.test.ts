@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startDaemon } from '../../lab/daemons.ts';
 import { lab } from '../../lab/lab.ts';
 import type { NodeName } from '../../lab/layout.ts';
@@ -22,6 +22,7 @@ import {
   prepareDaemons,
   runOn,
   settled,
+  showLogs,
   signalDaemon,
   takenOver,
   timerSeconds,
@@ -41,6 +42,10 @@ let fencer: Fencer;
 beforeAll(async () => {
   fencer = await prepareDaemons();
   ({ fenced } = fencer);
+});
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await showLogs();
 });
 
 afterAll(() => fencer.close());
