@@ -36,12 +36,20 @@ interface Report {
 const program = [process.execPath, join(checkout, 'node_modules/vitest/vitest.mjs')] as const;
 let runs = 0;
 
-/** Runs vitest on some projects; a run that fails without naming a failed test counts as one. */
-export async function runVitest(run: Runner, projects: readonly string[], filters: readonly string[]): Promise<Counts> {
+/**
+ * Runs vitest on some projects; a run that fails without naming a failed test counts as one.
+ * @param reporter `verbose` tells of each test as it ends, `default` of each file
+ */
+export async function runVitest(
+  run: Runner,
+  projects: readonly string[],
+  filters: readonly string[],
+  reporter: 'default' | 'verbose' = 'default',
+): Promise<Counts> {
   const directory = join(checkout, 'node_modules/.cache');
   fs.mkdirSync(directory, { recursive: true });
   const file = join(directory, `cxm-test-${process.pid}-${(runs += 1)}.json`);
-  const report = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  const report = [`--reporter=${reporter}`, '--reporter=json', `--outputFile.json=${file}`];
   const selected = projects.flatMap((project) => ['--project', project]);
   try {
     const exitCode = await run([...program, 'run', '--passWithNoTests', ...report, ...selected, ...filters]);

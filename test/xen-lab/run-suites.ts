@@ -1,7 +1,7 @@
 /**
  * The suites, each on a cluster of its own: none sees what another one has left. A cluster keeps little more than one
  * core busy, so two of them run side by side where the machine has room, the longest suites first; what a suite says is
- * shown when it ends then.
+ * shown when it ends then, but for a line a test.
  */
 import { existsSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
@@ -77,13 +77,30 @@ function rank(suite: string): number {
 async function runSuite(suite: string, file: string, say?: (line: string) => void): Promise<Outcome> {
   const start = performance.now();
   const said: Buffer[] = [];
-  const besideOthers: Runner = (command) =>
-    runInLab(command, { firstCore: 0, onOutput: (chunk) => void said.push(chunk) });
+  const tell = endedTests((line) => say?.(`${suite}: ${line}`));
+  const onOutput = (chunk: Buffer): void => {
+    said.push(chunk);
+    tell(chunk.toString());
+  };
+  const besideOthers: Runner = (command) => runInLab(command, { firstCore: 0, onOutput });
   say?.(`${suite} started`);
   try {
-    const counts = await runVitest(say === undefined ? runInLab : besideOthers, ['xen'], [file]);
+    const counts = await runVitest(say === undefined ? runInLab : besideOthers, ['xen'], [file], 'verbose');
     return { suite, ...counts, seconds: (performance.now() - start) / 1000 };
   } finally {
     process.stdout.write(Buffer.concat(said));
   }
+}
+
+/** Of what vitest says, in pieces: its sign for the end of a test, and the name without that of the file. */
+function endedTests(tell: (line: string) => void): (text: string) => void {
+  let rest = '';
+  return (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const [, sign, name] = /^ *([✓×]) .*?\.test\.ts > (.*)/.exec(line) ?? [];
+      if (sign !== undefined && name !== undefined) tell(`${sign} ${name}`);
+    }
+  };
 }
