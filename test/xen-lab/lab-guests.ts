@@ -33,8 +33,11 @@ export class LabGuests {
   ): Promise<{ readonly here: readonly WitnessedGuest[]; readonly elsewhere: readonly WitnessedGuest[] }> {
     if ((await placesOn(node)).guests.length === 0) {
       // The cluster may be about to move it itself, or hold its lock for a migration that has come to nothing.
-      const moves = async (): Promise<number> => (await cxm(node, `migrate web ${node}`)).exitCode;
-      await expect.poll(moves, patience).toBe(0);
+      const obstacle = async (): Promise<string> => {
+        const { exitCode, stderr } = await cxm(node, `migrate web ${node}`);
+        return exitCode === 0 ? '' : stderr;
+      };
+      await expect.poll(obstacle, patience).toBe('');
     }
     const { guests } = await placesOn(node);
     const here = this.all.filter(({ name }) => guests.includes(name));
