@@ -57,7 +57,8 @@ export class SystemdMachine {
     for (let attempt = 0; program.exitCode === null && attempt < 300; attempt += 1) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       const first = firstChild(program.pid ?? 0);
-      if (first === undefined) continue;
+      // Before that it would be this machine's own systemd that answers.
+      if (first === undefined || !isSystemd(first)) continue;
       const machine = new SystemdMachine(program, first);
       if ((await machine.run('systemctl', 'is-system-running')).stdout.trim() === 'running') return machine;
     }
@@ -91,6 +92,14 @@ export function systemdIsHere(): boolean {
   try {
     execFileSync('unshare', [...spaces, '--fork', 'sh', '-c', mounts], { stdio: 'ignore' });
     return true;
+  } catch {
+    return false;
+  }
+}
+
+function isSystemd(processId: number): boolean {
+  try {
+    return fs.readlinkSync(`/proc/${processId}/exe`).endsWith('/systemd');
   } catch {
     return false;
   }
