@@ -173,7 +173,10 @@ export class Siege {
   private judge(node: Node, before: Sight, after: Sight): readonly string[] {
     const known = before.journal.at(-1);
     const place = after.journal.findIndex((entry) => JSON.stringify(entry) === JSON.stringify(known));
-    const decided = after.journal.slice(place + 1).filter(({ decision }) => !isOfTheMachine(decision));
+    const entries = after.journal.slice(place + 1).filter(({ decision }) => !isOfTheMachine(decision));
+    const decided = entries.filter((entry) => !isOfTheDisk(entry));
+    // By subject: the later one stays.
+    const slots = new Map(entries.filter(isOfTheDisk).map(({ subject, decision }) => [subject, decision]));
     const log = this.rig.log(node).split('\n');
     const strange = log.slice(before.logLines, -1).filter((line) => !isAllowed(line));
     const told = log.filter((line) => line.includes('CXM080'));
@@ -182,6 +185,7 @@ export class Siege {
     return [
       ...(before.state === after.state ? [] : [`${node}: its state was ${before.state} and is ${after.state}`]),
       ...decided.map((entry) => `${node} has decided: ${entry.subject}: ${entry.decision} (${entry.evidence})`),
+      ...[...slots].filter(([, last]) => last !== mended).map(([slot]) => `${node} can't read ${slot} any more`),
       ...strange.map((line) => `${node} has written: ${line}`),
       ...(told.length <= kinds.size * minutes ? [] : [`${node} has told ${told.length} times of what it refused`]),
       ...this.rig.fenced().map((line) => `somebody was fenced: ${line}`),
@@ -194,9 +198,16 @@ function isOfTheMachine(decision: string): boolean {
   return decision === 'own pause';
 }
 
-/** Refusals, the header of the disk while it was false, and pauses. */
+const mended = 'slot can be read again';
+
+/** What an assault on the disk has destroyed is told, and must be told again when it is over. */
+function isOfTheDisk({ decision }: JournalEntry): boolean {
+  return decision === 'slot can not be read' || decision === mended;
+}
+
+/** Refusals, the header and slots of the disk while they were false, and pauses. */
 function isAllowed(line: string): boolean {
-  return /CXM080 |CXM031 |CXM082 (read|write of the (slot|lease)) (fails|works again)/.test(line);
+  return /CXM080 |CXM031 |CXM085 |CXM082 (read|write of the (slot|lease)) (fails|works again)/.test(line);
 }
 
 /** What of a state stays the same while nothing happens: all but times and counters that count heartbeats. */
