@@ -3,9 +3,10 @@
  * and control groups of its own, and a copy of `/` that forgets what is written to it. Of the units of the distribution it
  * has systemd's journal; nothing of it may touch the kernel's settings. Needs root.
  *
- * Guarantees: this machine's own systemd, files and network know nothing of it, and all of it ends with this process.
+ * Guarantees: this machine's own systemd, files and network know nothing of it; all of it ends with this process, but for empty
+ * control groups if `close` was not called.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { endOf, type Ended } from '../sandbox/guest-house.ts';
@@ -43,14 +44,18 @@ exec env -i container=test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 
 export class SystemdMachine {
   private constructor(
+    private readonly group: string,
     private readonly program: ChildProcess,
     private readonly firstProcess: number,
   ) {}
 
   /** @throws Error when it does not come up */
   static async boot(name: string): Promise<SystemdMachine> {
+    const group = join(ownGroup() ?? '', `cxm-${name}-${process.pid}`);
+    fs.mkdirSync(group);
+    const enter = ['sh', '-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', group];
     const unshare = ['unshare', ...spaces, '--fork', '--kill-child'];
-    const words = ['--pdeathsig', 'KILL', ...unshare, 'sh', '-c', boot, 'boot', name];
+    const words = ['--pdeathsig', 'KILL', ...enter, ...unshare, 'sh', '-c', boot, 'boot', name];
     const program = spawn('setpriv', words, { stdio: ['ignore', 'ignore', 'pipe'] });
     let complaint = '';
     program.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
@@ -59,10 +64,11 @@ export class SystemdMachine {
       const first = firstChild(program.pid ?? 0);
       // Before that it would be this machine's own systemd that answers.
       if (first === undefined || !isSystemd(first)) continue;
-      const machine = new SystemdMachine(program, first);
+      const machine = new SystemdMachine(group, program, first);
       if ((await machine.run('systemctl', 'is-system-running')).stdout.trim() === 'running') return machine;
     }
     program.kill('SIGKILL');
+    removeGroup(group);
     throw new Error(`systemd does not come up: ${complaint.trim()}`);
   }
 
@@ -81,14 +87,30 @@ export class SystemdMachine {
     fs.chmodSync(file, mode);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.program.kill('SIGKILL');
+    while (!removeGroup(this.group)) await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** The control group of this process, as a directory; undefined where the kernel's unified hierarchy is not mounted. */
+function ownGroup(): string | undefined {
+  const [, mountPoint] = /^(?:\S+ ){4}(\S+) .* - cgroup2 /m.exec(fs.readFileSync('/proc/self/mountinfo', 'utf8')) ?? [];
+  const [, path] = /^0::(.*)$/m.exec(fs.readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
+  return mountPoint === undefined || path === undefined ? undefined : join(mountPoint, path);
+}
+
+/** With all below it. @returns false while a process in it has not ended yet */
+function removeGroup(group: string): boolean {
+  const { status } = spawnSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', '+'], {
+    stdio: 'ignore',
+  });
+  return status === 0;
 }
 
 /** Not on every machine may even root have all that: hardly in a container. */
 export function systemdIsHere(): boolean {
-  if (process.getuid?.() !== 0 || !fs.existsSync('/lib/systemd/systemd')) return false;
+  if (process.getuid?.() !== 0 || !fs.existsSync('/lib/systemd/systemd') || ownGroup() === undefined) return false;
   try {
     execFileSync('unshare', [...spaces, '--fork', 'sh', '-c', mounts], { stdio: 'ignore' });
     return true;

@@ -24,7 +24,7 @@ const nodeBytes = 2 * 1024 ** 3;
 /** The longest ones; what is not here comes after them. Daemons keep their nodes busy, and `core` wants to be answered. */
 const longestFirst: readonly string[] = ['core', 'drivers', 'failures', 'one-3.8', 'daemon', 'xl', 'xl-migration'];
 
-/** Daemons whose nodes get half a core take each other for lost, and wait for ever: nothing runs beside these. */
+/** On half a core daemons pause for seconds, and these end at their time-outs: nothing runs beside them. */
 const alone: readonly string[] = ['daemon-faults', 'daemon-rounds'];
 
 /** What others show, too, and what takes too long. */

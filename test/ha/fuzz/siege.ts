@@ -200,7 +200,7 @@ function isOfTheMachine(decision: string): boolean {
 
 const mended = 'slot can be read again';
 
-/** What an assault on the disk has destroyed is told, and must be told again when it is over. */
+/** A slot that an assault has destroyed is told; that it can be read again must be told, too, when the assault is over. */
 function isOfTheDisk({ decision }: JournalEntry): boolean {
   return decision === 'slot can not be read' || decision === mended;
 }
