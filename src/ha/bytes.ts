@@ -72,34 +72,34 @@ export class ByteWriter {
 }
 
 export class ByteReader {
+  private readonly view: DataView;
   private at = 0;
 
-  constructor(private readonly bytes: Buffer) {}
+  constructor(private readonly bytes: Buffer) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
 
   u8(): number {
-    return this.number(1);
+    return this.view.getUint8(this.pass(1));
   }
 
   u16(): number {
-    return this.number(2);
+    return this.view.getUint16(this.pass(2));
   }
 
   u32(): number {
-    return this.number(4);
+    return this.view.getUint32(this.pass(4));
   }
 
   u64(): number {
-    const value = this.number(4) * two32 + this.number(4);
+    const value = this.u32() * two32 + this.u32();
     if (value > maxCounter) throw new MalformedRecord('a counter is too large');
     return value;
   }
 
   raw(length: number): Buffer {
-    const end = this.at + length;
-    if (end > this.bytes.length) throw new MalformedRecord('the record ends too early');
-    const part = this.bytes.subarray(this.at, end);
-    this.at = end;
-    return part;
+    const from = this.pass(length);
+    return this.bytes.subarray(from, from + length);
   }
 
   text(): string {
@@ -111,8 +111,12 @@ export class ByteReader {
     if (this.at !== this.bytes.length) throw new MalformedRecord('the record is too long');
   }
 
-  private number(length: number): number {
-    return this.raw(length).readUIntBE(0, length);
+  /** Moves behind what is read next. @returns where that begins */
+  private pass(length: number): number {
+    const from = this.at;
+    if (from + length > this.bytes.length) throw new MalformedRecord('the record ends too early');
+    this.at = from + length;
+    return from;
   }
 }
 

@@ -188,6 +188,20 @@ describe('a disk', () => {
     for (const open of [disk, reader, successor]) open.close();
   });
 
+  test('a slot that is read while what its head leads to is replaced is read again, though its head stays', async () => {
+    await formatted();
+    const [own, other] = [HeartbeatDisk.open(device, 'lab'), HeartbeatDisk.open(device, 'lab')];
+    own.writeSlot(sample(7, 1, 300));
+    const at = format.overflowBlock(7, format.overflowOf(readAt((format.firstHeadBlock + 7) * 4096))?.area ?? 0) * 4096;
+    const behind = readAt(at);
+    writeAt(at, Buffer.alloc(4096));
+    expect(other.read().slots[7]).toBe('torn');
+    writeAt(at, behind);
+    expect(other.read().slots[7]).toEqual(sample(7, 1, 300));
+    own.close();
+    other.close();
+  });
+
   test('takes the slot of another node only over a damaged one, of any length, and its node goes on from there', async () => {
     await formatted();
     const [own, other] = [HeartbeatDisk.open(device, 'lab'), HeartbeatDisk.open(device, 'lab')];

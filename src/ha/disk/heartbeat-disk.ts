@@ -32,8 +32,10 @@ export interface DiskContents {
 }
 
 export class HeartbeatDisk {
-  /** Of each slot the head and what it says. */
-  private readonly known: { head: Buffer; slot: Read<Slot> }[] = [];
+  /** The heads of all slots as the last read has found them: one memory for all reads, of which there is one a second. */
+  private readonly heads = Buffer.alloc(slotCount * blockBytes);
+  /** What they say. Undefined is not known, or not for certain. */
+  private readonly known = new Array<Read<Slot> | undefined>(slotCount).fill(undefined);
   /** The area to which our slot on the disk leads; undefined when that has to be looked up. */
   private area: 0 | 1 | undefined;
   /** What is on the disk for sure, unless somebody has put an older state of it there. */
@@ -83,11 +85,8 @@ export class HeartbeatDisk {
   read(): DiskContents {
     this.requireSame();
     const lease = decodeLease(this.header.diskId, this.file.read(leaseBlock, 1));
-    // A copy: the memory of the file is used for what the heads lead to.
-    const heads = Buffer.from(this.file.read(firstHeadBlock, slotCount));
-    const slots = Array.from({ length: slotCount }, (_, index) => {
-      return this.slotAt(index, heads.subarray(index * blockBytes, (index + 1) * blockBytes));
-    });
+    this.takeHeads(this.file.read(firstHeadBlock, slotCount));
+    const slots = this.known.map((slot, index) => slot ?? this.decode(index));
     return { lease, slots };
   }
 
@@ -145,14 +144,23 @@ export class HeartbeatDisk {
     if (diskId !== this.header.diskId) throw exchanged(this.file.path);
   }
 
-  private slotAt(index: number, head: Buffer): Read<Slot> {
-    const known = this.known[index];
-    const isSame = known !== undefined && known.slot !== 'torn' && known.head.equals(head);
-    if (isSame) return known.slot;
+  /** A damaged one is looked at anew each time: what its head leads to may be whole by now. */
+  private takeHeads(found: Buffer): void {
+    for (let index = 0; index < slotCount; index += 1) {
+      const [from, to] = [index * blockBytes, (index + 1) * blockBytes];
+      const isSame = this.heads.compare(found, from, to, from, to) === 0;
+      if (!isSame || this.known[index] === 'torn') this.known[index] = undefined;
+    }
+    // The memory of the file is used for what the heads lead to.
+    found.copy(this.heads);
+  }
+
+  private decode(index: number): Read<Slot> {
+    const head = this.heads.subarray(index * blockBytes, (index + 1) * blockBytes);
     const rest = overflowOf(head);
     const overflow = rest && this.file.read(overflowBlock(index, rest.area), Math.ceil(rest.bytes / blockBytes));
     const slot = decodeSlot(this.header.diskId, index, head, overflow);
-    this.known[index] = { head: Buffer.from(head), slot };
+    this.known[index] = slot;
     return slot;
   }
 }
