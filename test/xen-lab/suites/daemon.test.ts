@@ -158,6 +158,8 @@ describe('with cxmd running', () => {
     await expect.poll(() => lab.output(to, 'xl list'), { ...patience, interval: 300 }).toContain('--incoming');
     await lab.node(master, `pkill -KILL -f '[s]bin/cxm migrate'`);
     await exactlyOnce('db', 'web');
+    const told = (): Promise<string> => lab.output(master, 'cat /var/log/cxmd.log');
+    await expect.poll(told, patience).toContain(`${vm}: what a migration had left undone was done`);
     await expect.poll(async () => (await cxm(to, 'check')).stdout, patience).toContain('No problems');
     await Promise.all([webGuest.goesOn(), dbGuest.goesOn()]);
     // Where it was at the end is xl's affair.
