@@ -43,8 +43,12 @@ export class BenchDaemons {
   readonly names: readonly string[];
   private readonly children = new Map<number, ChildProcess>();
 
-  /** @param nodes of the cluster. @param vms on each of them */
-  constructor(nodes: number, vms: number) {
+  /** @param nodes of the cluster. @param vms on each of them. @param processor all daemons share it, with what they start */
+  constructor(
+    nodes: number,
+    vms: number,
+    private readonly processor?: number,
+  ) {
     this.names = Array.from({ length: nodes }, (_, at) => `node${at + 1}`);
     fs.writeFileSync(this.disk, '');
     fs.truncateSync(this.disk, diskBytes);
@@ -69,7 +73,9 @@ export class BenchDaemons {
     const name = this.names[index] ?? '';
     const words = ['--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', name];
     const log = fs.openSync(join(this.directory, `${name}.log`), 'a');
-    const child = spawn('unshare', [...words, process.execPath, join(checkout, 'dist/sbin/cxmd')], {
+    const pinned = this.processor === undefined ? [] : ['taskset', '--cpu-list', String(this.processor)];
+    const [program = '', ...rest] = [...pinned, 'unshare', ...words, process.execPath, join(checkout, 'dist/sbin/cxmd')];
+    const child = spawn(program, rest, {
       cwd: this.directory,
       env: { ...process.env, CXM_CONF: join(this.directory, `${name}.conf`) },
       stdio: ['ignore', log, log],

@@ -135,6 +135,36 @@ export async function master(quick: boolean): Promise<LoadPart> {
   }
 }
 
+/** Nothing but real cxmd, which share one processor with the programs that they start. */
+export async function together(quick: boolean): Promise<LoadPart> {
+  const nodes = quick ? 4 : size.nodes;
+  const daemons = new BenchDaemons(nodes, size.vms, 0);
+  try {
+    for (let index = 0; index < nodes; index += 1) daemons.start(index);
+    await daemons.settle();
+    say(`${nodes} daemons are members`);
+    await sleep(quick ? 3000 : 20_000);
+    const before = await daemons.status(0);
+    const usages = await daemons.measure(quick ? 5 : 60);
+    const after = await daemons.status(0);
+    const ofMaster = usages[daemons.names.indexOf(after?.master ?? '')];
+    if (ofMaster === undefined) throw new Error(`there is no master:\n${daemons.logs()}`);
+    const isCalm = after?.state === 'normal' && before?.epoch === after.epoch;
+    return {
+      title: `${nodes} cxmd × ${size.vms} VMs, all on one processor`,
+      lines: [
+        ...usageLines(usages, undefined),
+        shown('processor of the master', percent(ofMaster.cpuPercent)),
+        shown('processor of all together', percent(usages.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0))),
+        { what: 'normal, under the same master', value: isCalm ? 'yes' : 'no', target: 'yes', met: isCalm },
+      ],
+      note: 'The median of the daemons, and the worst.',
+    };
+  } finally {
+    await daemons.end();
+  }
+}
+
 function usageLines(usages: readonly Usage[], target: { percent: number; mib: number } | undefined): LoadLine[] {
   const worst = (pick: (usage: Usage) => number): number => Math.max(...usages.map(pick));
   const cpu = median(usages.map(({ cpuPercent }) => cpuPercent));

@@ -1,7 +1,7 @@
 /**
  * What cxmd costs, and whether it keeps its calm, `npm run bench -- ha-load`. As root: each daemon gets a host name of its own.
  *
- *     npm run bench -- ha-load [wire disk master idle soak]   all parts when none is named; soak takes its minutes
+ *     npm run bench -- ha-load [wire disk master together idle soak]   all parts when none is named; soak takes its minutes
  *     npm run bench -- ha-load --quick                        a few seconds each: does it all work?
  *     npm run bench -- ha-load --daemons N                    so many idle ones instead of as many as fit
  *     npm run bench -- ha-load --minutes N --seed S           of the soak; 30 and 1
@@ -12,12 +12,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout } from '../lab/layout.ts';
-import { disk, idle, master, soaking, wire, type LoadPart } from './ha-load-parts.ts';
+import { disk, idle, master, soaking, together, wire, type LoadPart } from './ha-load-parts.ts';
 import { prepare } from './prepare.ts';
 import { say } from './say.ts';
 import { describeMachine, type Machine } from './table.ts';
 
-const partNames = ['wire', 'disk', 'master', 'idle', 'soak'] as const;
+const partNames = ['wire', 'disk', 'master', 'together', 'idle', 'soak'] as const;
 type PartName = (typeof partNames)[number];
 
 export const loadUsage = `npm run bench -- ha-load [${partNames.join(' ')}] [--quick] [--daemons N] [--minutes N] [--seed S] [--write] [--check]`;
@@ -46,6 +46,7 @@ export async function benchLoad(words: readonly string[], machine: Machine): Pro
     wire: () => wire(quick),
     disk: () => disk(quick),
     master: () => master(quick),
+    together: () => together(quick),
     idle: () => idle(quick, numberOf(values.daemons)),
     soak: () => soaking(minutes, Number(values.seed)),
   };
