@@ -74,7 +74,13 @@ export class BenchDaemons {
     const words = ['--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', name];
     const log = fs.openSync(join(this.directory, `${name}.log`), 'a');
     const pinned = this.processor === undefined ? [] : ['taskset', '--cpu-list', String(this.processor)];
-    const [program = '', ...rest] = [...pinned, 'unshare', ...words, process.execPath, join(checkout, 'dist/sbin/cxmd')];
+    const [program = '', ...rest] = [
+      ...pinned,
+      'unshare',
+      ...words,
+      process.execPath,
+      join(checkout, 'dist/sbin/cxmd'),
+    ];
     const child = spawn(program, rest, {
       cwd: this.directory,
       env: { ...process.env, CXM_CONF: join(this.directory, `${name}.conf`) },
